@@ -1,0 +1,87 @@
+package protocol
+
+// An Op is what a request asks for, whichever wire it came on.
+type Op uint8
+
+// The ops. The wires map their verbs to these; see the table below for what each is called and does.
+const (
+	None Op = iota // no request at all: the codec has only swallowed bytes
+	Reject
+	Discard
+
+	Get
+	Gat
+	Touch
+	Set
+	Add
+	Replace
+	Append
+	Prepend
+	Delete
+	Incr
+	Decr
+
+	Flush
+	Noop
+	Quit
+	Version
+	Verbosity
+	Stats
+	ResetStats
+	Members
+	Owner
+	Hello
+
+	opCount
+)
+
+// table is the one place where ops are described.
+var table = [opCount]struct {
+	name   string
+	keyed  bool // concerns one item: goes to the owner of its key
+	writes bool // may change the item
+}{
+	None:    {name: "none"},
+	Reject:  {name: "reject"},                             // malformed: answered with Reason, in its seat of the order
+	Discard: {name: "discard", keyed: true, writes: true}, // a store whose value was refused: the old value goes, Reason is the answer
+
+	Get:     {name: "get", keyed: true},
+	Gat:     {name: "gat", keyed: true, writes: true}, // get and touch
+	Touch:   {name: "touch", keyed: true, writes: true},
+	Set:     {name: "set", keyed: true, writes: true}, // with Compare: cas
+	Add:     {name: "add", keyed: true, writes: true},
+	Replace: {name: "replace", keyed: true, writes: true},
+	Append:  {name: "append", keyed: true, writes: true},
+	Prepend: {name: "prepend", keyed: true, writes: true},
+	Delete:  {name: "delete", keyed: true, writes: true},
+	Incr:    {name: "incr", keyed: true, writes: true},
+	Decr:    {name: "decr", keyed: true, writes: true},
+
+	Flush:      {name: "flush_all", writes: true}, // Exptime: when; 0 now
+	Noop:       {name: "noop"},
+	Quit:       {name: "quit"},
+	Version:    {name: "version"},
+	Verbosity:  {name: "verbosity"},
+	Stats:      {name: "stats"},       // Key: the group, empty for the general ones
+	ResetStats: {name: "stats reset"}, // of this node
+	Members:    {name: "cluster members"},
+	Owner:      {name: "cluster owner"}, // Key: the key in question; answered by any member
+	Hello:      {name: "hello"},         // between members: the first request of a lane
+}
+
+// String gives the op's name, for logs and metrics.
+func (op Op) String() string {
+	if !op.Known() {
+		return "unknown"
+	}
+	return table[op].name
+}
+
+// Known reports whether op is one of the table's: a frame may bring any byte.
+func (op Op) Known() bool { return op < opCount }
+
+// Keyed reports whether op concerns the item of one key, so that the key's owner answers it.
+func (op Op) Keyed() bool { return table[op].keyed }
+
+// Writes reports whether op may change what is stored.
+func (op Op) Writes() bool { return table[op].writes }

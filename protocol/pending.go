@@ -1,0 +1,89 @@
+package protocol
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A Pending is an answer that comes later.
+//
+//	handler                         session                     lane
+//	p := NewPending(lane.flush)
+//	... queue the request
+//	return p
+//	                                p.Wait(): flush, sleep
+//	                                                            fill p.Response
+//	                                                            p.Complete(): wake
+//	                                encode p.Response
+//	                                p.Release()
+//
+// It is completed exactly once (by the answer, the time-out or the loss of the link) and released exactly once, by whoever waited for it;
+// after Complete the completer does not touch it again.
+type Pending struct {
+	Response Response // the answer: the completer's until Complete, then the waiter's
+
+	// OnLoss, when set, is what a reader is told instead of a failure between members: a cache may always miss.
+	OnLoss Status
+
+	flush func()        // sends what the handler has queued; called before anyone sleeps on the answer, perhaps more than once
+	state atomic.Uint32 // open, awaited, completed
+	wake  chan struct{} // capacity 1
+}
+
+const (
+	pendingOpen uint32 = iota
+	pendingAwaited
+	pendingCompleted
+)
+
+var pendings = sync.Pool{New: func() any { return &Pending{wake: make(chan struct{}, 1)} }}
+
+// NewPending gives an open Pending. flush sends what was queued for it; nil if there is nothing to send.
+func NewPending(flush func()) *Pending {
+	p := pendings.Get().(*Pending)
+	p.flush = flush
+	return p
+}
+
+// Complete hands the Response to whoever waits. The caller must not touch p afterwards.
+func (p *Pending) Complete() {
+	switch p.state.Swap(pendingCompleted) {
+	case pendingAwaited:
+		p.wake <- struct{}{}
+	case pendingCompleted:
+		panic("protocol: pending completed twice")
+	}
+}
+
+// Flush sends what is queued with p, without waiting.
+func (p *Pending) Flush() {
+	if p.flush != nil && p.state.Load() == pendingOpen {
+		p.flush()
+	}
+}
+
+// Wait flushes and returns once p is completed. Only one goroutine may wait.
+func (p *Pending) Wait() {
+	p.Flush()
+	if p.state.CompareAndSwap(pendingOpen, pendingAwaited) {
+		<-p.wake
+	}
+	if p.OnLoss != Unset && p.Response.Status.FromPeer() {
+		p.Response.Reset()
+		p.Response.Status = p.OnLoss
+	}
+}
+
+// Release gives p back for reuse, once its Response has been read. It keeps scratch memory up to maxPooledBytes.
+func (p *Pending) Release() {
+	p.Response.Reset()
+	if cap(p.Response.Scratch) > maxPooledBytes {
+		p.Response.Scratch = nil
+	}
+	p.OnLoss, p.flush = Unset, nil
+	p.state.Store(pendingOpen)
+	pendings.Put(p)
+}
+
+// maxPooledBytes bounds the memory that an idle Pending keeps: larger answers are rare and would pin a value each.
+const maxPooledBytes = 64 << 10

@@ -1,0 +1,81 @@
+// Package protocol holds the words that all rooms share: what can be asked of a cache, by whom it is answered, and how the answer may come later.
+//
+// One request is one command on one key, and has one owner and one answer: "get a b c" is three requests, the last of which carries Last.
+// Below the session nobody knows which wire (text, meta, binary, frame) a request came on.
+package protocol
+
+// A Handler is one link of the chain that answers requests.
+//
+// It answers at once into resp and returns nil, or it returns a Pending that will hold the answer. It may write to no field of req, and may
+// read req and its slices only until it returns; what is needed later it copies. (The session keeps req for the encoder.)
+// Handle is called by one goroutine per session, so by many at once.
+type Handler interface {
+	Handle(req *Request, resp *Response) *Pending
+}
+
+// A Request is one command on one key, as its wire's codec has read it.
+// Its slices point into the read buffer; the request and they are good until the request is answered.
+type Request struct {
+	Op      Op
+	Verb    uint8   // the wire's own number of the command; only its encoder reads it
+	Options Options // what else was said
+	Reason  Status  // why the request is a Reject or a Discard
+	Origin  uint32  // the session's number, set by the session: requests of one origin reach a peer in their order; not sent to it
+
+	Flags   uint32 // the client's 32 bits, kept with the item
+	Opaque  uint32 // binary wire: echoed by the encoder
+	Exptime int64  // as on the wire: 0 never, negative at once, up to 30 days relative, above that a Unix second
+	CAS     uint64 // with Compare: the CAS unique that the item must have
+	Delta   uint64 // Incr, Decr: how much; Verbosity: the level
+	Initial uint64 // Incr, Decr with Vivify: the number an absent item starts with
+
+	Key   []byte // 1 to MaxKeyBytes bytes for a keyed op; the argument of Stats, Members, Owner
+	Value []byte // the data block
+	Raw   []byte // meta wire: the flags as sent, for the encoder
+}
+
+// MaxKeyBytes is the longest key, protocol.txt "Keys".
+const MaxKeyBytes = 250
+
+// Options is a set of bits.
+type Options uint32
+
+// The options of a request.
+const (
+	Quiet   Options = 1 << iota // the nominal answer is not sent (noreply, q, the binary quiet opcodes)
+	Last                        // the last request of a multi-get: its encoder adds the end line
+	Compare                     // the item's CAS unique must equal CAS
+	Hangup                      // the conversation ends once this request is answered
+)
+
+// Has reports whether all bits of want are set.
+func (o Options) Has(want Options) bool { return o&want == want }
+
+// A Response is the answer to one request. The zero Response is ready for use; Reset makes it ready for the next.
+type Response struct {
+	Status Status
+	Flags  uint32 // the item's
+	CAS    uint64 // the item's, or that of the item just stored
+	Number uint64 // Incr, Decr: the result
+
+	// Value is the item's data, the version, or the message of a ClientError or ServerError.
+	// It lies in Scratch or is constant, and is good until the Response is reset.
+	Value []byte
+
+	Report []ReportLine // Stats, Members, Owner: the lines of the answer
+
+	Scratch []byte // memory for Value, kept from one answer to the next
+}
+
+// A ReportLine is one line of a report, "STAT pid 42": the wire decides how it looks.
+type ReportLine struct{ Label, Name, Value string }
+
+// Reset empties r for the next answer; Scratch stays.
+func (r *Response) Reset() { *r = Response{Scratch: r.Scratch[:0]} }
+
+// Fail answers with a ServerError and its message.
+func (r *Response) Fail(message string) {
+	r.Status = ServerError
+	r.Scratch = append(r.Scratch[:0], message...)
+	r.Value = r.Scratch
+}
