@@ -30,7 +30,7 @@ const (
 	// maxGaps bounds the answers that one conversation waits for at a time.
 	maxGaps = 1024
 
-	// maxKeptBytes is the memory for answers that a session keeps while nothing is being answered.
+	// maxKeptBytes bounds each of the buffers that a session keeps from one batch to the next.
 	maxKeptBytes = 64 << 10
 )
 
@@ -45,8 +45,9 @@ type Session struct {
 
 	req    protocol.Request
 	resp   protocol.Response
+	tape   []byte // the answers known so far, encoded
 	gaps   []gap  // the answers to come
-	filled []byte // memory for a tape whose gaps have been filled
+	filled []byte // the tape with its gaps filled
 }
 
 // A gap is a place in the tape for an answer that comes later.
@@ -61,14 +62,16 @@ func New(h protocol.Handler, c Codec, origin uint32) *Session {
 	return &Session{handler: h, codec: c, origin: origin}
 }
 
-// Answer handles whole requests from the head of in and appends their answers to tape, memory that the caller lends; used says how many
-// bytes of in it is done with. The answers are good until the next call.
+// Answer handles whole requests from the head of in; used says how many bytes of it are done with. The answers are good until the next call.
 //
 // With used > 0 there may be more whole requests in the rest: the caller sends what it has and calls again. With used == 0 it reads on;
 // in must then grow, to Missing bytes at least if that is known.
-func (s *Session) Answer(tape, in []byte) (answers []byte, used int) {
+func (s *Session) Answer(in []byte) (answers []byte, used int) {
 	s.missing = 0
-	for used < len(in) && !s.ended && len(tape) < maxTapeBytes && len(s.gaps) < maxGaps {
+	if s.tape = s.tape[:0]; cap(s.tape) > maxKeptBytes {
+		s.tape = nil
+	}
+	for used < len(in) && !s.ended && len(s.tape) < maxTapeBytes && len(s.gaps) < maxGaps {
 		s.req = protocol.Request{Origin: s.origin}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
@@ -76,12 +79,12 @@ func (s *Session) Answer(tape, in []byte) (answers []byte, used int) {
 			break
 		}
 		used += n
-		tape = s.handle(tape)
+		s.handle()
 	}
 	if len(s.gaps) == 0 {
-		return tape, used
+		return s.tape, used
 	}
-	return s.fill(tape), used
+	return s.fill(), used
 }
 
 // Missing says how many bytes in must hold before the next request is whole; 0 when that is not known yet.
@@ -91,12 +94,12 @@ func (s *Session) Missing() int { return s.missing }
 func (s *Session) Ended() bool { return s.ended }
 
 // handle answers s.req: onto the tape, or leaving a gap.
-func (s *Session) handle(tape []byte) []byte {
+func (s *Session) handle() {
 	req, resp := &s.req, &s.resp
 	s.ended = req.Options.Has(protocol.Hangup)
 	switch req.Op {
 	case protocol.None:
-		return tape
+		return
 	case protocol.Quit:
 		s.ended = true
 		resp.Status = protocol.OK
@@ -104,43 +107,41 @@ func (s *Session) handle(tape []byte) []byte {
 		resp.Status = req.Reason
 	default:
 		if pending := s.handler.Handle(req, resp); pending != nil {
-			s.gaps = append(s.gaps, gap{at: len(tape), req: *req, pending: pending})
-			return tape
+			s.gaps = append(s.gaps, gap{at: len(s.tape), req: *req, pending: pending})
+			return
 		}
 	}
-	tape = s.codec.Append(tape, req, resp)
+	s.tape = s.codec.Append(s.tape, req, resp)
 	resp.Reset()
 	if cap(resp.Scratch) > maxKeptBytes {
 		resp.Scratch = nil
 	}
-	return tape
 }
 
 // fill waits for the answers still to come and gives the tape with its gaps filled.
 //
 // A lane answers in order, so its last answer implies the earlier ones: waiting from the last gap to the first wakes this goroutine about
 // once per lane, not once per answer.
-func (s *Session) fill(tape []byte) []byte {
+func (s *Session) fill() []byte {
 	for i := range s.gaps {
 		s.gaps[i].pending.Flush()
 	}
 	for i := len(s.gaps) - 1; i >= 0; i-- {
 		s.gaps[i].pending.Wait()
 	}
-	filled, from := s.filled[:0], 0
+	if s.filled = s.filled[:0]; cap(s.filled) > maxKeptBytes {
+		s.filled = nil
+	}
+	from := 0
 	for i := range s.gaps {
 		g := &s.gaps[i]
-		filled = append(filled, tape[from:g.at]...)
-		filled = s.codec.Append(filled, &g.req, &g.pending.Response)
+		s.filled = append(s.filled, s.tape[from:g.at]...)
+		s.filled = s.codec.Append(s.filled, &g.req, &g.pending.Response)
 		from = g.at
 		g.pending.Release()
 		*g = gap{}
 	}
-	filled = append(filled, tape[from:]...)
-
+	s.filled = append(s.filled, s.tape[from:]...)
 	s.gaps = s.gaps[:0]
-	if s.filled = filled; cap(filled) > maxKeptBytes {
-		s.filled = nil
-	}
-	return filled
+	return s.filled
 }
