@@ -1,0 +1,592 @@
+// Package cmd_test holds the whole repository to its plan: which room may import what, what no room may do, how large and how explained it is.
+//
+//	go list, go/parser -> []room -> rules -> complaints (none, or the test fails)
+//
+// The rules are those of DESIGN.md ("Import rules") and STYLE.md, as far as a parser can see them. Each of them is shown to fail in
+// layout_fails_test.go: a rule that cannot fail guards nothing.
+package cmd_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/memring/memring"
+
+// plan gives every room its level: it imports only rooms of a lower one. So strangers are those of the same level, and a cycle cannot be.
+// A room that is not here is not in the plan: it is added to DESIGN.md first.
+var plan = map[string]int{
+	"cmd/memring": 60,
+
+	"node/nodetest": 55,
+	"node":          50,
+
+	"node/router":     40,
+	"node/handover":   40,
+	"node/replicator": 40,
+	"node/operator":   40,
+
+	"node/server":     30,
+	"node/executor":   30,
+	"node/peer":       30,
+	"node/membership": 30,
+	"node/admin":      30,
+
+	"protocol/session":    20,
+	"protocol/text":       20,
+	"protocol/meta":       20,
+	"protocol/binary":     20,
+	"protocol/frame":      20,
+	"protocol/transcript": 20,
+	"protocol/line":       15,
+
+	"protocol":      10,
+	"storage":       10,
+	"ring":          10,
+	"storage/arena": 5,
+}
+
+var (
+	// strangers never import one another, at whatever level their inner rooms are.
+	strangers = []string{"protocol", "storage", "ring"}
+
+	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
+	meetings = []string{"node/executor", "node/handover", "node", "node/nodetest", "cmd/memring"}
+
+	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
+	testRooms = []string{"node/nodetest", "protocol/transcript"}
+
+	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
+	sockets = []string{"node/server", "node/peer", "node/membership", "node/admin", "cmd/memring"}
+
+	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
+	clockless = []string{"protocol", "node/executor"}
+)
+
+// homes says which rooms may import a foreign module (any room below "x" for "x/..."); "tests" are all test files. No home, no import.
+var homes = map[string][]string{
+	"github.com/VictoriaMetrics/fastcache":    {"storage/arena"},
+	"github.com/buraksezer/consistent":        {"ring"},
+	"github.com/hashicorp/memberlist":         {"node/membership"},
+	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
+	"github.com/spf13/cobra":                  {"cmd/memring"},
+	"github.com/spf13/pflag":                  {"cmd/memring"},
+	"github.com/prometheus/client_golang":     {"node", "node/admin"},
+	"golang.org/x/sys":                        {"node/server", "cmd/memring", "benchmarks/..."},
+	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
+	"go.uber.org/goleak":                      {"tests"},
+	"pgregory.net/rapid":                      {"tests"},
+}
+
+const (
+	wantRoomLines = 500 // above it the test says so
+	maxRoomLines  = 900 // above it the room is two rooms
+	maxFuncLines  = 100 // "about 70" fit a screen
+)
+
+// topLevel is all that the repository's root may hold, besides dot files.
+var topLevel = []string{
+	"cmd", "node", "ring", "protocol", "storage", "deploy", "benchmarks", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE",
+	"bin", // built, and ignored by git
+}
+
+func TestLayout(t *testing.T) {
+	for _, r := range rooms(t) {
+		for _, complaint := range complaints(r) {
+			t.Error(complaint)
+		}
+		if n := r.lines(); n > wantRoomLines {
+			t.Logf("%s has %d lines: is it two rooms?", r.path, n)
+		}
+	}
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !atTopLevel(entry.Name()) {
+			t.Errorf("%s: the top level holds only %s", entry.Name(), strings.Join(topLevel, " "))
+		}
+	}
+}
+
+func atTopLevel(name string) bool {
+	return strings.HasPrefix(name, ".") || slices.Contains(topLevel, name)
+}
+
+// A room is one package directory with all its files, whichever build tags they ask for.
+type room struct {
+	path  string // below the module, "node/router"
+	files []source
+}
+
+type source struct {
+	name  string // below the module, "node/router/router.go"
+	lines int
+	*ast.File
+	set *token.FileSet
+}
+
+func (s source) test() bool { return strings.HasSuffix(s.name, "_test.go") }
+
+// at names a place as editors understand it.
+func (s source) at(n ast.Node) string {
+	return fmt.Sprintf("%s:%d", s.name, s.set.Position(n.Pos()).Line)
+}
+
+// imports calls f with every import of the file.
+func (s source) imports(f func(spec *ast.ImportSpec, path string)) {
+	for _, spec := range s.Imports {
+		if p, err := strconv.Unquote(spec.Path.Value); err == nil {
+			f(spec, p)
+		}
+	}
+}
+
+// uses calls f with every x.Name in the file, x being the package imported as from ("os" for "os", "Getenv").
+func (s source) uses(from string, f func(sel *ast.SelectorExpr)) {
+	name := ""
+	s.imports(func(spec *ast.ImportSpec, p string) {
+		if p == from {
+			name = path.Base(p)
+			if spec.Name != nil {
+				name = spec.Name.Name
+			}
+		}
+	})
+	if name == "" {
+		return
+	}
+	ast.Inspect(s.File, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && isIdent(sel.X, name) {
+			f(sel)
+		}
+		return true
+	})
+}
+
+// lines counts what a reader of the room has to read.
+func (r room) lines() (n int) {
+	for _, s := range r.code() {
+		n += s.lines
+	}
+	return n
+}
+
+// code gives the files that are not tests.
+func (r room) code() (code []source) {
+	for _, s := range r.files {
+		if !s.test() {
+			code = append(code, s)
+		}
+	}
+	return code
+}
+
+func (r room) apart() bool { return within(r.path, "benchmarks") }
+
+// rooms reads the whole module.
+func rooms(t *testing.T) (all []room) {
+	list := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,GoFiles,TestGoFiles,XTestGoFiles,IgnoredGoFiles", "./...")
+	list.Dir, list.Stderr = "..", os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
+		var pkg struct {
+			ImportPath, Dir                                    string
+			GoFiles, TestGoFiles, XTestGoFiles, IgnoredGoFiles []string
+		}
+		if err := dec.Decode(&pkg); err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		r := room{path: strings.TrimPrefix(strings.TrimPrefix(pkg.ImportPath, module), "/")}
+		for _, name := range slices.Concat(pkg.GoFiles, pkg.TestGoFiles, pkg.XTestGoFiles, pkg.IgnoredGoFiles) {
+			text, err := os.ReadFile(filepath.Join(pkg.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.files = append(r.files, parse(t, path.Join(r.path, name), string(text)))
+		}
+		all = append(all, r)
+	}
+	if len(all) < 3 {
+		t.Fatalf("go list found only %d rooms", len(all))
+	}
+	return all
+}
+
+func parse(t *testing.T, name, text string) source {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, name, text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source{name: name, lines: strings.Count(text, "\n"), File: file, set: set}
+}
+
+// complaints holds a room against every rule.
+func complaints(r room) (all []string) {
+	if r.path == "cmd" {
+		return nil // this test
+	}
+	complain := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	for _, rule := range []func(room, func(string, ...any)){
+		isPlanned, importsDownward, keepsModulesHome, opensNoSocket, startsNothing, readsNoEnvironment, readsNoClock,
+		hasNoInit, keepsNoState, isExplained, isSmall, leavesNothingUndone,
+	} {
+		rule(r, complain)
+	}
+	return all
+}
+
+func isPlanned(r room, complain func(string, ...any)) {
+	if _, ok := plan[r.path]; !ok && !r.apart() {
+		complain("%s: this room is not in the plan (DESIGN.md, and plan in cmd/layout_test.go)", r.path)
+	}
+	switch name := path.Base(r.path); name {
+	case "util", "utils", "common", "helper", "helpers", "types", "manager", "service", "misc":
+		complain("%s: %q says nothing about what is in the room", r.path, name)
+	}
+}
+
+func importsDownward(r room, complain func(string, ...any)) {
+	for _, s := range r.files {
+		s.imports(func(spec *ast.ImportSpec, p string) {
+			to, ours := strings.CutPrefix(p, module+"/")
+			if !ours || to == r.path {
+				return
+			}
+			switch {
+			case family(r.path) != "" && family(to) != "" && family(r.path) != family(to):
+				complain("%s: %s and %s are strangers", s.at(spec), family(r.path), family(to))
+			case family(r.path) != "" && within(to, "node"):
+				complain("%s: %s knows nothing of %s", s.at(spec), r.path, to)
+			case s.test():
+				// A test may stand above what it tests.
+			case slices.Contains(testRooms, to) && !slices.Contains(testRooms, r.path):
+				complain("%s: %s is for tests", s.at(spec), to)
+			case within(to, "benchmarks") && !r.apart():
+				complain("%s: the benchmarks stand apart", s.at(spec))
+			case within(to, "storage") && family(r.path) != "storage" && !slices.Contains(meetings, r.path) && !r.apart():
+				complain("%s: only %s know the store", s.at(spec), strings.Join(meetings, ", "))
+			case to == "storage/arena" && r.path != "storage":
+				complain("%s: the arena is the storage's own", s.at(spec))
+			case plan[to] >= plan[r.path] && !r.apart():
+				complain("%s: %s is not below %s", s.at(spec), to, r.path)
+			}
+		})
+	}
+}
+
+func keepsModulesHome(r room, complain func(string, ...any)) {
+	for _, s := range r.files {
+		s.imports(func(spec *ast.ImportSpec, p string) {
+			if first, _, _ := strings.Cut(p, "/"); !strings.Contains(first, ".") || within(p, module) {
+				return
+			}
+			for foreign, rooms := range homes {
+				if !within(p, foreign) {
+					continue
+				}
+				for _, home := range rooms {
+					below, tree := strings.CutSuffix(home, "/...")
+					if home == r.path || tree && within(r.path, below) || home == "tests" && (s.test() || slices.Contains(testRooms, r.path)) {
+						return
+					}
+				}
+				complain("%s: %s belongs in %s only", s.at(spec), foreign, strings.Join(rooms, ", "))
+				return
+			}
+			complain("%s: %s has no home (homes in cmd/layout_test.go): what does it spare us?", s.at(spec), p)
+		})
+	}
+}
+
+func opensNoSocket(r room, complain func(string, ...any)) {
+	if r.apart() || slices.Contains(sockets, r.path) || slices.Contains(testRooms, r.path) {
+		return
+	}
+	for _, s := range r.code() {
+		s.imports(func(spec *ast.ImportSpec, p string) {
+			if within(p, "net") && p != "net/netip" && p != "net/url" {
+				complain("%s: %s opens sockets; only %s do", s.at(spec), p, strings.Join(sockets, ", "))
+			}
+		})
+	}
+}
+
+// startsNothing: no goroutine below node; only the clock ticks.
+func startsNothing(r room, complain func(string, ...any)) {
+	if family(r.path) == "" || slices.Contains(testRooms, r.path) {
+		return
+	}
+	for _, s := range r.code() {
+		if s.name == "storage/clock.go" {
+			continue
+		}
+		ast.Inspect(s.File, func(n ast.Node) bool {
+			if n, ok := n.(*ast.GoStmt); ok {
+				complain("%s: no goroutine is started in %s", s.at(n), family(r.path))
+			}
+			return true
+		})
+	}
+}
+
+func readsNoEnvironment(r room, complain func(string, ...any)) {
+	if within(r.path, "cmd") || r.apart() {
+		return
+	}
+	for _, s := range r.code() {
+		s.imports(func(spec *ast.ImportSpec, p string) {
+			if p == "flag" || p == "os/signal" {
+				complain("%s: flags and signals are cmd's", s.at(spec))
+			}
+		})
+		s.uses("os", func(sel *ast.SelectorExpr) {
+			switch sel.Sel.Name {
+			case "Getenv", "LookupEnv", "Environ", "ExpandEnv", "Args", "Exit":
+				complain("%s: os.%s is cmd's", s.at(sel), sel.Sel.Name)
+			}
+		})
+	}
+}
+
+// readsNoClock also keeps tests from sleeping, save in a bubble of testing/synctest, where sleeping costs nothing.
+func readsNoClock(r room, complain func(string, ...any)) {
+	for _, s := range r.files {
+		bubble := false
+		s.imports(func(_ *ast.ImportSpec, p string) { bubble = bubble || p == "testing/synctest" })
+		s.uses("time", func(sel *ast.SelectorExpr) {
+			switch name := sel.Sel.Name; {
+			case s.test() && name == "Sleep" && !bubble:
+				complain("%s: tests wait for a condition, not for a while", s.at(sel))
+			case s.test() || slices.Contains(testRooms, r.path) || !slices.ContainsFunc(clockless, func(c string) bool { return within(r.path, c) }):
+			case name == "Now" || name == "Since" || name == "Until" || name == "Sleep" || name == "After" || name == "Tick":
+				complain("%s: time.%s: storage.Clock gives the second", s.at(sel), name)
+			}
+		})
+	}
+}
+
+func hasNoInit(r room, complain func(string, ...any)) {
+	for _, s := range r.files {
+		for _, decl := range s.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				complain("%s: init() runs unasked", s.at(f))
+			}
+		}
+	}
+}
+
+// keepsNoState allows package-level variables that are never written: tables, sentinel errors, and pools of buffers.
+func keepsNoState(r room, complain func(string, ...any)) {
+	for _, s := range r.code() {
+		for _, decl := range s.Decls {
+			vars, ok := decl.(*ast.GenDecl)
+			if !ok || vars.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range vars.Specs {
+				spec := spec.(*ast.ValueSpec)
+				for i, name := range spec.Names {
+					var value ast.Expr
+					if len(spec.Values) > 0 {
+						value = spec.Values[min(i, len(spec.Values)-1)]
+					}
+					if why := mutable(r, name.Name, spec.Type, value, vars.Doc, spec.Doc); why != "" {
+						complain("%s: package-level %s %s", s.at(name), name.Name, why)
+					}
+				}
+			}
+		}
+	}
+}
+
+// mutable says why a package-level variable may change, or nothing.
+func mutable(r room, name string, typ, value ast.Expr, docs ...*ast.CommentGroup) string {
+	if lit, ok := value.(*ast.CompositeLit); ok && typ == nil {
+		typ = lit.Type
+	}
+	switch {
+	case name == "_", isSelector(typ, "sync", "Pool"), slices.ContainsFunc(docs, embeds):
+		return ""
+	case value == nil:
+		return "starts empty: something must fill it"
+	case isSelector(typ, "sync", ""), isSelector(typ, "atomic", ""):
+		return "is made to change"
+	}
+	switch v := value.(type) {
+	case *ast.UnaryExpr:
+		if v.Op == token.AND {
+			return "points at memory that all share"
+		}
+	case *ast.CallExpr:
+		if isIdent(v.Fun, "make") || isIdent(v.Fun, "new") {
+			return "is made to change"
+		}
+	}
+	for _, s := range r.code() {
+		for _, decl := range s.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && writes(f, name) {
+				return "is written by " + f.Name.Name
+			}
+		}
+	}
+	return ""
+}
+
+// writes reports whether f changes the package's variable, or lends its address. A local name of its own hides the variable.
+func writes(f *ast.FuncDecl, name string) (written bool) {
+	hidden := false
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			hidden = hidden || slices.ContainsFunc(n.Names, func(id *ast.Ident) bool { return id.Name == name })
+		case *ast.ValueSpec:
+			hidden = hidden || slices.ContainsFunc(n.Names, func(id *ast.Ident) bool { return id.Name == name })
+		case *ast.AssignStmt:
+			for _, left := range n.Lhs {
+				hidden = hidden || n.Tok == token.DEFINE && isIdent(left, name)
+				written = written || n.Tok != token.DEFINE && root(left) == name
+			}
+		case *ast.RangeStmt:
+			hidden = hidden || n.Tok == token.DEFINE && (isIdent(n.Key, name) || isIdent(n.Value, name))
+		case *ast.IncDecStmt:
+			written = written || root(n.X) == name
+		case *ast.UnaryExpr:
+			written = written || n.Op == token.AND && root(n.X) == name
+		case *ast.CallExpr:
+			if fun, ok := n.Fun.(*ast.Ident); ok && slices.Contains([]string{"delete", "clear", "copy"}, fun.Name) && len(n.Args) > 0 {
+				written = written || root(n.Args[0]) == name
+			}
+		}
+		return true
+	})
+	return written && !hidden
+}
+
+// isExplained: one package comment, in the file named as the package, whose first paragraph is one sentence about it.
+func isExplained(r room, complain func(string, ...any)) {
+	code := r.code()
+	if len(code) == 0 {
+		return
+	}
+	name, file, begins := code[0].Name.Name, path.Base(r.path)+".go", "Package "+code[0].Name.Name+" "
+	if name == "main" {
+		file, begins = "main.go", "Command "+path.Base(r.path)+" "
+	}
+	explained := false
+	for _, s := range code {
+		if s.Doc == nil {
+			continue
+		}
+		first, _, _ := strings.Cut(s.Doc.Text(), "\n\n")
+		first = strings.TrimSpace(first)
+		switch {
+		case path.Base(s.name) != file:
+			complain("%s: the package comment belongs in %s", s.name, file)
+		case !strings.HasPrefix(first, begins):
+			complain("%s: the package comment begins %q", s.name, begins)
+		case !strings.HasSuffix(first, ".") || sentenceEnd.MatchString(first):
+			complain("%s: the package comment begins with one sentence, alone in its paragraph", s.name)
+		}
+		explained = explained || path.Base(s.name) == file
+	}
+	if !explained {
+		complain("%s: no package comment in %s", r.path, file)
+	}
+}
+
+// sentenceEnd finds a second sentence: a stop and a capital letter. (A question may be asked within one.)
+var sentenceEnd = regexp.MustCompile(`\.\s+[A-Z]`)
+
+func isSmall(r room, complain func(string, ...any)) {
+	if n := r.lines(); n > maxRoomLines && !r.apart() {
+		complain("%s: %d lines are more than one room (%d)", r.path, n, maxRoomLines)
+	}
+	for _, s := range r.code() {
+		for _, decl := range s.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				if n := s.set.Position(f.End()).Line - s.set.Position(f.Pos()).Line + 1; n > maxFuncLines {
+					complain("%s: %s has %d lines and fits no screen", s.at(f), f.Name.Name, n)
+				}
+			}
+		}
+	}
+}
+
+func leavesNothingUndone(r room, complain func(string, ...any)) {
+	for _, s := range r.files {
+		for _, group := range s.Comments {
+			if undone.MatchString(group.Text()) && !issue.MatchString(group.Text()) {
+				complain("%s: work left undone has an issue's number", s.at(group))
+			}
+		}
+	}
+}
+
+var (
+	undone = regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`)
+	issue  = regexp.MustCompile(`#[0-9]+`)
+)
+
+// family names the stranger that a room belongs to, "" for none.
+func family(room string) string {
+	for _, s := range strangers {
+		if within(room, s) {
+			return s
+		}
+	}
+	return ""
+}
+
+// within reports whether a path is root or below it.
+func within(p, root string) bool { return p == root || strings.HasPrefix(p, root+"/") }
+
+func isIdent(e ast.Expr, name string) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && id.Name == name
+}
+
+// isSelector matches pkg.name, any name if it is empty.
+func isSelector(e ast.Expr, pkg, name string) bool {
+	sel, ok := e.(*ast.SelectorExpr)
+	return ok && isIdent(sel.X, pkg) && (name == "" || sel.Sel.Name == name)
+}
+
+// root gives the variable that an expression like x[i].f writes through.
+func root(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.IndexExpr:
+		return root(e.X)
+	case *ast.SelectorExpr:
+		return root(e.X)
+	case *ast.StarExpr:
+		return root(e.X)
+	case *ast.ParenExpr:
+		return root(e.X)
+	}
+	return ""
+}
+
+func embeds(doc *ast.CommentGroup) bool {
+	return doc != nil && slices.ContainsFunc(doc.List, func(c *ast.Comment) bool { return strings.HasPrefix(c.Text, "//go:embed ") })
+}
