@@ -1,0 +1,92 @@
+// Package admin is HTTP for operators: health and metrics.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Config says what is shown.
+type Config struct {
+	// Ready says why the node is not ready to serve, or nil.
+	Ready func() error
+	Log   *slog.Logger
+}
+
+// An Admin serves HTTP on one address.
+type Admin struct {
+	listener net.Listener
+	server   *http.Server
+	running  sync.WaitGroup
+}
+
+const (
+	// headerTimeout bounds how long a client may take to say what it wants.
+	headerTimeout = 5 * time.Second
+	// idleTimeout lets a scraper keep its connection between two scrapes.
+	idleTimeout = 2 * time.Minute
+)
+
+// Start listens on address and serves until Stop.
+func Start(address string, cfg Config) (*Admin, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("admin: listen: %w (change it with --admin-listen, or switch it off with --admin-listen off)", err)
+	}
+	a := &Admin{
+		listener: listener,
+		server: &http.Server{
+			Handler:           handler(cfg),
+			ReadHeaderTimeout: headerTimeout,
+			IdleTimeout:       idleTimeout,
+			ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		},
+	}
+	a.running.Go(func() {
+		if err := a.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			cfg.Log.Error("admin port failed", "err", err)
+		}
+	})
+	return a, nil
+}
+
+// Addr gives the address that is listened on.
+func (a *Admin) Addr() string { return a.listener.Addr().String() }
+
+// Stop ends the service; requests under way have until ctx is done.
+func (a *Admin) Stop(ctx context.Context) error {
+	err := a.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, a.server.Close())
+	}
+	a.running.Wait()
+	return err
+}
+
+func handler(cfg Config) http.Handler {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := cfg.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	return mux
+}

@@ -1,0 +1,61 @@
+package executor
+
+import (
+	"sync/atomic"
+
+	"github.com/memring/memring/protocol"
+)
+
+// Stats count what was asked of this node's items, by its own clients and by other members for theirs. A gat counts as a get and as a touch.
+type Stats struct {
+	Gets, GetHits, GetMisses        atomic.Uint64
+	Sets                            atomic.Uint64 // set, add, replace, append, prepend, cas, whether stored or not
+	Touches, TouchHits, TouchMisses atomic.Uint64
+	DeleteHits, DeleteMisses        atomic.Uint64
+	IncrHits, IncrMisses            atomic.Uint64
+	DecrHits, DecrMisses            atomic.Uint64
+	CasHits, CasMisses, CasBadval   atomic.Uint64
+	Flushes                         atomic.Uint64
+	TooLarge, NoMemory              atomic.Uint64 // stores refused
+}
+
+// Stats gives the live counters.
+func (e *Executor) Stats() *Stats { return &e.stats }
+
+// Each visits the counters under the names that memcached's "stats" has for them, in its order.
+func (s *Stats) Each(visit func(name string, counter *atomic.Uint64)) {
+	visit("cmd_get", &s.Gets)
+	visit("cmd_set", &s.Sets)
+	visit("cmd_flush", &s.Flushes)
+	visit("cmd_touch", &s.Touches)
+	visit("get_hits", &s.GetHits)
+	visit("get_misses", &s.GetMisses)
+	visit("delete_misses", &s.DeleteMisses)
+	visit("delete_hits", &s.DeleteHits)
+	visit("incr_misses", &s.IncrMisses)
+	visit("incr_hits", &s.IncrHits)
+	visit("decr_misses", &s.DecrMisses)
+	visit("decr_hits", &s.DecrHits)
+	visit("cas_misses", &s.CasMisses)
+	visit("cas_hits", &s.CasHits)
+	visit("cas_badval", &s.CasBadval)
+	visit("touch_hits", &s.TouchHits)
+	visit("touch_misses", &s.TouchMisses)
+	visit("store_too_large", &s.TooLarge)
+	visit("store_no_memory", &s.NoMemory)
+}
+
+// Reset sets all counters to 0 ("stats reset").
+func (s *Stats) Reset() {
+	s.Each(func(_ string, counter *atomic.Uint64) { counter.Store(0) })
+}
+
+// refused counts a store that ended with status, if that is a refusal.
+func (s *Stats) refused(status protocol.Status) {
+	switch status {
+	case protocol.TooLarge:
+		s.TooLarge.Add(1)
+	case protocol.OutOfMemory:
+		s.NoMemory.Add(1)
+	}
+}
