@@ -1,0 +1,64 @@
+# memring: what can be done here. `make` alone says so.
+#
+# Go is all that build, run, test, check and bench need. interop installs Debian packages, so it wants root (or sudo) and Debian.
+
+gofumpt     := go run mvdan.cc/gofumpt@v0.12.0
+staticcheck := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The race detector needs a C compiler; without one the tests run without it, and say so.
+race := $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
+
+version  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+packages := memcached libmemcached-tools python3-pymemcache python3-pylibmc
+
+FUZZTIME ?= 5s
+BENCH    ?= .
+SHORT    ?=
+
+# tagged gives the packages with tests that ask for a build tag.
+tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd node protocol | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check interop chaos bench fuzz fmt
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## start three nodes on this machine, say how to talk to them, stop them on Ctrl-C
+	@.make/run
+
+build: ## build the one static binary, bin/memring
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.build=$(version)' -o bin/memring ./cmd/memring
+
+test: ## run all tests, with the race detector where there is a C compiler
+	@test -n "$(race)" || echo 'no C compiler: the race detector is off'
+	go test $(race) -timeout 10m ./...
+
+check: ## formatting, vet, staticcheck, the layout, go.mod, every benchmark once, every fuzz target for FUZZTIME (5s)
+	@echo gofumpt -l .; out=$$($(gofumpt) -l .) && test -z "$$out" || { echo "$$out"; echo 'not formatted: make fmt'; exit 1; }
+	go vet ./...
+	go vet -tags interop,chaos ./...
+	$(staticcheck) ./...
+	$(staticcheck) -tags interop,chaos ./...
+	go test -count=1 ./cmd
+	go mod verify
+	go mod tidy -diff
+	go test -run '^$$' -bench . -benchtime 1x ./...
+	@.make/fuzz $(FUZZTIME)
+
+interop: build ## talk to three real nodes with other people's clients (Debian: installs what is missing)
+	@.make/install $(packages)
+	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop)
+
+chaos: build ## hurt a running cluster and see what it promises still hold; SHORT=-short for less of it
+	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'
+	@test -z "$(call tagged,chaos)" || (set -x; go test -tags chaos -count=1 -timeout 20m -v $(SHORT) -run Chaos $(call tagged,chaos))
+
+bench: ## the Go benchmarks of the hot files, BENCH=regexp for some (not yet: beside memcached)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME (5s)
+	@.make/fuzz $(FUZZTIME)
+
+fmt: ## format the code
+	$(gofumpt) -w .
