@@ -1,0 +1,48 @@
+package frame
+
+import "github.com/memring/memring/protocol"
+
+// A Codec is the acceptor's side of one lane, for a session.
+//
+// The first request must be a Hello, and no other may be one; nothing else is read before the Hello has been answered with OK. Whoever
+// breaks this, or sends what is no frame, is hung up on.
+type Codec struct{ stage stage }
+
+// stage is how far the conversation has come.
+type stage uint8
+
+const (
+	silent  stage = iota // nothing said yet
+	greeted              // a Hello has come; not answered, or refused
+	open                 // the Hello was answered with OK
+)
+
+// NewCodec gives the codec of a new lane.
+func NewCodec() *Codec { return &Codec{} }
+
+// Parse reads the next request; see session.Codec. Request.Opaque is the frame's sequence. Bytes that are no request are a Reject with Hangup.
+func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
+	used, ok := parseRequest(buf, req)
+	if ok && used <= 0 {
+		*req = protocol.Request{Origin: req.Origin}
+		return used
+	}
+	allowed := c.stage == open
+	if ok && req.Op == protocol.Hello {
+		allowed = c.stage == silent
+		c.stage = max(c.stage, greeted)
+	}
+	if !ok || !allowed {
+		*req = protocol.Request{Op: protocol.Reject, Reason: protocol.BadFormat, Options: protocol.Hangup, Opaque: req.Opaque}
+		return len(buf)
+	}
+	return used
+}
+
+// Append adds the answer to req; see session.Codec.
+func (c *Codec) Append(dst []byte, req *protocol.Request, resp *protocol.Response) []byte {
+	if req.Op == protocol.Hello && resp.Status == protocol.OK && c.stage == greeted {
+		c.stage = open
+	}
+	return AppendResponse(dst, req.Opaque, resp)
+}
