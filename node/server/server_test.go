@@ -1,0 +1,248 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/session"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// blocks is a wire of data blocks: "5:hello" is answered "5:hello"; a "." ends the conversation.
+type blocks struct{}
+
+func (blocks) Parse(buf []byte, req *protocol.Request) int {
+	if buf[0] == '.' {
+		req.Op = protocol.Quit
+		return 1
+	}
+	colon := bytes.IndexByte(buf, ':')
+	if colon < 0 {
+		return 0
+	}
+	var size int
+	fmt.Sscanf(string(buf[:colon]), "%d", &size)
+	if end := colon + 1 + size; len(buf) < end {
+		return -end
+	} else {
+		req.Op, req.Value = protocol.Set, buf[:end]
+		return end
+	}
+}
+
+func (blocks) Append(dst []byte, _ *protocol.Request, resp *protocol.Response) []byte {
+	return append(dst, resp.Value...)
+}
+
+type echo struct{}
+
+func (echo) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	resp.Value = req.Value
+	return nil
+}
+
+const deadline = 10 * time.Second
+
+// start serves blocks on a free port and stops when the test ends.
+func start(t *testing.T, cfg server.Config) (*server.Server, string) {
+	t.Helper()
+	cfg.Session = func() *session.Session { return session.New(echo{}, blocks{}, 1) }
+	cfg.Log = slog.New(slog.DiscardHandler)
+	l, err := server.Listen("tcp", "127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server.New(cfg)
+	if err := s.Serve(l); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(deadline); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, l.Addr().String()
+}
+
+func dial(t *testing.T, address string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(deadline)); err != nil {
+		t.Fatal(err)
+	}
+	return c.(*net.TCPConn)
+}
+
+// send writes in and says that nothing more will come.
+func send(t *testing.T, c *net.TCPConn, in string) {
+	t.Helper()
+	if _, err := io.WriteString(c, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func block(size int) string { return fmt.Sprintf("%d:%s", size, strings.Repeat("x", size)) }
+
+// Data and the end of the stream may arrive together: the data is answered all the same.
+func TestHalfClosedClientsAreAnswered(t *testing.T) {
+	_, address := start(t, server.Config{})
+	for range 40 {
+		c := dial(t, address)
+		send(t, c, "5:hello")
+		got, err := io.ReadAll(c)
+		if err != nil || string(got) != "5:hello" {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+}
+
+func TestRequestsOfAllSizes(t *testing.T) {
+	_, address := start(t, server.Config{MaxRequestBytes: 1 << 20})
+	var in strings.Builder
+	for _, size := range []int{0, 1, 100, 16<<10 - 7, 16 << 10, 16<<10 + 1, 100_000, 5, 1<<20 - 8, 3} {
+		in.WriteString(block(size))
+	}
+	c := dial(t, address)
+	go send(t, c, in.String())
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != in.String() {
+		t.Fatalf("got %d bytes of %d, %v", len(got), in.Len(), err)
+	}
+}
+
+func TestRequestOverTheBoundEndsTheConnection(t *testing.T) {
+	_, address := start(t, server.Config{MaxRequestBytes: 32 << 10})
+	c := dial(t, address)
+	if _, err := io.WriteString(c, "40000:x"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := io.ReadAll(c); len(got) != 0 {
+		t.Fatalf("got %q", got)
+	}
+}
+
+func TestConnectionsOverTheLimitAreRefused(t *testing.T) {
+	s, address := start(t, server.Config{MaxConns: 2, Refusal: "full\n"})
+	for range 2 {
+		c := dial(t, address)
+		if _, err := io.WriteString(c, "1:a"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := io.ReadAll(dial(t, address)); string(got) != "full\n" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if got := s.Stats().RefusedConns.Load(); got != 1 {
+		t.Fatalf("%d refused, want 1", got)
+	}
+}
+
+// A stop lets what is being answered finish, and does not wait for a client that sends nothing.
+func TestStopFinishesBatches(t *testing.T) {
+	s, address := start(t, server.Config{})
+	idle, busy := dial(t, address), dial(t, address)
+	if _, err := io.WriteString(busy, block(1000)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(busy)
+	if _, err := io.ReadFull(in, make([]byte, len(block(1000)))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(deadline); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []net.Conn{idle, busy} {
+		if rest, err := io.ReadAll(c); len(rest) != 0 || err != nil {
+			t.Fatalf("got %q, %v; want the end of the stream", rest, err)
+		}
+	}
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Fatal("still listening")
+	}
+}
+
+// A client that sends and does not read blocks only itself; a stop cuts it off after the grace.
+func TestStopCutsAClientThatDoesNotRead(t *testing.T) {
+	s, address := start(t, server.Config{})
+	c := dial(t, address)
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := io.WriteString(c, block(100_000)); err != nil {
+			break // the server has stopped reading, since we do not read
+		}
+	}
+	if err := s.Stop(50 * time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Stats().CurrConns.Load(); n != 0 {
+		t.Fatalf("%d connections left", n)
+	}
+}
+
+func TestUnixSockets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	for range 2 { // the second finds the file that the first has left
+		l, err := server.Listen("unix", path, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server.Listen("unix", path, 0o600); err == nil || !strings.Contains(err.Error(), "another process") {
+			t.Fatalf("a socket that is served was taken: %v", err)
+		}
+		l.(*net.UnixListener).SetUnlinkOnClose(false)
+		l.Close()
+	}
+}
+
+func BenchmarkEcho(b *testing.B) {
+	cfg := server.Config{Log: slog.New(slog.DiscardHandler), Session: func() *session.Session { return session.New(echo{}, blocks{}, 1) }}
+	l, err := server.Listen("tcp", "127.0.0.1:0", 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := server.New(cfg)
+	if err := s.Serve(l); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.Stop(deadline) }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	out, in := []byte(block(100)), make([]byte, len(block(100)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(out); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
