@@ -69,16 +69,32 @@ func New(cfg Config) *Server {
 // Stats gives the live counters.
 func (s *Server) Stats() *Stats { return &s.stats }
 
-// Serve serves the connections of l, which it closes in the end, until Stop. It returns at once.
-func (s *Server) Serve(l net.Listener) error {
+// Listen binds an address and gives it as bound: network "tcp", "tcp4", "tcp6" or "unix"; mode is the permission of a unix socket, whose
+// file is replaced if an earlier process has left it behind, but not if it still answers.
+// Connections wait in the system's queue until Start.
+func (s *Server) Listen(network, address string, mode os.FileMode) (bound string, err error) {
+	var l net.Listener
+	if network == "unix" {
+		l, err = listenUnix(address, mode)
+	} else {
+		l, err = net.Listen(network, address)
+	}
+	if err != nil {
+		return "", err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping {
-		return errors.Join(errors.New("server: stopped"), l.Close())
-	}
 	s.listeners = append(s.listeners, l)
-	s.running.Go(func() { s.accept(l) })
-	return nil
+	return l.Addr().String(), nil
+}
+
+// Start serves the connections of all listeners until Stop. It returns at once.
+func (s *Server) Start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		s.running.Go(func() { s.accept(l) })
+	}
 }
 
 // Stop closes the listeners, lets every connection finish the batch it is answering, and closes what is still open after grace.
@@ -158,26 +174,21 @@ func (s *Server) forget(c *conn) {
 	s.stats.CurrConns.Add(-1)
 }
 
-// Listen opens a listener as Serve takes it: network "tcp", "tcp4", "tcp6" or "unix". A socket file left behind by an earlier process is
-// replaced, one that still answers is not. mode is the unix socket's permission.
-func Listen(network, address string, mode os.FileMode) (net.Listener, error) {
-	if network != "unix" {
-		return net.Listen(network, address)
-	}
-	if probe, err := net.DialTimeout("unix", address, time.Second); err == nil {
+func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
+	if probe, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		probe.Close()
-		return nil, fmt.Errorf("listen %s: another process serves this socket", address)
+		return nil, fmt.Errorf("listen unix %s: another process serves this socket", path)
 	}
-	if info, err := os.Lstat(address); err == nil && info.Mode()&os.ModeSocket != 0 {
-		if err := os.Remove(address); err != nil {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("replace old socket: %w", err)
 		}
 	}
-	l, err := net.Listen(network, address)
+	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(address, mode); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		return nil, errors.Join(fmt.Errorf("set mode of socket: %w", err), l.Close())
 	}
 	return l, nil

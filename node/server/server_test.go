@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -61,20 +62,18 @@ func start(t *testing.T, cfg server.Config) (*server.Server, string) {
 	t.Helper()
 	cfg.Session = func() *session.Session { return session.New(echo{}, blocks{}, 1) }
 	cfg.Log = slog.New(slog.DiscardHandler)
-	l, err := server.Listen("tcp", "127.0.0.1:0", 0)
+	s := server.New(cfg)
+	address, err := s.Listen("tcp", "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.New(cfg)
-	if err := s.Serve(l); err != nil {
-		t.Fatal(err)
-	}
+	s.Start()
 	t.Cleanup(func() {
 		if err := s.Stop(deadline); err != nil {
 			t.Error(err)
 		}
 	})
-	return s, l.Addr().String()
+	return s, address
 }
 
 func dial(t *testing.T, address string) *net.TCPConn {
@@ -206,31 +205,37 @@ func TestStopCutsAClientThatDoesNotRead(t *testing.T) {
 
 func TestUnixSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	for range 2 { // the second finds the file that the first has left
-		l, err := server.Listen("unix", path, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := server.Listen("unix", path, 0o600); err == nil || !strings.Contains(err.Error(), "another process") {
-			t.Fatalf("a socket that is served was taken: %v", err)
-		}
-		l.(*net.UnixListener).SetUnlinkOnClose(false)
-		l.Close()
+	s := server.New(server.Config{})
+	left, err := net.Listen("unix", path) // as a process that was killed leaves it
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	left.Close()
+	if _, err := s.Listen("unix", path, 0o600); err != nil {
+		t.Fatalf("a socket left behind was not replaced: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	if _, err := s.Listen("unix", path, 0o600); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Fatalf("a socket that is served was taken: %v", err)
+	}
+	if err := s.Stop(deadline); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func BenchmarkEcho(b *testing.B) {
 	cfg := server.Config{Log: slog.New(slog.DiscardHandler), Session: func() *session.Session { return session.New(echo{}, blocks{}, 1) }}
-	l, err := server.Listen("tcp", "127.0.0.1:0", 0)
+	s := server.New(cfg)
+	address, err := s.Listen("tcp", "127.0.0.1:0", 0)
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := server.New(cfg)
-	if err := s.Serve(l); err != nil {
-		b.Fatal(err)
-	}
+	s.Start()
 	defer func() { _ = s.Stop(deadline) }()
-	c, err := net.Dial("tcp", l.Addr().String())
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		b.Fatal(err)
 	}
