@@ -1,0 +1,196 @@
+package arena
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/VictoriaMetrics/fastcache"
+	"github.com/cespare/xxhash/v2"
+)
+
+func TestUnhash(t *testing.T) {
+	f := func(h uint64) {
+		t.Helper()
+		g := Segment{bucket: h % buckets}
+		token := g.token(int(h >> bucketBits))
+		if got := xxhash.Sum64(token[:]); got != h {
+			t.Errorf("token of %#x hashes to %#x", h, got)
+		}
+	}
+	for bucket := range uint64(buckets) {
+		f(bucket)
+	}
+	for range 10_000 {
+		f(rand.Uint64() >> 1) // a record's number is an int
+	}
+}
+
+func TestNewRefusesOddSize(t *testing.T) {
+	for _, bytes := range []int{0, -1, 1, ChunkBytes + 1} {
+		if _, err := New(bytes); err == nil {
+			t.Errorf("New(%d): no error", bytes)
+		}
+	}
+}
+
+// TestLaps holds the promise of the package against random records over many laps: what was put since the last Reset can be read, and nothing
+// else is taken for it.
+func TestLaps(t *testing.T) {
+	f := func(chunks int, size func() int, resetEarly bool) {
+		t.Helper()
+		a := newArena(t, chunks*ChunkBytes)
+		_ = a.NewSegment() // the one the self-test has used
+		g := a.NewSegment()
+		for lap := range 20 {
+			var put [][]byte
+			for {
+				if resetEarly && rand.IntN(40) == 0 {
+					break
+				}
+				record := make([]byte, size())
+				for i := range record {
+					record[i] = byte(rand.Uint32())
+				}
+				n := g.Put(record)
+				if n == 0 {
+					break
+				}
+				if put = append(put, record); n != len(put) || n != g.Records() {
+					t.Fatalf("lap %d: record %d got number %d", lap, len(put), n)
+				}
+			}
+			for i, record := range put {
+				if got := g.Append([]byte("x"), i+1); string(got[:1]) != "x" || !bytes.Equal(got[1:], record) {
+					t.Fatalf("lap %d: record %d of %d is lost or changed", lap, i+1, len(put))
+				}
+			}
+			g.Reset()
+		}
+	}
+	for _, early := range []bool{false, true} {
+		f(1, func() int { return 50 + rand.IntN(20) }, early)
+		f(1, func() int { return rand.IntN(MaxRecordBytes + 1) }, early)
+		f(4, func() int { return rand.IntN(3000) }, early)
+		f(4, func() int { return MaxRecordBytes }, early)
+		f(2, func() int { return 0 }, early)
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	g := newArena(t, ChunkBytes).NewSegment()
+	if n := g.Put(make([]byte, MaxRecordBytes+1)); n != 0 {
+		t.Errorf("a record over the limit got number %d", n)
+	}
+}
+
+// TestMapIsNotRebuilt guards the reason for the mark and the forgetting: with laps of about equal length, fastcache keeps exactly our records.
+func TestMapIsNotRebuilt(t *testing.T) {
+	g := newArena(t, ChunkBytes).NewSegment()
+	for lap := range 10 {
+		for i := 0; g.Put(make([]byte, 60+(i+lap)%7)) != 0; i++ {
+		}
+		records := g.Records()
+		g.Reset()
+		var stats fastcache.Stats
+		g.cache.UpdateStats(&stats)
+		if got := int(stats.EntriesCount); lap > 0 && got != records+1 {
+			t.Errorf("lap %d of %d records: fastcache knows %d", lap, records, got)
+		}
+	}
+}
+
+func TestReadersDuringWrites(t *testing.T) {
+	g := newArena(t, ChunkBytes).NewSegment()
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			var buf []byte
+			for n := 1; ; n = n%100 + 1 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				buf = g.Append(buf[:0], n)
+				for _, b := range buf {
+					if b != buf[0] {
+						t.Error("a torn record")
+						return
+					}
+				}
+			}
+		})
+	}
+	for range 100 {
+		for i := 0; g.Put(bytes.Repeat([]byte{byte(i)}, 500+i%100)) != 0; i++ {
+		}
+		g.Reset()
+	}
+	close(stop)
+	readers.Wait()
+}
+
+func TestNoAllocations(t *testing.T) {
+	g := newArena(t, ChunkBytes).NewSegment()
+	record := make([]byte, 100)
+	put := func() {
+		if g.Put(record) == 0 {
+			g.Reset()
+		}
+	}
+	for range 3 * ChunkBytes / 112 {
+		put()
+	}
+	buf := make([]byte, 0, 128)
+	if n := testing.AllocsPerRun(2000, func() { put(); buf = g.Append(buf[:0], 1) }); n != 0 {
+		t.Errorf("%v allocations for a Put and an Append", n)
+	}
+}
+
+func newArena(t testing.TB, segmentBytes int) *Arena {
+	t.Helper()
+	a, err := New(segmentBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+func BenchmarkPut(b *testing.B) {
+	g := newArena(b, 4*ChunkBytes).NewSegment()
+	record := make([]byte, 100)
+	b.ReportAllocs()
+	for b.Loop() {
+		if g.Put(record) == 0 {
+			g.Reset()
+		}
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	g := newArena(b, 4*ChunkBytes).NewSegment()
+	record := make([]byte, 100)
+	for g.Put(record) != 0 {
+	}
+	var buf []byte
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		buf = g.Append(buf[:0], n%g.records+1)
+		n++
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	for b.Loop() {
+		a, err := New(ChunkBytes)
+		if err != nil {
+			b.Fatal(err)
+		}
+		a.Close()
+	}
+}

@@ -1,0 +1,109 @@
+package arena
+
+import (
+	"encoding/binary"
+
+	"github.com/VictoriaMetrics/fastcache"
+)
+
+// A Segment is a log of records with a fixed room. All methods but Append need the caller's lock.
+type Segment struct {
+	cache  *fastcache.Cache
+	bucket uint64
+	chunks int
+
+	// The mirror of the bucket's write position.
+	chunk int // the chunk being written
+	used  int // bytes of it
+
+	records int // of this lap
+	mapped  int // records that the bucket's map knows, 1 to mapped; never fewer than records
+}
+
+// newSegment begins the first lap of an untouched bucket.
+func newSegment(c *fastcache.Cache, bucket, chunks int) *Segment {
+	g := &Segment{cache: c, bucket: uint64(bucket), chunks: chunks}
+	g.mark()
+	return g
+}
+
+// Reset begins a new lap. The old records stay readable until new ones take their place.
+//
+// fastcache turns to the first chunk only with a record that does not fit behind the others, and with that turn it drops from its map what the
+// last lap has left out, building the map anew if there is anything to drop. So the room that is left is filled here, and numbers that the
+// last lap did not reach are forgotten one by one, unless they are so many that a new, smaller map is worth its price.
+func (g *Segment) Reset() {
+	for ; g.chunk < g.chunks; g.chunk, g.used = g.chunk+1, 0 {
+		g.fill()
+	}
+	if g.records >= g.mapped-g.mapped/4 {
+		for n := g.records + 1; n <= g.mapped; n++ {
+			token := g.token(n)
+			g.cache.Del(token[:])
+		}
+	}
+	g.mapped = g.records
+	g.chunk, g.used, g.records = 0, 0, 0
+	g.mark()
+}
+
+// mark writes record 0, which is empty: the one that turns to the first chunk. As it always has the same length, it overwrites only itself,
+// and fastcache finds nothing outdated in its map at the turn.
+func (g *Segment) mark() {
+	token := g.token(0)
+	g.cache.Set(token[:], nil)
+	g.used = headBytes
+}
+
+// fill uses up the chunk, so that no later record finds room in it. What is too small for any record needs no filling.
+func (g *Segment) fill() {
+	rest := chunkBytes - 1 - g.used - headBytes
+	if rest < 0 {
+		return
+	}
+	token := g.token(0)
+	g.cache.Set(token[:], zeros[:rest])
+}
+
+var zeros [chunkBytes]byte // never written to
+
+// Rest is the length of the longest record that still fits in the current chunk; negative if none does.
+func (g *Segment) Rest() int { return chunkBytes - 1 - g.used - headBytes }
+
+// Last reports whether the current chunk is the segment's last: then Rest is all that is left.
+func (g *Segment) Last() bool { return g.chunk == g.chunks-1 }
+
+// Records is the number of records of this lap: the next gets this number plus 1.
+func (g *Segment) Records() int { return g.records }
+
+// Put appends a record of at most MaxRecordBytes and gives its number, counted from 1; 0 if the segment has no room for it.
+func (g *Segment) Put(record []byte) int {
+	if len(record) > MaxRecordBytes {
+		return 0
+	}
+	if len(record) > g.Rest() {
+		if g.Last() {
+			return 0
+		}
+		g.chunk++
+		g.used = 0
+	}
+	g.records++
+	g.mapped = max(g.mapped, g.records)
+	g.used += headBytes + len(record)
+	token := g.token(g.records)
+	g.cache.Set(token[:], record)
+	return g.records
+}
+
+// Append adds the record of this number to dst. If it is gone, dst comes back as it was.
+func (g *Segment) Append(dst []byte, number int) []byte {
+	token := g.token(number)
+	return g.cache.Get(dst, token[:])
+}
+
+// token gives the key that fastcache will keep in this segment's bucket.
+func (g *Segment) token(number int) (t [8]byte) {
+	binary.LittleEndian.PutUint64(t[:], unhash(uint64(number)<<bucketBits|g.bucket))
+	return t
+}
