@@ -1,0 +1,89 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+// answering gives the address of a member that answers one question and hangs up, and what it was asked.
+func answering(t *testing.T, answer string) (address string, asked <-chan string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	question := make(chan string, 1)
+	go func() {
+		defer close(question)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		buf := make([]byte, 1024)
+		n, _ := conn.Read(buf)
+		question <- string(buf[:n])
+		_, _ = conn.Write([]byte(answer))
+	}()
+	return l.Addr().String(), question
+}
+
+func TestClusterQuestions(t *testing.T) {
+	f := func(answer, line, wantAsked, wantPrinted, wantErr string) {
+		t.Helper()
+		address, asked := answering(t, answer)
+		_, printed, err := run(map[string]string{"MEMRING_ADDR": address}, strings.Fields(line)...)
+		if got := <-asked; got != wantAsked {
+			t.Errorf("%s: asked %q, want %q", line, got, wantAsked)
+		}
+		if printed != wantPrinted {
+			t.Errorf("%s: printed\n%s\nwant\n%s", line, printed, wantPrinted)
+		}
+		if wantErr == "" && err != nil || wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)) {
+			t.Errorf("%s: error %v, want %q", line, err, wantErr)
+		}
+	}
+	members := "MEMBER n1 zone= state=alive client=127.0.0.1:11211\r\nMEMBER node-2 zone=b state=alive client=127.0.0.1:11221\r\nEND\r\n"
+	f(members, "cluster members", "cluster members\r\n", ""+
+		"NAME    ZONE  STATE  CLIENT\n"+
+		"n1      -     alive  127.0.0.1:11211\n"+
+		"node-2  b     alive  127.0.0.1:11221\n", "")
+	f("OWNER k id=n1\r\nEND\r\n", "cluster owner k --json", "cluster owner k\r\n", `[
+  {
+    "id": "n1",
+    "name": "k"
+  }
+]
+`, "")
+	f("END\r\n", "cluster members --json", "cluster members\r\n", "[]\n", "")
+	f("ERROR\r\n", "cluster members", "cluster members\r\n", "", "is it a memring node?")
+	f("SERVER_ERROR out of memory\r\n", "cluster members", "cluster members\r\n", "", "out of memory")
+	f("MEMBER n1\r\n", "cluster members", "cluster members\r\n", "", "no END")
+	f("", "cluster owner k", "cluster owner k\r\n", "", "no END")
+}
+
+func TestClusterRefusesKeys(t *testing.T) {
+	for _, key := range []string{"", "a b", "a\r\nflush_all"} {
+		if _, _, err := run(map[string]string{"MEMRING_ADDR": "127.0.0.1:1"}, "cluster", "owner", key); err == nil || !strings.HasPrefix(err.Error(), "KEY ") {
+			t.Errorf("owner %q: %v", key, err)
+		}
+	}
+}
+
+func FuzzReadReport(f *testing.F) {
+	f.Add("MEMBER n1 zone=a state=alive\r\nEND\r\n")
+	f.Add("ERROR\r\n")
+	f.Add("MEMBER n1")
+	f.Fuzz(func(t *testing.T, answer string) {
+		lines, err := readReport(strings.NewReader(answer))
+		if err == nil && !strings.Contains(answer, "END") {
+			t.Errorf("%q has no END and was believed", answer)
+		}
+		for _, l := range lines {
+			if l.name == "" {
+				t.Errorf("%q: a line without a name", answer)
+			}
+		}
+	})
+}

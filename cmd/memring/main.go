@@ -1,0 +1,116 @@
+// Command memring is one node of a memcached cluster; its subcommands ask a running cluster about itself.
+//
+//	defaults < MEMRING_* < flags -> node.Config -> node.Start -> a signal -> Stop
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/memring/memring/node"
+)
+
+// build names the commit; the linker sets it (Makefile, "build").
+var build = ""
+
+func main() {
+	if err := command(os.Getenv, serve).Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "memring:", err)
+		os.Exit(1)
+	}
+}
+
+// command gives the whole command line. Without a subcommand it is the server, run by serve. getenv reads the environment.
+func command(getenv func(string) string, serve func(*options) error) *cobra.Command {
+	o := newOptions()
+	memcached, cluster := o.flags()
+	root := &cobra.Command{
+		Use:           "memring",
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return fromEnvironment(cmd.Flags(), getenv)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case o.version:
+				return printVersion(cmd.OutOrStdout())
+			case o.license:
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "memring is free software under the Apache License 2.0; see LICENSE.")
+				return err
+			}
+			if err := o.resolve(cmd.Flags()); err != nil {
+				return err
+			}
+			return serve(o)
+		},
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // -h is enough
+	root.Flags().AddFlagSet(memcached)
+	root.Flags().AddFlagSet(cluster)
+	root.Flags().AddFlagSet(unserved())
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		if cmd != root {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nUsage:\n  %s\n\n%s", cmd.Short, cmd.UseLine(), cmd.Flags().FlagUsagesWrapped(helpColumns))
+			return
+		}
+		printHelp(cmd.OutOrStdout(), memcached, cluster)
+	})
+	root.AddCommand(clusterCommand(), &cobra.Command{
+		Use:   "version",
+		Short: "Print the version.",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return printVersion(cmd.OutOrStdout()) },
+	})
+	return root
+}
+
+// helpColumns is the width that help is wrapped to.
+const helpColumns = 120
+
+func printHelp(w io.Writer, memcached, cluster *pflag.FlagSet) {
+	fmt.Fprintf(w, `memring %s: a memcached cluster that stays warm
+
+Usage:
+  memring [flags]                       run one node
+  memring cluster members [--addr A]    who is in the cluster
+  memring cluster owner KEY [--addr A]  which member answers for a key
+  memring version
+
+Memcached's flags:
+%s
+The cluster's:
+%s
+Every long flag may be given in the environment too: --peer-port as MEMRING_PEER_PORT. A flag wins over the environment.
+Started as root without -u it stays root, and says so; -u root says that this is meant.
+`, revision(), memcached.FlagUsagesWrapped(helpColumns), cluster.FlagUsagesWrapped(helpColumns))
+}
+
+func printVersion(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "memring %s (answers as memcached %s; %s %s/%s)\n", revision(), node.Default().Version, runtime.Version(),
+		runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+// revision names the build: by the linker, else by what Go has recorded.
+func revision() string {
+	if build != "" {
+		return build
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				return setting.Value
+			}
+		}
+	}
+	return "unknown"
+}
