@@ -46,7 +46,7 @@ check: ## formatting, vet, staticcheck, the layout, go.mod, every benchmark once
 	go test -run '^$$' -bench . -benchtime 1x ./...
 	@.make/fuzz $(FUZZTIME)
 
-interop: build ## talk to three real nodes with other people's clients (Debian: installs what is missing)
+interop: ## talk to three real nodes with other people's clients (Debian: installs what is missing)
 	@.make/install $(packages)
 	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop)
 

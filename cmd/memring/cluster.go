@@ -62,9 +62,9 @@ func clusterCommand() *cobra.Command {
 	return cluster
 }
 
-// A line is one line of an answer, "MEMBER n1 zone=a state=alive": a name, and what is said of it, in the order it is said.
+// A line is one line of an answer, "MEMBER n1 zone=a state=active": a member's id, and what is said of it, in the order it is said.
 type line struct {
-	name   string
+	id     string
 	fields [][2]string
 }
 
@@ -97,7 +97,7 @@ func readReport(r io.Reader) (lines []line, err error) {
 		case len(lines) == maxReportLines:
 			return nil, fmt.Errorf("answered more than %d lines", maxReportLines)
 		}
-		l := line{name: words[1]}
+		l := line{id: words[1]}
 		for _, word := range words[2:] {
 			key, value, _ := strings.Cut(word, "=")
 			l.fields = append(l.fields, [2]string{key, value})
@@ -112,13 +112,13 @@ func printTable(w io.Writer, lines []line) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i, l := range lines {
 		if i == 0 {
-			fmt.Fprint(table, "NAME")
+			fmt.Fprint(table, "ID")
 			for _, field := range l.fields {
 				fmt.Fprint(table, "\t", strings.ToUpper(field[0]))
 			}
 			fmt.Fprintln(table)
 		}
-		fmt.Fprint(table, l.name)
+		fmt.Fprint(table, l.id)
 		for _, field := range l.fields {
 			if field[1] == "" {
 				field[1] = "-"
@@ -134,7 +134,7 @@ func printTable(w io.Writer, lines []line) error {
 func printJSON(w io.Writer, lines []line) error {
 	objects := make([]map[string]string, 0, len(lines))
 	for _, l := range lines {
-		object := map[string]string{"name": l.name}
+		object := map[string]string{"id": l.id}
 		for _, field := range l.fields {
 			object[field[0]] = field[1]
 		}

@@ -44,15 +44,15 @@ func TestClusterQuestions(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", line, err, wantErr)
 		}
 	}
-	members := "MEMBER n1 zone= state=alive client=127.0.0.1:11211\r\nMEMBER node-2 zone=b state=alive client=127.0.0.1:11221\r\nEND\r\n"
+	members := "MEMBER n1 zone= state=active client=127.0.0.1:11211\r\nMEMBER node-2 zone=b state=active client=127.0.0.1:11221\r\nEND\r\n"
 	f(members, "cluster members", "cluster members\r\n", ""+
-		"NAME    ZONE  STATE  CLIENT\n"+
-		"n1      -     alive  127.0.0.1:11211\n"+
-		"node-2  b     alive  127.0.0.1:11221\n", "")
-	f("OWNER k id=n1\r\nEND\r\n", "cluster owner k --json", "cluster owner k\r\n", `[
+		"ID      ZONE  STATE   CLIENT\n"+
+		"n1      -     active  127.0.0.1:11211\n"+
+		"node-2  b     active  127.0.0.1:11221\n", "")
+	f("OWNER n1 partition=7\r\nEND\r\n", "cluster owner k --json", "cluster owner k\r\n", `[
   {
     "id": "n1",
-    "name": "k"
+    "partition": "7"
   }
 ]
 `, "")
@@ -72,7 +72,7 @@ func TestClusterRefusesKeys(t *testing.T) {
 }
 
 func FuzzReadReport(f *testing.F) {
-	f.Add("MEMBER n1 zone=a state=alive\r\nEND\r\n")
+	f.Add("MEMBER n1 zone=a state=active\r\nEND\r\n")
 	f.Add("ERROR\r\n")
 	f.Add("MEMBER n1")
 	f.Fuzz(func(t *testing.T, answer string) {
@@ -81,8 +81,8 @@ func FuzzReadReport(f *testing.F) {
 			t.Errorf("%q has no END and was believed", answer)
 		}
 		for _, l := range lines {
-			if l.name == "" {
-				t.Errorf("%q: a line without a name", answer)
+			if l.id == "" {
+				t.Errorf("%q: a line without an id", answer)
 			}
 		}
 	})

@@ -1,0 +1,314 @@
+//go:build interop
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+)
+
+// TestInterop lets other people's clients talk to three nodes of the real binary, at whichever they like.
+// The same talks are held with Debian's memcached, in all three seats: what fails there as well is not our fault, and no proof either.
+func TestInterop(t *testing.T) {
+	talks := func(t *testing.T, servers []string) {
+		t.Run("memccapable", func(t *testing.T) { memccapable(t, servers) })
+		t.Run("pymemcache", func(t *testing.T) { python(t, "pymemcache_talk.py", servers) })
+		t.Run("pylibmc", func(t *testing.T) { python(t, "pylibmc_talk.py", servers) })
+		t.Run("gomemcache", func(t *testing.T) { goMemcache(t, servers) })
+		t.Run("libmemcached tools", func(t *testing.T) { libmemcachedTools(t, servers) })
+	}
+	t.Run("memring", func(t *testing.T) { talks(t, startCluster(t, 3)) })
+	t.Run("memcached", func(t *testing.T) {
+		one := startMemcached(t)
+		talks(t, []string{one, one, one})
+	})
+}
+
+// memccapable is libmemcached's test of a server's text wire, one node at a time. It empties the server.
+func memccapable(t *testing.T, servers []string) {
+	for _, server := range servers {
+		host, port, _ := net.SplitHostPort(server)
+		printed := execute(t, "memccapable", "-a", "-h", host, "-p", port)
+		if strings.Contains(printed, "[FAIL]") || !strings.Contains(printed, "[pass]") {
+			t.Errorf("memccapable says of %s:\n%s", server, printed)
+		}
+	}
+}
+
+// python runs a script of testdata/interop with Debian's Python, which has Debian's clients. It prints "ok" when all its assertions hold.
+func python(t *testing.T, script string, servers []string) {
+	printed := execute(t, "/usr/bin/python3", append([]string{filepath.Join("testdata", "interop", script)}, servers...)...)
+	if !strings.HasSuffix(printed, "ok\n") {
+		t.Errorf("%s did not come to its end:\n%s", script, printed)
+	}
+}
+
+func goMemcache(t *testing.T, servers []string) {
+	clients := make([]*memcache.Client, len(servers))
+	for i, server := range servers {
+		clients[i] = memcache.New(server)
+		clients[i].Timeout = 5 * time.Second
+		defer clients[i].Close()
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func(got, want error) {
+		t.Helper()
+		if !errors.Is(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+	must(clients[0].Ping())
+	for i, c := range clients {
+		other := clients[(i+1)%len(clients)]
+		key := func(n int) string { return fmt.Sprintf("go-%d-%d", i, n) }
+
+		keys := make([]string, 200)
+		for n := range keys {
+			keys[n] = key(n)
+			must(c.Set(&memcache.Item{Key: keys[n], Value: []byte(keys[n]), Flags: uint32(n)}))
+		}
+		items, err := other.GetMulti(append(keys, "go-absent"))
+		must(err)
+		if len(items) != len(keys) {
+			t.Fatalf("multi-get: %d items, want %d", len(items), len(keys))
+		}
+		for n, k := range keys {
+			if item := items[k]; string(item.Value) != k || item.Flags != uint32(n) {
+				t.Fatalf("%s: got %q, flags %d", k, item.Value, item.Flags)
+			}
+		}
+
+		is(c.Add(&memcache.Item{Key: key(0), Value: []byte("x")}), memcache.ErrNotStored)
+		is(c.Replace(&memcache.Item{Key: "go-absent", Value: []byte("x")}), memcache.ErrNotStored)
+		must(c.Append(&memcache.Item{Key: key(0), Value: []byte(">")}))
+		must(other.Prepend(&memcache.Item{Key: key(0), Value: []byte("<")}))
+		item, err := c.Get(key(0))
+		must(err)
+		if want := "<" + key(0) + ">"; string(item.Value) != want {
+			t.Fatalf("appended and prepended: %q, want %q", item.Value, want)
+		}
+
+		// A value that has changed since it was read is not overwritten, whoever changed it.
+		must(other.Set(&memcache.Item{Key: key(0), Value: []byte("changed")}))
+		is(c.CompareAndSwap(item), memcache.ErrCASConflict)
+		item, err = c.Get(key(0))
+		must(err)
+		item.Value = []byte("swapped")
+		must(c.CompareAndSwap(item))
+
+		must(c.Set(&memcache.Item{Key: key(1), Value: []byte("18446744073709551614")}))
+		for _, want := range []uint64{18446744073709551615, 0, 1} {
+			if got, err := other.Increment(key(1), 1); err != nil || got != want {
+				t.Fatalf("increment: %d, %v, want %d", got, err, want)
+			}
+		}
+		if got, err := c.Decrement(key(1), 5); err != nil || got != 0 {
+			t.Fatalf("decrement: %d, %v, want 0", got, err)
+		}
+		_, err = c.Increment("go-absent", 1)
+		is(err, memcache.ErrCacheMiss)
+
+		must(c.Touch(key(2), 3600))
+		_, err = other.GetAndTouch(key(2), -1)
+		must(err)
+		_, err = c.Get(key(2))
+		is(err, memcache.ErrCacheMiss)
+		must(c.Delete(key(3)))
+		is(other.Delete(key(3)), memcache.ErrCacheMiss)
+
+		large := bytes.Repeat([]byte("0123456789abcde\n"), 60<<10) // 960 KiB
+		must(c.Set(&memcache.Item{Key: key(4), Value: large}))
+		item, err = other.Get(key(4))
+		must(err)
+		if !bytes.Equal(item.Value, large) {
+			t.Fatal("a large value came back changed")
+		}
+		if err := c.Set(&memcache.Item{Key: key(4), Value: bytes.Repeat(large, 2)}); err == nil {
+			t.Fatal("a value of 1920 KiB was stored")
+		}
+		_, err = other.Get(key(4))
+		is(err, memcache.ErrCacheMiss) // what was refused has removed what was there
+	}
+	must(clients[0].FlushAll())
+	for i, c := range clients {
+		_, err := c.Get(fmt.Sprintf("go-%d-10", i))
+		is(err, memcache.ErrCacheMiss)
+	}
+}
+
+// libmemcachedTools copies a file in through one node and out through another, asks for it, and removes it; then a short load.
+func libmemcachedTools(t *testing.T, servers []string) {
+	text := strings.Repeat("a line of the file\n", 500)
+	file := filepath.Join(t.TempDir(), "copied.txt")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i, server := range servers {
+		here, there := "--servers="+server, "--servers="+servers[(i+1)%len(servers)]
+		execute(t, "memcping", here)
+		execute(t, "memccp", here, "--set", "--flags=7", "--expire=3600", file)
+		if got := execute(t, "memccat", there, "copied.txt"); strings.TrimRight(got, "\n") != strings.TrimRight(text, "\n") {
+			t.Errorf("copied in through %s, out came %.100q", server, got)
+		}
+		if got := execute(t, "memccat", there, "--flags", "copied.txt"); !strings.HasPrefix(got, "7\n") {
+			t.Errorf("flags: %.10q, want 7", got)
+		}
+		execute(t, "memcexist", there, "copied.txt")
+		execute(t, "memctouch", there, "--expire=60", "copied.txt")
+		execute(t, "memcrm", there, "copied.txt")
+		if err := exec.Command("memcexist", here, "copied.txt").Run(); err == nil {
+			t.Error("removed, and still there")
+		}
+		if printed := execute(t, "memcstat", here); !strings.Contains(printed, "curr_items") {
+			t.Errorf("memcstat: %.300q", printed)
+		}
+	}
+	all := "--servers=" + strings.Join(servers, ",")
+	for _, load := range []string{"set", "get", "mget"} {
+		execute(t, "memcslap", all, "--concurrency=4", "--execute-number=200", "--initial-load=200", "--test="+load)
+	}
+	execute(t, "memcflush", all)
+}
+
+// executeBound is far more than any client here needs: it ends one that waits for an answer that does not come.
+const executeBound = time.Minute
+
+// execute runs a command to its end and gives what it printed; it must end well.
+func execute(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), executeBound)
+	defer cancel()
+	printed, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, printed)
+	}
+	return string(printed)
+}
+
+// startCluster starts n nodes of the real binary on loopback and returns their client addresses once they agree on the owners of keys.
+func startCluster(t *testing.T, n int) (addresses []string) {
+	binary := filepath.Join(t.TempDir(), "memring")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if printed, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, printed)
+	}
+	ports := freePorts(t, 3*n)
+	for i := range n {
+		client, peer, gossip := ports[3*i], ports[3*i+1], ports[3*i+2]
+		start(t, binary, "-u", "root", "--id", fmt.Sprintf("node-%d", i+1), "-l", "127.0.0.1", "-p", client, "--peer-port", peer,
+			"--gossip-port", gossip, "--admin-listen", "off", "--join", "127.0.0.1:"+ports[2])
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", client))
+	}
+	waitFor(t, "the nodes agree on the owners of keys", func() error { return agree(addresses) })
+	return addresses
+}
+
+// agree says why the nodes do not yet place keys alike, each of them owning some.
+func agree(addresses []string) error {
+	owners := map[string]bool{}
+	for n := range 60 {
+		question, first := fmt.Sprintf("cluster owner key-%d", n), ""
+		for i, address := range addresses {
+			lines, err := ask(address, question)
+			switch {
+			case err != nil:
+				return fmt.Errorf("%s: %w", address, err)
+			case len(lines) != 1:
+				return fmt.Errorf("%s: %d lines for %s", address, len(lines), question)
+			case i == 0:
+				first = lines[0].id
+				owners[first] = true
+			case lines[0].id != first:
+				return fmt.Errorf("%s: %s says %s, %s says %s", question, addresses[0], first, address, lines[0].id)
+			}
+		}
+	}
+	if len(owners) != len(addresses) {
+		return fmt.Errorf("%d owners of %d", len(owners), len(addresses))
+	}
+	return nil
+}
+
+// startMemcached starts Debian's memcached and returns its address once it answers.
+func startMemcached(t *testing.T) (address string) {
+	port := freePorts(t, 1)[0]
+	start(t, "memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", "0")
+	address = net.JoinHostPort("127.0.0.1", port)
+	waitFor(t, "memcached answers", func() error { return memcache.New(address).Ping() })
+	return address
+}
+
+// start runs a server until the test ends, then stops it in order; what it logged is shown if the test has failed.
+func start(t *testing.T, name string, args ...string) {
+	var logged bytes.Buffer
+	server := exec.Command(name, args...)
+	server.Stdout, server.Stderr = &logged, &logged
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Signal(syscall.SIGTERM)
+		cut := time.AfterFunc(2*stopBound, func() { _ = server.Process.Kill() })
+		err := server.Wait()
+		cut.Stop()
+		if name != "memcached" && err != nil {
+			t.Errorf("%s: %v", server, err)
+		}
+		if t.Failed() {
+			t.Logf("%s logged:\n%s", server, logged.Bytes())
+		}
+	})
+}
+
+// freePorts gives ports that are free now for TCP and UDP; that they stay so until a server takes them is likely enough.
+func freePorts(t *testing.T, n int) (ports []string) {
+	for len(ports) < n {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tcp.Close() // after all are found: no port is given twice
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		if err != nil {
+			continue
+		}
+		defer udp.Close()
+		_, port, _ := net.SplitHostPort(tcp.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// waitFor waits until wrong is nil, half a minute at most.
+func waitFor(t *testing.T, what string, wrong func() error) {
+	t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-again.C {
+		err := wrong()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("in vain waited that %s: %v", what, err)
+		}
+	}
+}
