@@ -1,0 +1,55 @@
+package peer_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/protocol"
+)
+
+// Requests over loopback, both sides in this process: the time and the writes per request, for callers that wait for each answer, and for
+// one that has many under way.
+func BenchmarkForward(b *testing.B) {
+	f := func(name string, callers, pipelined int) {
+		b.Run(name, func(b *testing.B) {
+			p := peersOf(b, peer.Config{Deadline: 5 * time.Second})
+			link := p.Link("there", member(b, echo{}).addr)
+			ask(b, link, get("warm"))
+			b.ReportAllocs()
+			b.ResetTimer()
+			rounds := max(b.N/(callers*pipelined), 1)
+			var running sync.WaitGroup
+			for origin := range uint32(callers) {
+				running.Go(func() {
+					req := get("a-key-of-common-length")
+					req.Origin = origin
+					waiting := make([]*protocol.Pending, pipelined)
+					for range rounds {
+						for i := range waiting {
+							waiting[i] = link.Send(req)
+						}
+						for i := len(waiting) - 1; i >= 0; i-- {
+							waiting[i].Wait()
+						}
+						for _, pending := range waiting {
+							if pending.Response.Status != protocol.OK {
+								b.Errorf("status %d", pending.Response.Status)
+							}
+							pending.Release()
+						}
+					}
+				})
+			}
+			running.Wait()
+			requests := float64(rounds * callers * pipelined)
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/requests, "ns/request")
+			b.ReportMetric(float64(p.Stats().Writes.Load())/requests, "writes/request")
+		})
+	}
+	f("1-caller", 1, 1)
+	f("50-callers", 50, 1)
+	f("100-pipelined", 1, 100)
+	f("50-callers-16-pipelined", 50, 16)
+}

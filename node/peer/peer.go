@@ -1,0 +1,209 @@
+// Package peer keeps the lanes to other members: it sends requests, matches answers in order, times out, reconnects.
+//
+//	session  -> Link.Send -> lane (by origin) -> conn: out | frame | frame | frame |      Send adds, nobody is woken
+//	session  -> Pending.Wait: flush -> conn.write: one write for all that is in out       by whoever waits first
+//	                                                     ... the peer answers in order ...
+//	conn.run -> read -> the oldest seats' Pendings filled and completed                   the only one that completes
+//
+// A request waits for the Deadline at most, whatever the peer does: then it is answered with PeerTimeout, and its late answer is dropped. When
+// a connection is lost all that waits on it is answered with PeerLost, and never sent again: whether it was done is unknown.
+//
+// Locks: lane.mu before conn.mu; Peers.mu before lane.mu. No lock is held while reading, writing or dialing.
+package peer
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/frame"
+)
+
+// Config says who speaks, on which kind of lane, and within which bounds. Zero fields take their defaults.
+type Config struct {
+	// Self is this member, as it introduces itself.
+	Self Self
+
+	// Lane is what the lanes are for. Default frame.Forward.
+	Lane frame.Lane
+
+	// Deadline bounds each wait: for an answer, for a connection, for a write. Default 500 ms.
+	Deadline time.Duration
+
+	// Lanes is the number of connections to each peer, 1 to 64; requests of one origin share one. More lanes use more processors, and
+	// send smaller batches. Default GOMAXPROCS, at most 4.
+	Lanes int
+
+	// MaxWaiting and MaxWaitingBytes bound what waits on one lane for the peer's answers; more is answered with PeerOverloaded.
+	// Defaults 4096 requests and 64 MiB.
+	MaxWaiting, MaxWaitingBytes int
+
+	Log *slog.Logger
+
+	// Dial opens a connection before ctx ends. Default: plain TCP.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+}
+
+// Self is this member, and what it must agree about with its peers.
+type Self struct {
+	ID      string
+	Boot    uint64 // of the present run
+	Cluster string // its name
+	Print   uint64 // of the ring's parameters
+}
+
+// maxLanes bounds Config.Lanes: each lane has a goroutine and a connection at both ends.
+const maxLanes = 64
+
+// withDefaults fills in what was not said.
+func (cfg Config) withDefaults() Config {
+	if cfg.Lane == 0 {
+		cfg.Lane = frame.Forward
+	}
+	if cfg.Deadline <= 0 {
+		cfg.Deadline = 500 * time.Millisecond
+	}
+	if cfg.Lanes <= 0 {
+		cfg.Lanes = min(runtime.GOMAXPROCS(0), 4)
+	}
+	cfg.Lanes = min(cfg.Lanes, maxLanes)
+	if cfg.MaxWaiting <= 0 {
+		cfg.MaxWaiting = 4096
+	}
+	if cfg.MaxWaitingBytes <= 0 {
+		cfg.MaxWaitingBytes = frame.MaxBytes
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+		}
+	}
+	return cfg
+}
+
+// Stats are counted since the start, over all links.
+type Stats struct {
+	Forwards                atomic.Int64 // requests written, or lost before that
+	Timeouts                atomic.Int64 // requests answered with PeerTimeout
+	Lost                    atomic.Int64 // requests answered with PeerLost
+	Overloaded              atomic.Int64 // requests answered with PeerOverloaded
+	Writes                  atomic.Int64
+	Dials                   atomic.Int64
+	DialErrors              atomic.Int64
+	BytesRead, BytesWritten atomic.Int64
+}
+
+// Peers are the links to all other members.
+type Peers struct {
+	cfg   Config
+	stats Stats
+	began time.Time // what the clock of all lanes counts from
+
+	running sync.WaitGroup // the goroutines of all conns
+
+	mu      sync.Mutex // guards the rest
+	links   map[string]*Link
+	stopped bool
+}
+
+// New makes Peers without a link.
+func New(cfg Config) *Peers {
+	return &Peers{cfg: cfg.withDefaults(), began: time.Now(), links: make(map[string]*Link)}
+}
+
+// Link gives the link to the member id at addr: always the same one, until the address changes or Keep drops it.
+func (p *Peers) Link(id string, addr netip.AddrPort) *Link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	link := p.links[id]
+	if link != nil && link.addr == addr {
+		return link
+	}
+	if link != nil {
+		link.close()
+	}
+	link = newLink(p, id, addr)
+	if p.stopped {
+		link.close()
+	}
+	p.links[id] = link
+	return link
+}
+
+// Keep closes the links to members other than these. What waits on them is answered with PeerLost.
+func (p *Peers) Keep(ids ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, link := range p.links {
+		if !slices.Contains(ids, id) {
+			link.close()
+			delete(p.links, id)
+		}
+	}
+}
+
+// Stop closes all links and returns when no goroutine of p is left. What is sent afterwards is answered with PeerLost.
+func (p *Peers) Stop() {
+	p.mu.Lock()
+	p.stopped = true
+	for _, link := range p.links {
+		link.close()
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+}
+
+// Stats gives the live counters.
+func (p *Peers) Stats() *Stats { return &p.stats }
+
+// now is the time on the clock of all lanes; it only moves forward.
+func (p *Peers) now() time.Duration { return time.Since(p.began) }
+
+// A Link is the way to one member.
+type Link struct {
+	peers *Peers
+	id    string
+	addr  netip.AddrPort
+	lanes []lane
+}
+
+func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
+	l := &Link{peers: p, id: id, addr: addr, lanes: make([]lane, p.cfg.Lanes)}
+	for i := range l.lanes {
+		l.lanes[i].link = l
+	}
+	return l
+}
+
+// Send queues req, of which it keeps a copy, and gives its answer to come; what cannot be sent is answered already. It never blocks.
+// Nothing is written before somebody flushes or waits, for any request of the lane. Requests of one origin are sent in their order.
+func (l *Link) Send(req *protocol.Request) *protocol.Pending {
+	if !frame.Fits(req) {
+		return answered(protocol.TooLarge)
+	}
+	return l.lanes[req.Origin%uint32(len(l.lanes))].send(req)
+}
+
+func (l *Link) close() {
+	for i := range l.lanes {
+		l.lanes[i].close()
+	}
+}
+
+// answered gives a Pending that is completed with status.
+func answered(status protocol.Status) *protocol.Pending {
+	p := protocol.NewPending(nil)
+	p.Response.Status = status
+	p.Complete()
+	return p
+}

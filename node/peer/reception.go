@@ -1,0 +1,101 @@
+package peer
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/frame"
+)
+
+// A Reception receives other members' lanes: it lets in who has said a proper Hello, to the handler of that kind of lane.
+type Reception struct {
+	self    Self
+	log     *slog.Logger
+	handler map[frame.Lane]protocol.Handler
+
+	began   time.Time
+	logged  atomic.Int64 // when a refusal was last logged, since began; 0 never
+	refused atomic.Int64 // since the start
+}
+
+// logEvery is how often a refusal is logged at most: a member that is set up wrongly knocks again and again.
+const logEvery = time.Second
+
+// NewReception makes the Reception of cfg.Self. forward answers requests for this member's own items, copies keeps copies of others';
+// a nil one refuses its lanes.
+func NewReception(cfg Config, forward, copies protocol.Handler) *Reception {
+	cfg = cfg.withDefaults()
+	return &Reception{
+		self: cfg.Self, log: cfg.Log, began: time.Now(),
+		handler: map[frame.Lane]protocol.Handler{frame.Forward: forward, frame.Copy: copies},
+	}
+}
+
+// Handler gives the door of one new lane. One session at a time uses it.
+func (r *Reception) Handler() protocol.Handler { return &door{reception: r} }
+
+// Refused is the number of Hellos refused since the start.
+func (r *Reception) Refused() int64 { return r.refused.Load() }
+
+// A door lets requests through once a Hello has opened it.
+type door struct {
+	reception *Reception
+	next      protocol.Handler // nil: closed
+}
+
+// Handle implements protocol.Handler.
+func (d *door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	if d.next != nil && req.Op != protocol.Hello {
+		return d.next.Handle(req, resp)
+	}
+	if d.next != nil || req.Op != protocol.Hello {
+		resp.Fail("a lane begins with one hello")
+		return nil
+	}
+	next, err := d.reception.admit(req.Value)
+	if err != nil {
+		resp.Fail(err.Error())
+		return nil
+	}
+	d.next, resp.Status = next, protocol.OK
+	return nil
+}
+
+// admit gives the handler for a lane that begins with this Hello, or says what is wrong with it.
+func (r *Reception) admit(value []byte) (protocol.Handler, error) {
+	var h frame.Hello
+	err := frame.ParseHello(value, &h)
+	if err == nil {
+		err = r.check(&h)
+	}
+	if err == nil {
+		return r.handler[h.Lane], nil
+	}
+	n := r.refused.Add(1)
+	now := int64(time.Since(r.began)) + 1
+	if last := r.logged.Load(); (last == 0 || now-last >= int64(logEvery)) && r.logged.CompareAndSwap(last, now) {
+		r.log.Warn("peer refused", "peer", h.Sender, "err", err, "refused", n)
+	}
+	return nil, err
+}
+
+func (r *Reception) check(h *frame.Hello) error {
+	switch {
+	case h.Version != frame.Version:
+		return fmt.Errorf("version %d is spoken here, not %d", frame.Version, h.Version)
+	case h.Cluster != r.self.Cluster:
+		return fmt.Errorf("this is cluster %q, not %q", r.self.Cluster, h.Cluster)
+	case h.Print != r.self.Print:
+		return fmt.Errorf("the ring's parameters differ: print %x here, %x there", r.self.Print, h.Print)
+	case h.Receiver != r.self.ID:
+		return fmt.Errorf("this is member %q, not %q", r.self.ID, h.Receiver)
+	case h.Sender == r.self.ID:
+		return fmt.Errorf("member %q is this one", h.Sender)
+	case r.handler[h.Lane] == nil:
+		return fmt.Errorf("no %s lanes are taken here", h.Lane)
+	}
+	return nil
+}

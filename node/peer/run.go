@@ -1,0 +1,242 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/frame"
+)
+
+// run is the life of a conn: it dials, reads answers until the connection is lost, and then answers all that still wait.
+func (c *conn) run() {
+	peers := c.lane.link.peers
+	peers.stats.Dials.Add(1)
+	nc, err := peers.cfg.Dial(c.ctx, c.lane.link.addr)
+	c.stop()
+	if err != nil {
+		peers.stats.DialErrors.Add(1)
+	} else if err = c.open(nc); err == nil {
+		err = c.read()
+	}
+	c.lose(err)
+}
+
+// open begins to send on nc.
+func (c *conn) open(nc net.Conn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.net = nc
+	if c.over {
+		return errClosed
+	}
+	c.armLocked(c.seats.at(c.seats.awaited).due)
+	// Not on this goroutine: the peer may answer before it has read all, and somebody must read its answers then.
+	c.lane.link.peers.running.Go(c.flush)
+	return nil
+}
+
+// read reads answers until it cannot any more, and says why.
+func (c *conn) read() error {
+	c.in = make([]byte, minReadBytes)
+	for end := 0; ; {
+		n, err := c.net.Read(c.in[end:])
+		c.lane.link.peers.stats.BytesRead.Add(int64(n))
+		end += n
+		full := end == len(c.in)
+		used, bad := c.deliver(c.in[:end])
+		if bad != nil {
+			return bad
+		}
+		if used > 0 {
+			end = copy(c.in, c.in[used:end])
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if !c.look(end) {
+				return errSilent
+			}
+		case err != nil:
+			return err
+		default:
+			c.makeRoom(full, end)
+		}
+	}
+}
+
+// deliver gives the whole answers at the head of in to those who wait for them, and says how many bytes that took.
+func (c *conn) deliver(in []byte) (used int, err error) {
+	for {
+		whole := 0
+		for at := used; whole < len(c.batch); whole++ {
+			var n int
+			if n, err = frame.ResponseBytes(in[at:]); n <= 0 {
+				break
+			}
+			at += n
+		}
+		if whole == 0 {
+			return used, err
+		}
+		c.heard = true
+		c.mu.Lock()
+		first, n := c.seats.give(c.batch[:whole])
+		c.mu.Unlock()
+		took, err := c.answer(first, c.batch[:n], in[used:])
+		if used += took; err != nil {
+			return used, err
+		}
+		if n < whole {
+			return used, errUnasked
+		}
+	}
+}
+
+// answer completes the Pendings of batch, whose seats are numbered from first on, with the answers at the head of in, which are whole.
+// After an error the rest of them is lost.
+func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err error) {
+	for i := range batch {
+		pending, resp := batch[i].pending, &c.dropped
+		batch[i] = seat{}
+		if pending != nil {
+			resp = &pending.Response
+		}
+		if err == nil {
+			var sequence uint32
+			var n int
+			if sequence, n, err = frame.ParseResponse(in[used:], resp); err == nil && sequence != first+uint32(i) {
+				err = errOrder
+			}
+			used += n
+		}
+		if err == nil && !c.greeted {
+			err = c.greet(resp)
+		}
+		switch {
+		case pending == nil:
+			c.dropped = protocol.Response{}
+		case err != nil:
+			c.fail(pending, protocol.PeerLost)
+		default:
+			pending.Complete()
+		}
+	}
+	return used, err
+}
+
+// greet hears the answer to the Hello, the first of all.
+func (c *conn) greet(resp *protocol.Response) error {
+	if resp.Status != protocol.OK {
+		return fmt.Errorf("peer refuses us: %q", resp.Value)
+	}
+	c.greeted, c.since = true, c.lane.link.peers.now()
+	return nil
+}
+
+// look is the look at the clock when the read deadline has passed: it answers what is overdue and sets the next deadline. It reports false
+// when the peer has owed answers and given none for too long. unread bytes of half an answer are in the read buffer.
+func (c *conn) look(unread int) bool {
+	peers := c.lane.link.peers
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := peers.now()
+	if c.heard {
+		c.heard, c.spoke = false, now
+	}
+	for pending := c.seats.overdue(now); pending != nil; pending = c.seats.overdue(now) {
+		c.fail(pending, protocol.PeerTimeout)
+	}
+	if c.seats.len() == 0 {
+		c.restLocked(unread)
+		return true
+	}
+	owedSince := c.seats.at(c.seats.head).due - peers.cfg.Deadline
+	giveUp := max(owedSince, c.spoke) + silentDeadlines*peers.cfg.Deadline
+	if now >= giveUp {
+		return false
+	}
+	next := giveUp
+	if c.seats.awaited != c.seats.tail {
+		next = min(next, c.seats.at(c.seats.awaited).due)
+	}
+	c.armLocked(max(next, now+peers.cfg.Deadline/looksPerDeadline))
+	return true
+}
+
+// looksPerDeadline bounds how often requests that time out one after the other wake the reader; the last waits so much longer.
+const looksPerDeadline = 50
+
+// restLocked lets go what a conn without requests does not need: the read deadline and the buffers.
+func (c *conn) restLocked(unread int) {
+	c.armed = false
+	_ = c.net.SetReadDeadline(time.Time{})
+	if !c.writing && max(cap(c.out), cap(c.spare)) > minReadBytes {
+		c.out, c.spare = nil, nil
+	}
+	if unread == 0 && len(c.in) > minReadBytes {
+		c.in = make([]byte, minReadBytes)
+	}
+}
+
+// makeRoom sees to it that the next read has room; end bytes of c.in are an answer that is not whole, and the last read filled it, or not.
+// The buffer grows with what has arrived, never with what was only announced, and to no more than the longest frame.
+func (c *conn) makeRoom(full bool, end int) {
+	size := len(c.in)
+	switch {
+	case end == size, full && size < busyReadBytes:
+		size = min(2*size, frame.MaxBytes)
+	case end == 0 && size > maxKeptBytes:
+		size = minReadBytes
+	default:
+		return
+	}
+	in := make([]byte, size)
+	copy(in, c.in[:end])
+	c.in = in
+}
+
+// fail answers a Pending with a status of failure, and counts it.
+func (c *conn) fail(pending *protocol.Pending, status protocol.Status) {
+	stats := &c.lane.link.peers.stats
+	if status == protocol.PeerTimeout {
+		stats.Timeouts.Add(1)
+	} else {
+		stats.Lost.Add(1)
+	}
+	pending.Response.Reset()
+	pending.Response.Status = status
+	pending.Complete()
+}
+
+// lose ends c: it takes no more requests, and all that wait are lost.
+func (c *conn) lose(why error) {
+	var held time.Duration
+	if c.greeted {
+		held = c.lane.link.peers.now() - c.since
+	}
+	c.lane.lost(held, errors.Join(why, c.whyBroken()))
+
+	c.mu.Lock()
+	c.over = true
+	waiting := c.seats
+	c.seats, c.out, c.spare = seats{}, nil, nil
+	if c.net != nil {
+		_ = c.net.Close()
+	}
+	c.mu.Unlock()
+	for ; waiting.awaited != waiting.tail; waiting.awaited++ {
+		if pending := waiting.at(waiting.awaited).pending; pending != nil {
+			c.fail(pending, protocol.PeerLost)
+		}
+	}
+}
+
+// whyBroken is why writing has failed, if it has: then reading ends only because of it.
+func (c *conn) whyBroken() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}
