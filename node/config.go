@@ -22,6 +22,10 @@ type Config struct {
 	// Cluster is the cluster's name: nodes of another name are not joined. --cluster; default "memring".
 	Cluster string
 
+	// Zone and Weight are this node's place and share. --zone, --weight; default "" and 1.
+	Zone   string
+	Weight uint8
+
 	// Listen are the client addresses, HOST:PORT; port 0 takes any free one. -l and -p; default 127.0.0.1:11211.
 	// Gossip and peers listen on the host of the first.
 	Listen []string
@@ -70,6 +74,7 @@ func Default() Config {
 	return Config{
 		Version:        "1.6.45",
 		Cluster:        "memring",
+		Weight:         1,
 		Listen:         []string{"127.0.0.1:11211"},
 		UnixSocketMode: 0o700,
 		PeerPort:       11212,

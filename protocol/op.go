@@ -11,6 +11,7 @@ const (
 
 	Get
 	Gat
+	Inspect
 	Touch
 	Set
 	Add
@@ -46,7 +47,8 @@ var table = [opCount]struct {
 	Discard: {name: "discard", keyed: true, writes: true}, // a store whose value was refused: the old value goes, Reason is the answer
 
 	Get:     {name: "get", keyed: true},
-	Gat:     {name: "gat", keyed: true, writes: true}, // get and touch
+	Gat:     {name: "gat", keyed: true, writes: true}, // get that may change the item's expiry or who recaches it
+	Inspect: {name: "inspect", keyed: true},           // what is known of an item, without a use
 	Touch:   {name: "touch", keyed: true, writes: true},
 	Set:     {name: "set", keyed: true, writes: true}, // with Compare: cas
 	Add:     {name: "add", keyed: true, writes: true},

@@ -26,8 +26,12 @@ type Request struct {
 	Opaque  uint32 // binary wire: echoed by the encoder
 	Exptime int64  // as on the wire: 0 never, negative at once, up to 30 days relative, above that a Unix second
 	CAS     uint64 // with Compare: the CAS unique that the item must have
+	NewCAS  uint64 // with SetCAS: the CAS unique that it gets
 	Delta   uint64 // Incr, Decr: how much; Verbosity: the level
 	Initial uint64 // Incr, Decr with Vivify: the number an absent item starts with
+
+	VivifyExptime int64 // with Vivify: the exptime of the item that is made
+	RecacheTTL    int64 // with Recache: the seconds that the item should have left
 
 	Key   []byte // 1 to MaxKeyBytes bytes for a keyed op; the argument of Stats, Members, Owner
 	Value []byte // the data block
@@ -44,8 +48,18 @@ type Options uint32
 const (
 	Quiet   Options = 1 << iota // the nominal answer is not sent (noreply, q, the binary quiet opcodes)
 	Last                        // the last request of a multi-get: its encoder adds the end line
-	Compare                     // the item's CAS unique must equal CAS
 	Hangup                      // the conversation ends once this request is answered
+	Compare                     // the item's CAS unique must equal CAS
+
+	NoValue    // Get, Gat: the value is not wanted
+	NoBump     // Get, Gat: does not count as a use
+	Lease      // Get, Gat: the answer says who is to recache the item (Response.Marks)
+	Vivify     // an absent item is made: empty by Gat, Initial by Incr and Decr, the value by Append and Prepend
+	Recache    // Gat: the first to see less than RecacheTTL left is told to recache
+	SetExptime // Gat, Incr, Decr, Delete with Invalidate: the item's exptime becomes Exptime
+	SetCAS     // the item's new CAS unique is NewCAS
+	Invalidate // Delete: the item is marked stale instead; Set, Replace: one with a CAS unique above CAS is replaced, and marked stale
+	Clear      // Delete: the item stays, without value and flags
 )
 
 // Has reports whether all bits of want are set.
@@ -54,9 +68,13 @@ func (o Options) Has(want Options) bool { return o&want == want }
 // A Response is the answer to one request. The zero Response is ready for use; Reset makes it ready for the next.
 type Response struct {
 	Status Status
+	Marks  Marks
 	Flags  uint32 // the item's
 	CAS    uint64 // the item's, or that of the item just stored
 	Number uint64 // Incr, Decr: the result
+	TTL    int64  // the seconds that the item has left, -1 for no expiry
+	Idle   int64  // the seconds since it was last used, before this request
+	Size   uint32 // the bytes of its value, wanted or not
 
 	// Value is the item's data, the version, or the message of a ClientError or ServerError.
 	// It lies in Scratch or is constant, and is good until the Response is reset.
@@ -66,6 +84,20 @@ type Response struct {
 
 	Scratch []byte // memory for Value, kept from one answer to the next
 }
+
+// Marks is a set of bits.
+type Marks uint8
+
+// The marks of an item that was found. Won, Stale and Leased are given with Lease alone.
+const (
+	Fetched Marks = 1 << iota // it had been used before this request
+	Won                       // this client is to recache it
+	Stale                     // it is out of date
+	Leased                    // another client has been told to recache it
+)
+
+// Has reports whether all bits of want are set.
+func (m Marks) Has(want Marks) bool { return m&want == want }
 
 // A ReportLine is one line of a report, "STAT pid 42": the wire decides how it looks.
 type ReportLine struct{ Label, Name, Value string }

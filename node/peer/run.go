@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/memring/memring/protocol"
@@ -41,12 +42,13 @@ func (c *conn) open(nc net.Conn) error {
 
 // read reads answers until it cannot any more, and says why.
 func (c *conn) read() error {
-	c.in = make([]byte, minReadBytes)
+	c.in = make([]byte, minKeptBytes)
 	for end := 0; ; {
 		n, err := c.net.Read(c.in[end:])
 		c.lane.link.peers.stats.BytesRead.Add(int64(n))
 		end += n
 		full := end == len(c.in)
+		c.filled = max(c.filled, end)
 		used, bad := c.deliver(c.in[:end])
 		if bad != nil {
 			return bad
@@ -84,6 +86,7 @@ func (c *conn) deliver(in []byte) (used int, err error) {
 		c.heard = true
 		c.mu.Lock()
 		first, n := c.seats.give(c.batch[:whole])
+		c.together = n
 		c.mu.Unlock()
 		took, err := c.answer(first, c.batch[:n], in[used:])
 		if used += took; err != nil {
@@ -119,7 +122,7 @@ func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err erro
 		case pending == nil:
 			c.dropped = protocol.Response{}
 		case err != nil:
-			c.fail(pending, protocol.PeerLost)
+			fail(pending, protocol.PeerLost, &c.lane.link.peers.stats.Lost)
 		default:
 			pending.Complete()
 		}
@@ -147,10 +150,12 @@ func (c *conn) look(unread int) bool {
 		c.heard, c.spoke = false, now
 	}
 	for pending := c.seats.overdue(now); pending != nil; pending = c.seats.overdue(now) {
-		c.fail(pending, protocol.PeerTimeout)
+		fail(pending, protocol.PeerTimeout, &peers.stats.Timeouts)
 	}
+	c.slimLocked(unread)
 	if c.seats.len() == 0 {
-		c.restLocked(unread)
+		c.armed = false
+		_ = c.net.SetReadDeadline(time.Time{})
 		return true
 	}
 	owedSince := c.seats.at(c.seats.head).due - peers.cfg.Deadline
@@ -169,16 +174,15 @@ func (c *conn) look(unread int) bool {
 // looksPerDeadline bounds how often requests that time out one after the other wake the reader; the last waits so much longer.
 const looksPerDeadline = 50
 
-// restLocked lets go what a conn without requests does not need: the read deadline and the buffers.
-func (c *conn) restLocked(unread int) {
-	c.armed = false
-	_ = c.net.SetReadDeadline(time.Time{})
-	if !c.writing && max(cap(c.out), cap(c.spare)) > minReadBytes {
+// slimLocked lets go buffers of which not even a quarter was needed since the last look; unread bytes are in the read buffer.
+func (c *conn) slimLocked(unread int) {
+	if !c.writing && len(c.out) == 0 && max(cap(c.out), cap(c.spare)) > max(4*c.wrote, minKeptBytes) {
 		c.out, c.spare = nil, nil
 	}
-	if unread == 0 && len(c.in) > minReadBytes {
-		c.in = make([]byte, minReadBytes)
+	if unread == 0 && len(c.in) > max(4*c.filled, minKeptBytes) {
+		c.in = make([]byte, minKeptBytes)
 	}
+	c.wrote, c.filled = 0, 0
 }
 
 // makeRoom sees to it that the next read has room; end bytes of c.in are an answer that is not whole, and the last read filled it, or not.
@@ -189,7 +193,7 @@ func (c *conn) makeRoom(full bool, end int) {
 	case end == size, full && size < busyReadBytes:
 		size = min(2*size, frame.MaxBytes)
 	case end == 0 && size > maxKeptBytes:
-		size = minReadBytes
+		size = minKeptBytes
 	default:
 		return
 	}
@@ -198,14 +202,9 @@ func (c *conn) makeRoom(full bool, end int) {
 	c.in = in
 }
 
-// fail answers a Pending with a status of failure, and counts it.
-func (c *conn) fail(pending *protocol.Pending, status protocol.Status) {
-	stats := &c.lane.link.peers.stats
-	if status == protocol.PeerTimeout {
-		stats.Timeouts.Add(1)
-	} else {
-		stats.Lost.Add(1)
-	}
+// fail answers a Pending with a status of failure.
+func fail(pending *protocol.Pending, status protocol.Status, count *atomic.Int64) {
+	count.Add(1)
 	pending.Response.Reset()
 	pending.Response.Status = status
 	pending.Complete()
@@ -217,7 +216,10 @@ func (c *conn) lose(why error) {
 	if c.greeted {
 		held = c.lane.link.peers.now() - c.since
 	}
-	c.lane.lost(held, errors.Join(why, c.whyBroken()))
+	c.mu.Lock()
+	why = errors.Join(why, c.broken) // if writing has failed, reading has ended because of that only
+	c.mu.Unlock()
+	c.lane.lost(held, why)
 
 	c.mu.Lock()
 	c.over = true
@@ -229,14 +231,7 @@ func (c *conn) lose(why error) {
 	c.mu.Unlock()
 	for ; waiting.awaited != waiting.tail; waiting.awaited++ {
 		if pending := waiting.at(waiting.awaited).pending; pending != nil {
-			c.fail(pending, protocol.PeerLost)
+			fail(pending, protocol.PeerLost, &c.lane.link.peers.stats.Lost)
 		}
 	}
-}
-
-// whyBroken is why writing has failed, if it has: then reading ends only because of it.
-func (c *conn) whyBroken() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.broken
 }

@@ -122,7 +122,10 @@ func TestRequestsOfAllSizes(t *testing.T) {
 		in.WriteString(block(size))
 	}
 	c := dial(t, address)
-	go send(t, c, in.String())
+	go func() {
+		_, _ = io.WriteString(c, in.String())
+		_ = c.CloseWrite()
+	}()
 	got, err := io.ReadAll(c)
 	if err != nil || string(got) != in.String() {
 		t.Fatalf("got %d bytes of %d, %v", len(got), in.Len(), err)

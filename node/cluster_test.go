@@ -1,0 +1,287 @@
+package node_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+	"go.uber.org/goleak"
+
+	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/nodetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// talk sends a whole conversation over one connection and gives everything that came back; in must end with quit.
+func talk(t *testing.T, conn net.Conn, in string) string {
+	t.Helper()
+	go func() { _, _ = io.WriteString(conn, in) }()
+	out, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("after %q: %v", out, err)
+	}
+	return string(out)
+}
+
+func TestAnyNodeServesEveryKey(t *testing.T) {
+	const keys = 300
+	c := nodetest.Start(t, 3)
+	var sets, want strings.Builder
+	for i := range keys {
+		fmt.Fprintf(&sets, "set key%d %d 0 %d\r\n%d\r\n", i, i, len(fmt.Sprint(i)), i)
+		want.WriteString("STORED\r\n")
+	}
+	if got := talk(t, c.Dial(0), sets.String()+"quit\r\n"); got != want.String() {
+		t.Fatalf("sets through node 0 gave %q", got)
+	}
+	// One line of all keys: the answers come in its order, whoever owns them, and what is absent is left out.
+	var get strings.Builder
+	get.WriteString("get")
+	want.Reset()
+	for _, i := range rand.Perm(keys) {
+		fmt.Fprintf(&get, " key%d absent%d", i, i)
+		fmt.Fprintf(&want, "VALUE key%d %d %d\r\n%d\r\n", i, i, len(fmt.Sprint(i)), i)
+	}
+	want.WriteString("END\r\n")
+	for i := range c.Nodes {
+		if got := talk(t, c.Dial(i), get.String()+"\r\nquit\r\n"); got != want.String() {
+			t.Errorf("node %d gave %.300q, want %.300q", i, got, want.String())
+		}
+	}
+}
+
+func TestPipelinedCommandsOnOneKeyKeepTheirOrder(t *testing.T) {
+	c := nodetest.Start(t, 3)
+	for i := range c.Nodes {
+		for k := range 20 {
+			key := fmt.Sprintf("count%d-%d", i, k)
+			in := strings.ReplaceAll("set K 0 0 1\r\n5\r\nincr K 10\r\nset K 0 0 1 noreply\r\n7\r\nincr K 1\r\nget K\r\ndelete K noreply\r\nget K\r\nquit\r\n", "K", key)
+			want := strings.ReplaceAll("STORED\r\n15\r\n8\r\nVALUE K 0 1\r\n8\r\nEND\r\nEND\r\n", "K", key)
+			if got := talk(t, c.Dial(i), in); got != want {
+				t.Fatalf("node %d: got %q, want %q", i, got, want)
+			}
+		}
+	}
+}
+
+func TestFlushAllReachesEveryNode(t *testing.T) {
+	c := nodetest.Start(t, 3)
+	for k := range 30 {
+		key := fmt.Sprintf("k%d", k)
+		if got := talk(t, c.Dial(k%3), "set "+key+" 0 0 1\r\nx\r\nquit\r\n"); got != "STORED\r\n" {
+			t.Fatal(got)
+		}
+	}
+	if got := talk(t, c.Dial(1), "flush_all\r\nquit\r\n"); got != "OK\r\n" {
+		t.Fatal(got)
+	}
+	for k := range 30 {
+		if got := talk(t, c.Dial((k+1)%3), fmt.Sprintf("get k%d\r\nquit\r\n", k)); got != "END\r\n" {
+			t.Fatalf("k%d is still there: %q", k, got)
+		}
+	}
+}
+
+// load runs sets and gets of a stock client against one node until stopped, and hands every error other than a miss to report.
+func load(c *nodetest.Cluster, nodes []int, report func(error)) (stop func() (requests int64)) {
+	var running sync.WaitGroup
+	var requests atomic.Int64
+	done := make(chan struct{})
+	for worker, i := range nodes {
+		client := memcache.New(c.Addr(i).String())
+		client.Timeout = 5 * time.Second
+		running.Go(func() {
+			defer client.Close()
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				key := fmt.Sprintf("load-%d-%d", worker, n%500)
+				if err := client.Set(&memcache.Item{Key: key, Value: []byte(key)}); err != nil {
+					report(fmt.Errorf("set %s: %w", key, err))
+				}
+				item, err := client.Get(key)
+				if err == nil && string(item.Value) != key {
+					report(fmt.Errorf("get %s: wrong value %q", key, item.Value))
+				}
+				if err != nil && !errors.Is(err, memcache.ErrCacheMiss) {
+					report(fmt.Errorf("get %s: %w", key, err))
+				}
+				requests.Add(2)
+			}
+		})
+	}
+	return func() int64 { close(done); running.Wait(); return requests.Load() }
+}
+
+func TestJoinAndLeaveUnderLoad(t *testing.T) {
+	c := nodetest.Start(t, 3)
+	stop := load(c, []int{0, 1, 2, 0}, func(err error) { t.Error(err) })
+	before := time.Now()
+	c.Launch()
+	c.WaitAgreed()
+	if took := time.Since(before); took > time.Second {
+		t.Errorf("all nodes route by the new table only after %v, want 1 s at most", took)
+	}
+	agreeOnOwners(t, c)
+	c.Stop(3)
+	c.WaitAgreed()
+	agreeOnOwners(t, c)
+	if requests := stop(); requests < 100 {
+		t.Fatalf("only %d requests were made: this shows nothing", requests)
+	}
+}
+
+func agreeOnOwners(t *testing.T, c *nodetest.Cluster) {
+	t.Helper()
+	for k := range 50 {
+		ask := fmt.Sprintf("cluster owner key%d\r\nquit\r\n", k)
+		var first string
+		for i, n := range c.Nodes {
+			if n == nil {
+				continue
+			}
+			got := talk(t, c.Dial(i), ask)
+			if !strings.HasPrefix(got, "OWNER n") || !strings.HasSuffix(got, "END\r\n") {
+				t.Fatalf("node %d: %q", i, got)
+			}
+			if first == "" {
+				first = got
+			}
+			if got != first {
+				t.Fatalf("node %d says %q, another %q", i, got, first)
+			}
+		}
+	}
+}
+
+// A node that dies without a word costs quick errors for its keys, until the others know; theirs are served throughout.
+func TestCrashFailsFast(t *testing.T) {
+	c := nodetest.Start(t, 3)
+	ask := func(conn net.Conn, in *bufio.Reader, line string) (string, time.Duration) {
+		began := time.Now()
+		fmt.Fprintf(conn, "%s\r\n", line)
+		answer, err := in.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		return strings.TrimSpace(answer), time.Since(began)
+	}
+	conn := c.Dial(0)
+	in := bufio.NewReader(conn)
+	table, dead := c.Nodes[0].Table(), c.Nodes[2].Self().ID
+	c.Crash(2)
+
+	var mine, lost, slow int
+	for k := 0; c.Nodes[0].Table() == table; k++ {
+		key := fmt.Sprintf("key%d", k)
+		owner := table.Members()[table.Owner(table.Partition([]byte(key)))].ID
+		answer, took := ask(conn, in, fmt.Sprintf("set %s 0 0 1\r\nx", key))
+		if took > 600*time.Millisecond {
+			slow++
+		}
+		switch {
+		case answer == "STORED" && owner != dead:
+			mine++
+		case strings.HasPrefix(answer, "SERVER_ERROR ") && owner == dead:
+			lost++
+			if miss, _ := ask(conn, in, "get "+key); miss != "END" {
+				t.Fatalf("get of a lost key: %q, want a miss", miss)
+			}
+		case answer == "STORED" && c.Nodes[0].Table() != table: // the table has just changed
+		default:
+			t.Fatalf("%s, owned by %s: %q", key, owner, answer)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if mine == 0 || lost == 0 || slow > 0 {
+		t.Fatalf("%d stored, %d refused, %d slower than 600 ms", mine, lost, slow)
+	}
+	c.WaitAgreed()
+	for k := range 50 {
+		if answer, _ := ask(conn, in, fmt.Sprintf("set key%d 0 0 1\r\nx", k)); answer != "STORED" {
+			t.Fatalf("after the others have taken over: %q", answer)
+		}
+	}
+}
+
+// Whatever bytes come in, over many connections, the nodes go on serving. TestMain looks for goroutines left behind.
+func TestRandomInput(t *testing.T) {
+	size := 20 << 20
+	if testing.Short() {
+		size = 1 << 20
+	}
+	const conns = 1000
+	c := nodetest.Start(t, 3, func(cfg *node.Config) { cfg.MaxConns = 2 * conns })
+	var sent atomic.Int64
+	var running sync.WaitGroup
+	gate := make(chan struct{}, 200) // descriptors: a node and its client share this process
+	for i := range conns {
+		running.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			random := rand.New(rand.NewPCG(uint64(i), 42))
+			conn, err := net.Dial("tcp", c.Addr(i%3).String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			go func() { _, _ = io.Copy(io.Discard, conn) }()
+			for left := size / conns; left > 0; {
+				if err := conn.SetWriteDeadline(time.Now().Add(5 * time.Second)); err != nil {
+					return
+				}
+				n, err := conn.Write(garbage(random, min(left, 4096)))
+				sent.Add(int64(n))
+				if left -= n; err != nil { // the node has hung up, as it may
+					if conn, err = net.Dial("tcp", c.Addr(i%3).String()); err != nil {
+						t.Error(err)
+						return
+					}
+					defer conn.Close()
+					go func() { _, _ = io.Copy(io.Discard, conn) }()
+				}
+			}
+		})
+	}
+	running.Wait()
+	t.Logf("%d bytes sent", sent.Load())
+	for i := range c.Nodes {
+		if got := talk(t, c.Dial(i), "set alive 0 0 3\r\nyes\r\nget alive\r\nquit\r\n"); got != "STORED\r\nVALUE alive 0 3\r\nyes\r\nEND\r\n" {
+			t.Errorf("node %d: %q", i, got)
+		}
+	}
+}
+
+// garbage is a mixture of noise and of pieces that parsers take seriously.
+func garbage(random *rand.Rand, size int) []byte {
+	pieces := []string{
+		"get ", "gets ", "set a 0 0 5\r\n", "set b 1 2 3 noreply\r\n", "add ", "cas c 0 0 1 9\r\n", "incr a 1\r\n", "\r\n", "\n", " ", "\x00",
+		"delete a\r\n", "touch a 1\r\n", "gat 1 a b c\r\n", "stats\r\n", "cluster owner x\r\n", "mg a v\r\n", "\x80\x00\x00\x01", "append a 0 0 3\r\nabc\r\n",
+		"set big 0 0 900000\r\n", "verbosity 0\r\n", "999999999999999999999", "-1",
+	}
+	out := make([]byte, 0, size+32)
+	for len(out) < size {
+		if random.IntN(3) > 0 {
+			out = append(out, pieces[random.IntN(len(pieces))]...)
+			continue
+		}
+		for range random.IntN(64) {
+			out = append(out, byte(random.Uint32()))
+		}
+	}
+	return out[:size]
+}

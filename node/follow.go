@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/memring/memring/node/membership"
+	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/ring"
+)
+
+const (
+	// quietTime is how long the members must stay the same before a table is built, so that many joins at once make one table.
+	quietTime = 150 * time.Millisecond
+	// maxWait bounds that: requests must be right within a second of a join.
+	maxWait = 500 * time.Millisecond
+)
+
+// startFollow adopts a new table whenever the members have changed, until the node stops.
+func (n *Node) startFollow() {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.endFollow = cancel
+	n.following.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-n.members.Changes():
+			}
+			if !n.waitQuiet(ctx) {
+				return
+			}
+			if err := n.adopt(); err != nil {
+				n.log.Error("keeping the old table: the members make no new one", "err", err)
+			}
+		}
+	})
+}
+
+// waitQuiet returns when the members have been the same for quietTime, or after maxWait; false when ctx is done.
+func (n *Node) waitQuiet(ctx context.Context) bool {
+	limit := time.NewTimer(maxWait)
+	defer limit.Stop()
+	for {
+		quiet := time.NewTimer(quietTime)
+		select {
+		case <-ctx.Done():
+			quiet.Stop()
+			return false
+		case <-n.members.Changes():
+			quiet.Stop()
+		case <-quiet.C:
+			return true
+		case <-limit.C:
+			quiet.Stop()
+			return true
+		}
+	}
+}
+
+// adopt builds the table of the members there are and routes by it.
+func (n *Node) adopt() error {
+	members := n.members.Members()
+	byID := make(map[string]membership.Member, len(members))
+	placed := make([]ring.Member, 0, len(members))
+	for _, m := range members {
+		byID[m.ID] = m
+		if m.State == membership.Active {
+			placed = append(placed, m.Member)
+		}
+	}
+	table, err := ring.Build(placed, n.cfg.Ring)
+	if err != nil {
+		return fmt.Errorf("build table: %w", err)
+	}
+	links, ids := make([]*peer.Link, 0, len(placed)), make([]string, 0, len(placed))
+	for _, m := range table.Members() {
+		if m.ID == n.self.ID {
+			links = append(links, nil)
+			continue
+		}
+		links, ids = append(links, n.peers.Link(m.ID, byID[m.ID].Peer)), append(ids, m.ID)
+	}
+	before := n.router.Table()
+	n.router.Adopt(table, links)
+	n.peers.Keep(ids...)
+	if before == nil || before.Print() != table.Print() {
+		n.log.Info("table adopted", "members", ids, "print", fmt.Sprintf("%016x", table.Print()))
+	}
+	return nil
+}

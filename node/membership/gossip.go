@@ -1,0 +1,212 @@
+package membership
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// callbacks are what memberlist calls. It holds its lock meanwhile: they copy and return, and never call it.
+type callbacks struct{ m *Membership }
+
+// NodeMeta is what the others are told of us.
+func (c callbacks) NodeMeta(int) []byte {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	return appendMeta(make([]byte, 0, maxMetaBytes), c.m.view.self, c.m.cfg.Params.Print())
+}
+
+// NotifyAlive is asked about each piece of news of a living member, us included, whether to believe it.
+func (c callbacks) NotifyAlive(node *memberlist.Node) error {
+	_, err := c.check(node)
+	return err
+}
+
+// NotifyMerge is asked about all that the other side of a join knows. One stranger among them makes the whole side strange: they have accepted it.
+func (c callbacks) NotifyMerge(nodes []*memberlist.Node) error {
+	for _, node := range nodes {
+		if node.State == memberlist.StateDead || node.State == memberlist.StateLeft {
+			continue // perhaps the very stranger that was stopped for being one
+		}
+		if _, err := c.check(node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check reads what a node says of itself, and refuses who cannot be of our cluster.
+func (c callbacks) check(node *memberlist.Node) (Member, error) {
+	m, err := c.read(node)
+	if err != nil {
+		c.m.metrics.Refused.Add(1)
+		if c.m.refusals.due(node.Addr.String(), time.Now()) {
+			c.m.log.Warn("member refused", "member", fmt.Sprintf("%.100q", node.Name), "address", node.Address(), "reason", err)
+		}
+	}
+	return m, err
+}
+
+func (c callbacks) read(node *memberlist.Node) (Member, error) {
+	ip, ok := netip.AddrFromSlice(node.Addr)
+	if !ok || node.Port == 0 {
+		return Member{}, errors.New("has no address to answer to")
+	}
+	m, print, err := parseMeta(node.Meta, netip.AddrPortFrom(ip.Unmap(), node.Port))
+	if ours := c.m.cfg.Params.Print(); print != 0 && print != ours {
+		return Member{}, fmt.Errorf("its ring parameters are %016x, ours %016x: start all members with the same partitions, vnodes, copies and load", print, ours)
+	}
+	if err != nil {
+		return Member{}, err
+	}
+	if node.Name != gossipName(m) {
+		return Member{}, fmt.Errorf("calls itself %.100q, but describes itself as %s", node.Name, gossipName(m))
+	}
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	if c.m.view.full(node.Name) {
+		return Member{}, fmt.Errorf("the cluster has %d members already", maxMembers)
+	}
+	return m, nil
+}
+
+// NotifyJoin brings a member that was not there.
+func (c callbacks) NotifyJoin(node *memberlist.Node) { c.take(node, "member joined") }
+
+// NotifyUpdate brings a member that describes itself anew.
+func (c callbacks) NotifyUpdate(node *memberlist.Node) { c.take(node, "member changed") }
+
+func (c callbacks) take(node *memberlist.Node, what string) {
+	m, err := c.read(node)
+	if err != nil {
+		return // cannot be: NotifyAlive has seen it
+	}
+	self := c.m.cfg.Self
+	c.m.mu.Lock()
+	if node.Name == gossipName(self) {
+		// The state is ours to know: this may be an echo of an earlier one.
+		m.State = c.m.view.self.State
+		c.m.view.self = m
+		c.m.mu.Unlock()
+		return
+	}
+	c.m.view.join(node.Name, m)
+	c.m.mu.Unlock()
+
+	c.m.log.Info(what, "member", m.ID, "state", m.State, "gossip", m.Gossip, "client", m.Client)
+	if m.ID == self.ID && m.Boot > self.Boot {
+		c.m.log.Error("a later start of this member's id is in the cluster, which now ignores this one: each member needs an id of its own",
+			"member", m.ID, "gossip", m.Gossip)
+	}
+	c.m.settle()
+	c.m.note()
+}
+
+// NotifyLeave tells of a member that is dead or has left.
+func (c callbacks) NotifyLeave(node *memberlist.Node) {
+	c.m.mu.Lock()
+	m, missed := c.m.view.leave(node.Name, time.Now())
+	c.m.mu.Unlock()
+	if m.ID == "" {
+		return // ourselves, leaving
+	}
+	if missed {
+		c.m.metrics.Lost.Add(1)
+		c.m.log.Warn("member lost", "member", m.ID, "gossip", m.Gossip)
+	} else {
+		c.m.metrics.Left.Add(1)
+		c.m.log.Info("member left", "member", m.ID, "gossip", m.Gossip)
+	}
+	c.m.note()
+}
+
+// NotifyConflict tells of two processes of one name: the same id, started in the same nanosecond, or a copied memory.
+func (c callbacks) NotifyConflict(existing, other *memberlist.Node) {
+	if c.m.refusals.due(other.Addr.String(), time.Now()) {
+		c.m.log.Error("two processes claim to be one member", "member", existing.Name, "address", existing.Address(), "other", other.Address())
+	}
+}
+
+// We send no messages of our own over gossip.
+func (c callbacks) NotifyMsg([]byte)                {}
+func (c callbacks) GetBroadcasts(int, int) [][]byte { return nil }
+func (c callbacks) LocalState(bool) []byte          { return nil }
+func (c callbacks) MergeRemoteState([]byte, bool)   {}
+
+// refusals remembers whom it was said of lately, since who is refused keeps asking.
+type refusals struct {
+	mu   sync.Mutex // guards said
+	said map[string]time.Time
+}
+
+const (
+	refusalEvery = 10 * time.Minute // of one offender
+	maxRefusals  = 64               // offenders known at a time; the others are refused in silence
+)
+
+// due reports whether it is time to speak of an offender.
+func (r *refusals) due(offender string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for known, at := range r.said {
+		if now.Sub(at) >= refusalEvery {
+			delete(r.said, known)
+		}
+	}
+	if _, known := r.said[offender]; known || len(r.said) >= maxRefusals {
+		return false
+	}
+	if r.said == nil {
+		r.said = map[string]time.Time{}
+	}
+	r.said[offender] = now
+	return true
+}
+
+// A gossipLog passes memberlist's log on.
+type gossipLog struct {
+	log *slog.Logger
+
+	mu     sync.Mutex // guards the rest
+	minute time.Time  // when the count began
+	lines  int        // warnings since
+}
+
+// maxWarnings is how many warnings of memberlist pass in a minute: anybody who reaches the port can cause one with a packet. The others are for debugging.
+const maxWarnings = 20
+
+// Write takes one line, such as "[WARN] memberlist: Refuting a suspect message (from: a)".
+func (l *gossipLog) Write(line []byte) (int, error) {
+	text := bytes.TrimSpace(line)
+	level := slog.LevelDebug
+	if bytes.HasPrefix(text, []byte("[WARN]")) || bytes.HasPrefix(text, []byte("[ERR]")) {
+		level = slog.LevelWarn
+	}
+	if _, after, found := bytes.Cut(text, []byte("] memberlist: ")); found {
+		text = after
+	}
+	// Of refusals check has said more than this.
+	refusal := bytes.HasPrefix(text, []byte("ignoring alive message")) || bytes.HasPrefix(text, []byte("Failed push/pull merge"))
+	if level == slog.LevelWarn && (refusal || !l.pass(time.Now())) {
+		level = slog.LevelDebug
+	}
+	l.log.Log(context.Background(), level, string(text), "from", "memberlist")
+	return len(line), nil
+}
+
+func (l *gossipLog) pass(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.minute) >= time.Minute {
+		l.minute, l.lines = now, 0
+	}
+	l.lines++
+	return l.lines <= maxWarnings
+}

@@ -1,0 +1,140 @@
+package membership
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// A network carries gossip between the nodes of one test, inside its bubble of time. memberlist ships one too, but it blocks for good on who has stopped.
+type network struct {
+	mu    sync.Mutex // guards all below
+	wires map[netip.AddrPort]*wire
+	sides [][]netip.Addr // while split: who still reaches whom
+}
+
+func newNetwork() *network { return &network{wires: map[netip.AddrPort]*wire{}} }
+
+// split lets only those of one side reach each other; without sides the split is over.
+func (n *network) split(sides ...[]netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sides = sides
+}
+
+// find gives the wire at to, or why from does not reach it.
+func (n *network) find(from *wire, to string) (*wire, error) {
+	addr, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, side := range n.sides {
+		if slices.Contains(side, from.addr.Addr()) != slices.Contains(side, addr.Addr()) {
+			return nil, errSilent
+		}
+	}
+	if w := n.wires[addr]; w != nil {
+		return w, nil
+	}
+	return nil, errRefused
+}
+
+var (
+	errSilent  = errors.New("no answer")
+	errRefused = errors.New("connection refused")
+)
+
+// A wire is one node's end of the network, a memberlist.Transport.
+type wire struct {
+	net     *network
+	addr    netip.AddrPort
+	packets chan *memberlist.Packet
+	streams chan net.Conn
+}
+
+func (n *network) plug(addr netip.AddrPort) *wire {
+	w := &wire{net: n, addr: addr, packets: make(chan *memberlist.Packet, 1024), streams: make(chan net.Conn, 64)}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wires[addr] = w
+	return w
+}
+
+func (w *wire) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	return w.addr.Addr().AsSlice(), int(w.addr.Port()), nil
+}
+
+func (w *wire) WriteTo(b []byte, to string) (time.Time, error) {
+	if peer, err := w.net.find(w, to); err == nil {
+		select {
+		case peer.packets <- &memberlist.Packet{Buf: bytes.Clone(b), From: net.UDPAddrFromAddrPort(w.addr), Timestamp: time.Now()}:
+		default: // as UDP does
+		}
+	}
+	return time.Now(), nil
+}
+
+func (w *wire) DialTimeout(to string, timeout time.Duration) (net.Conn, error) {
+	peer, err := w.net.find(w, to)
+	if err == nil {
+		ours, theirs := net.Pipe()
+		select {
+		case peer.streams <- theirs:
+			return ours, nil
+		default:
+			err = errRefused
+		}
+	}
+	if err == errSilent {
+		<-time.After(timeout)
+	}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+}
+
+func (w *wire) PacketCh() <-chan *memberlist.Packet { return w.packets }
+func (w *wire) StreamCh() <-chan net.Conn           { return w.streams }
+
+func (w *wire) Shutdown() error {
+	w.net.mu.Lock()
+	defer w.net.mu.Unlock()
+	if w.net.wires[w.addr] == w {
+		delete(w.net.wires, w.addr)
+	}
+	return nil
+}
+
+// A journal keeps what was logged.
+type journal struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(line)
+}
+
+// lines gives the lines that have all of words.
+func (j *journal) lines(words ...string) (found []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for line := range bytes.Lines(j.buf.Bytes()) {
+		has := true
+		for _, word := range words {
+			has = has && bytes.Contains(line, []byte(word))
+		}
+		if has {
+			found = append(found, string(line))
+		}
+	}
+	return found
+}

@@ -1,0 +1,321 @@
+// Package node wires the rooms into one running member, and stops them in order.
+//
+//	client port -> session -> operator -> router -> executor -> store
+//	                                        |
+//	                                        +-> peer (forward lane) -> another member's peer port
+//	peer port, forward lane -> session -> reception -> executor        no door to a router: nothing is forwarded twice
+//
+//	membership -> changes -> follow: build the table, the router adopts it
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/memring/memring/node/admin"
+	"github.com/memring/memring/node/executor"
+	"github.com/memring/memring/node/membership"
+	"github.com/memring/memring/node/operator"
+	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/router"
+	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/protocol/frame"
+	"github.com/memring/memring/protocol/session"
+	"github.com/memring/memring/protocol/text"
+	"github.com/memring/memring/ring"
+	"github.com/memring/memring/storage"
+)
+
+// A Node is one running member.
+type Node struct {
+	cfg     Config
+	log     *slog.Logger
+	started time.Time
+	self    membership.Member
+
+	clock     *storage.Clock
+	store     *storage.Store
+	executor  *executor.Executor
+	peers     *peer.Peers
+	reception *peer.Reception
+	router    *router.Router
+	clients   *server.Server // the client port
+	lanes     *server.Server // the peer port
+	members   *membership.Membership
+	admin     *admin.Admin
+
+	listening []string      // client addresses as bound
+	origins   atomic.Uint32 // numbers the sessions
+
+	endFollow context.CancelFunc
+	following sync.WaitGroup
+	leaving   atomic.Bool
+}
+
+// Start brings a node up and returns once it serves. An error names the flag to change; nothing is left running then.
+func Start(cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now()}
+	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, n.release(context.Background()))
+		}
+	}
+	return n, nil
+}
+
+// openStore opens what is below the wires.
+func (n *Node) openStore() error {
+	n.clock = storage.NewClock()
+	store, err := storage.Open(storage.Config{
+		MaxBytes:     n.cfg.MaxBytes,
+		MaxItemBytes: n.cfg.MaxItemBytes,
+		NoEvict:      n.cfg.NoEvict,
+		Clock:        n.clock,
+		NodeTag:      nodeTag(n.cfg.ID),
+	})
+	if err != nil {
+		return err
+	}
+	n.store = store
+	n.executor = executor.New(executor.Config{Store: n.store, Clock: n.clock, NoFlush: n.cfg.NoFlush})
+	n.router = router.New(n.executor)
+	return nil
+}
+
+// bind takes all addresses, so that a port in use is told before anybody hears of this node.
+func (n *Node) bind() error {
+	// The longest request is an item of the largest size, and its command line.
+	largest := n.cfg.MaxItemBytes + maxLineBytes
+	n.clients = server.New(server.Config{
+		Session:         n.clientSession,
+		MaxConns:        n.cfg.MaxConns,
+		Refusal:         "ERROR Too many open connections\r\n",
+		MaxRequestBytes: largest,
+		Log:             n.log,
+	})
+	n.lanes = server.New(server.Config{Session: n.laneSession, MaxRequestBytes: largest, Log: n.log})
+
+	for _, address := range n.cfg.Listen {
+		bound, err := n.clients.Listen("tcp", address, 0)
+		if err != nil {
+			return fmt.Errorf("client port: %w (change it with -p or -l)", err)
+		}
+		n.listening = append(n.listening, bound)
+	}
+	if n.cfg.UnixSocket != "" {
+		if _, err := n.clients.Listen("unix", n.cfg.UnixSocket, n.cfg.UnixSocketMode); err != nil {
+			return fmt.Errorf("client socket: %w (change it with -s)", err)
+		}
+	}
+	client := n.clientAddr()
+	bound, err := n.lanes.Listen("tcp", netip.AddrPortFrom(client.Addr(), uint16(n.cfg.PeerPort)).String(), 0)
+	if err != nil {
+		return fmt.Errorf("peer port: %w (change it with --peer-port)", err)
+	}
+	n.self = membership.Member{
+		Member: ring.Member{ID: n.cfg.ID, Zone: n.cfg.Zone, Weight: n.cfg.Weight},
+		Boot:   uint64(n.started.UnixNano()),
+		State:  membership.Active,
+		Client: client,
+		Peer:   netip.MustParseAddrPort(bound),
+	}
+	return nil
+}
+
+// clientAddr is where clients reach this node over TCP; without such a listener, the loopback address and no port.
+func (n *Node) clientAddr() netip.AddrPort {
+	if len(n.listening) == 0 {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+	}
+	return netip.MustParseAddrPort(n.listening[0])
+}
+
+// join makes this node known, and known to itself: gossip, links, the first table.
+func (n *Node) join() error {
+	var err error
+	n.members, err = membership.Start(membership.Config{
+		Self:      n.self,
+		Params:    n.cfg.Ring,
+		Cluster:   n.cfg.Cluster,
+		Bind:      netip.AddrPortFrom(n.self.Client.Addr(), uint16(n.cfg.GossipPort)),
+		Advertise: n.cfg.Advertise,
+		Seeds:     n.cfg.Join,
+		Log:       n.log,
+	})
+	if err != nil {
+		return err
+	}
+	lanes := peer.Config{
+		Self:     peer.Self{ID: n.self.ID, Boot: n.self.Boot, Cluster: n.cfg.Cluster, Print: n.cfg.Ring.Print()},
+		Deadline: n.cfg.PeerDeadline,
+		Log:      n.log,
+	}
+	n.peers = peer.New(lanes)
+	n.reception = peer.NewReception(lanes, n.executor, nil)
+	if err := n.adopt(); err != nil {
+		return err
+	}
+	n.startFollow()
+	return nil
+}
+
+// serve opens the doors: other members first, since the table may send them here at once.
+func (n *Node) serve() error {
+	n.lanes.Start()
+	n.clients.Start()
+	if n.cfg.AdminListen == "" || n.cfg.AdminListen == "off" {
+		return nil
+	}
+	var err error
+	n.admin, err = admin.Start(n.cfg.AdminListen, admin.Config{Ready: n.Ready, Log: n.log})
+	return err
+}
+
+// clientSession begins a conversation with a client.
+func (n *Node) clientSession() *session.Session {
+	chain := operator.New(operator.Config{
+		Version:    n.cfg.Version,
+		Stats:      n.statsLines,
+		ResetStats: n.resetStats,
+		Members:    n.memberLines,
+		Owner:      n.ownerLines,
+		Verbosity:  n.setVerbosity,
+	}, n.router)
+	return session.New(chain, text.New(text.Config{MaxItemBytes: n.cfg.MaxItemBytes}), n.origins.Add(1))
+}
+
+// laneSession begins a conversation with another member. Its requests go to the executor: they have been routed.
+func (n *Node) laneSession() *session.Session {
+	return session.New(n.reception.Handler(), frame.NewCodec(), n.origins.Add(1))
+}
+
+// Ready says why the node should not be sent clients yet, or any more; nil when it should.
+func (n *Node) Ready() error {
+	switch {
+	case n.leaving.Load():
+		return errors.New("leaving the cluster")
+	case !n.members.Joined():
+		return errors.New("no other member reached yet, see --join")
+	default:
+		return nil
+	}
+}
+
+// Stop leaves the cluster in order: the others are told and stop sending, requests under way are answered, and all that was started ends.
+// What is still open when ctx is done is cut.
+func (n *Node) Stop(ctx context.Context) error {
+	n.leaving.Store(true)
+	var errs []error
+	if n.others() > 0 {
+		if err := n.members.Leave(leaveTimeout); err != nil {
+			errs = append(errs, fmt.Errorf("leave: %w", err))
+		}
+		// The others have heard; what they had sent before arrives within this time.
+		select {
+		case <-time.After(n.cfg.LeaveGrace):
+		case <-ctx.Done():
+		}
+	}
+	return errors.Join(append(errs, n.release(ctx))...)
+}
+
+// Abort ends everything at once and tells nobody: to the others it is a crash.
+func (n *Node) Abort() {
+	n.leaving.Store(true)
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = n.release(now)
+}
+
+// release ends what Start has started, as far as it came: first what brings requests, last what they need.
+func (n *Node) release(ctx context.Context) error {
+	var errs []error
+	grace := batchGrace
+	if ctx.Err() != nil {
+		grace = 0
+	}
+	if n.admin != nil {
+		errs = append(errs, n.admin.Stop(ctx))
+	}
+	if n.endFollow != nil {
+		n.endFollow()
+		n.following.Wait()
+	}
+	if n.clients != nil {
+		errs = append(errs, n.clients.Stop(grace))
+	}
+	if n.peers != nil {
+		n.peers.Stop()
+	}
+	if n.lanes != nil {
+		errs = append(errs, n.lanes.Stop(grace))
+	}
+	if n.members != nil {
+		n.members.Stop()
+	}
+	if n.store != nil {
+		n.store.Close()
+	}
+	if n.clock != nil {
+		n.clock.Stop()
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	// leaveTimeout bounds how long telling the others may take.
+	leaveTimeout = 5 * time.Second
+	// batchGrace is how long connections have at the end to finish the batch they are answering.
+	batchGrace = 2 * time.Second
+	// maxLineBytes is more than the longest command line that a wire reads whole.
+	maxLineBytes = 128 << 10
+)
+
+// Self is this node as the others see it.
+func (n *Node) Self() membership.Member {
+	for _, m := range n.members.Members() {
+		if m.ID == n.self.ID {
+			return m
+		}
+	}
+	return n.self
+}
+
+// Table is what this node routes by.
+func (n *Node) Table() *ring.Table { return n.router.Table() }
+
+// others counts the other members.
+func (n *Node) others() int { return len(n.members.Members()) - 1 }
+
+// setVerbosity lets the log tell more, as "verbosity" asks: from level 1 on also what is of use only to find a fault.
+func (n *Node) setVerbosity(level uint64) {
+	if n.cfg.Level == nil {
+		return
+	}
+	if level == 0 {
+		n.cfg.Level.Set(slog.LevelInfo)
+	} else {
+		n.cfg.Level.Set(slog.LevelDebug)
+	}
+}
+
+// nodeTag tells the CAS uniques of this node from those that others give in the same millisecond.
+func nodeTag(id string) uint16 {
+	tag := fnv.New32a()
+	_, _ = io.WriteString(tag, id)
+	return uint16(tag.Sum32() % (1 << tagBits))
+}
+
+// tagBits is the width of a CAS unique's node tag.
+const tagBits = 9

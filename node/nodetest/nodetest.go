@@ -1,0 +1,146 @@
+// Package nodetest is a whole cluster inside one test.
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/node"
+)
+
+const (
+	// patience bounds every wait of a test for the cluster: a healthy one takes well under a second.
+	patience = 20 * time.Second
+	// look is the pause between two looks at a condition.
+	look = 5 * time.Millisecond
+)
+
+// A Cluster is some nodes on loopback addresses.
+type Cluster struct {
+	t       testing.TB
+	options []Option
+	Nodes   []*node.Node // in the order they were started; those stopped are nil
+	started int
+}
+
+// An Option changes the configuration of every node.
+type Option func(*node.Config)
+
+// Start starts a cluster of size nodes and waits until all route alike. The nodes still running are stopped when the test ends.
+func Start(t testing.TB, size int, options ...Option) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, options: options}
+	t.Cleanup(c.stop)
+	for range size {
+		c.Launch()
+	}
+	c.WaitAgreed()
+	return c
+}
+
+// Launch starts one more node, which joins those running.
+func (c *Cluster) Launch() *node.Node {
+	c.t.Helper()
+	cfg := node.Default()
+	cfg.ID = fmt.Sprintf("n%d", c.started)
+	cfg.Listen = []string{"127.0.0.1:0"}
+	cfg.PeerPort, cfg.GossipPort = 0, 0
+	cfg.AdminListen = "off"
+	cfg.MaxBytes = 16 << 20
+	cfg.LeaveGrace = 500 * time.Millisecond
+	cfg.Log = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", cfg.ID)
+	for _, n := range c.running() {
+		cfg.Join = append(cfg.Join, n.Self().Gossip.String())
+	}
+	for _, option := range c.options {
+		option(&cfg)
+	}
+	n, err := node.Start(cfg)
+	if err != nil {
+		c.t.Fatalf("start node %s: %v", cfg.ID, err)
+	}
+	c.started++
+	c.Nodes = append(c.Nodes, n)
+	return n
+}
+
+// Stop stops node i as SIGTERM does.
+func (c *Cluster) Stop(i int) {
+	c.t.Helper()
+	n := c.Nodes[i]
+	c.Nodes[i] = nil
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		c.t.Errorf("stop node %s: %v", n.Self().ID, err)
+	}
+}
+
+// Crash ends node i without a word to the others.
+func (c *Cluster) Crash(i int) {
+	n := c.Nodes[i]
+	c.Nodes[i] = nil
+	n.Abort()
+}
+
+func (c *Cluster) stop() {
+	for i, n := range c.Nodes {
+		if n != nil {
+			c.Stop(i)
+		}
+	}
+}
+
+func (c *Cluster) running() []*node.Node {
+	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n *node.Node) bool { return n == nil })
+}
+
+// Addr gives the client address of node i.
+func (c *Cluster) Addr(i int) netip.AddrPort { return c.Nodes[i].Self().Client }
+
+// Dial connects to node i as a client; the connection is closed when the test ends, and every wait on it ends after a while.
+func (c *Cluster) Dial(i int) net.Conn {
+	c.t.Helper()
+	conn, err := net.Dial("tcp", c.Addr(i).String())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		c.t.Fatal(err)
+	}
+	return conn
+}
+
+// WaitAgreed returns once every running node routes by the table of all running nodes.
+func (c *Cluster) WaitAgreed() {
+	c.t.Helper()
+	c.Wait("all nodes route by one table", func() bool {
+		running := c.running()
+		for _, n := range running {
+			table := n.Table()
+			if len(table.Members()) != len(running) || table.Print() != running[0].Table().Print() {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Wait returns once condition holds, and fails the test if that takes too long.
+func (c *Cluster) Wait(what string, condition func() bool) {
+	c.t.Helper()
+	end := time.Now().Add(patience)
+	for !condition() {
+		if time.Now().After(end) {
+			c.t.Fatalf("waited in vain: %s", what)
+		}
+		time.Sleep(look)
+	}
+}

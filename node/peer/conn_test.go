@@ -1,0 +1,178 @@
+package peer
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/frame"
+)
+
+// answerer answers every request with a value as long as its Delta says, until its connection ends.
+func answerer(nc net.Conn) {
+	codec := frame.NewCodec()
+	in, end := make([]byte, 8<<20), 0
+	for {
+		n, err := nc.Read(in[end:])
+		if err != nil {
+			return
+		}
+		end += n
+		var out []byte
+		for {
+			var req protocol.Request
+			used := codec.Parse(in[:end], &req)
+			if used <= 0 {
+				break
+			}
+			out = codec.Append(out, &req, &protocol.Response{Status: protocol.OK, Value: make([]byte, req.Delta)})
+			end = copy(in, in[used:end])
+		}
+		if _, err := nc.Write(out); err != nil {
+			return
+		}
+	}
+}
+
+// A conn that has served large values soon keeps no memory for them: when it is at rest, and when small requests go on.
+func TestBuffersFollowTheirUse(t *testing.T) {
+	f := func(name string, goOn bool) {
+		t.Helper()
+		p := New(Config{Lanes: 1, Deadline: 200 * time.Millisecond, Dial: func(context.Context, netip.AddrPort) (net.Conn, error) {
+			near, far := net.Pipe()
+			go answerer(far) // ends with near, which p closes
+			return near, nil
+		}})
+		defer p.Stop()
+		link := p.Link("there", netip.AddrPort{})
+		ask := func(size int) protocol.Status {
+			pending := link.Send(&protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, size), Delta: uint64(size)})
+			defer pending.Release()
+			pending.Wait()
+			return pending.Response.Status
+		}
+		if status := ask(1 << 20); status != protocol.OK {
+			t.Fatalf("%s: status %d", name, status)
+		}
+		c := link.lanes[0].conn.Load()
+		held := func() int {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return cap(c.out) + cap(c.spare)
+		}
+		if held() < 1<<20 {
+			t.Fatalf("%s: holds %d bytes while it is busy", name, held())
+		}
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for began := time.Now(); held() > 2*minKeptBytes; <-tick.C {
+			if goOn && ask(10) != protocol.OK {
+				t.Fatalf("%s: a small request failed", name)
+			}
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("%s: still holds %d bytes", name, held())
+			}
+		}
+		p.Stop()
+		if len(c.in) > minKeptBytes {
+			t.Errorf("%s: reads into %d bytes", name, len(c.in))
+		}
+	}
+	f("at rest", false)
+	f("busy with small ones", true)
+}
+
+// Requests time out when they are due, each at its own time, though one read deadline serves them all. What a busy machine adds is
+// counted out by the median.
+func TestTimeOutsArePunctual(t *testing.T) {
+	const deadline, gap, n = 300 * time.Millisecond, 20 * time.Millisecond, 20
+	p := New(Config{Lanes: 1, Deadline: deadline, Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() { // reads, says nothing
+			for buf := make([]byte, 4096); ; {
+				if _, err := far.Read(buf); err != nil {
+					return
+				}
+			}
+		}()
+		return near, nil
+	}})
+	defer p.Stop()
+	link := p.Link("there", netip.AddrPort{})
+	took := make(chan time.Duration, n)
+	tick := time.NewTicker(gap)
+	defer tick.Stop()
+	for range n {
+		go func() {
+			began := time.Now()
+			pending := link.Send(&protocol.Request{Op: protocol.Noop})
+			pending.Wait()
+			if pending.Response.Status != protocol.PeerTimeout {
+				t.Errorf("status %d", pending.Response.Status)
+			}
+			pending.Release()
+			took <- time.Since(began)
+		}()
+		<-tick.C
+	}
+	late := 0
+	for range n {
+		d := <-took
+		if d < deadline {
+			t.Errorf("timed out after %v, before the deadline", d)
+		}
+		if d > deadline+deadline/4 {
+			late++
+		}
+	}
+	if late > n/2 {
+		t.Errorf("%d of %d time-outs were late by a quarter", late, n)
+	}
+}
+
+// Whatever comes instead of answers: each Pending is completed once, with the answer that bears its number or as lost.
+func FuzzDeliver(f *testing.F) {
+	ok := protocol.Response{Status: protocol.OK, Value: []byte("value")}
+	var proper []byte
+	for sequence := range uint32(4) {
+		proper = frame.AppendResponse(proper, sequence, &ok)
+	}
+	f.Add(proper, uint8(3), uint16(50))
+	f.Add(append(proper, proper...), uint8(3), uint16(10))
+	f.Add(proper[:90], uint8(8), uint16(33))
+	f.Add([]byte{}, uint8(1), uint16(0))
+	peers := New(Config{})
+	f.Fuzz(func(t *testing.T, in []byte, asked uint8, cut uint16) {
+		c := newConn(&lane{link: newLink(peers, "there", netip.AddrPort{})})
+		defer c.stop()
+		pendings := make([]*protocol.Pending, asked)
+		for i := range pendings {
+			pendings[i] = protocol.NewPending(func() { t.Fatalf("request %d is still open", i) })
+			c.addLocked(&protocol.Request{Op: protocol.Noop}, pendings[i])
+		}
+		at := min(int(cut), len(in))
+		used, err := c.deliver(in[:at])
+		if used > at {
+			t.Fatalf("used %d of %d bytes", used, at)
+		}
+		if err == nil {
+			_, err = c.deliver(in[used:])
+		}
+		c.lose(err)
+		answers := 0
+		for i, pending := range pendings {
+			pending.Flush()
+			switch pending.Response.Status {
+			case protocol.PeerLost:
+			default:
+				if answers++; i+1 != answers {
+					t.Fatalf("request %d has an answer, and one before it has none", i)
+				}
+			}
+			pending.Release()
+		}
+	})
+}
