@@ -12,6 +12,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -64,22 +65,11 @@ const maxLanes = 64
 
 // withDefaults fills in what was not said.
 func (cfg Config) withDefaults() Config {
-	if cfg.Lane == 0 {
-		cfg.Lane = frame.Forward
-	}
-	if cfg.Deadline <= 0 {
-		cfg.Deadline = 500 * time.Millisecond
-	}
-	if cfg.Lanes <= 0 {
-		cfg.Lanes = min(runtime.GOMAXPROCS(0), 4)
-	}
-	cfg.Lanes = min(cfg.Lanes, maxLanes)
-	if cfg.MaxWaiting <= 0 {
-		cfg.MaxWaiting = 4096
-	}
-	if cfg.MaxWaitingBytes <= 0 {
-		cfg.MaxWaitingBytes = frame.MaxBytes
-	}
+	cfg.Lane = cmp.Or(cfg.Lane, frame.Forward)
+	cfg.Deadline = cmp.Or(cfg.Deadline, 500*time.Millisecond)
+	cfg.Lanes = min(cmp.Or(cfg.Lanes, min(runtime.GOMAXPROCS(0), 4)), maxLanes)
+	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, 4096)
+	cfg.MaxWaitingBytes = cmp.Or(cfg.MaxWaitingBytes, frame.MaxBytes)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -113,12 +103,13 @@ type Peers struct {
 
 	mu      sync.Mutex // guards the rest
 	links   map[string]*Link
+	retired map[*Link]*time.Timer // no longer given out, and closed when the timer fires
 	stopped bool
 }
 
 // New makes Peers without a link.
 func New(cfg Config) *Peers {
-	return &Peers{cfg: cfg.withDefaults(), began: time.Now(), links: make(map[string]*Link)}
+	return &Peers{cfg: cfg.withDefaults(), began: time.Now(), links: make(map[string]*Link), retired: make(map[*Link]*time.Timer)}
 }
 
 // Link gives the link to the member id at addr: always the same one, until the address changes or Keep drops it.
@@ -130,7 +121,7 @@ func (p *Peers) Link(id string, addr netip.AddrPort) *Link {
 		return link
 	}
 	if link != nil {
-		link.close()
+		p.retireLocked(link)
 	}
 	link = newLink(p, id, addr)
 	if p.stopped {
@@ -140,16 +131,28 @@ func (p *Peers) Link(id string, addr netip.AddrPort) *Link {
 	return link
 }
 
-// Keep closes the links to members other than these. What waits on them is answered with PeerLost.
+// Keep gives up the links to members other than these.
+//
+// They are closed only after two Deadlines: a session may have chosen one just before, and a member that leaves in order still answers what is on
+// its way to it.
 func (p *Peers) Keep(ids ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, link := range p.links {
 		if !slices.Contains(ids, id) {
-			link.close()
+			p.retireLocked(link)
 			delete(p.links, id)
 		}
 	}
+}
+
+func (p *Peers) retireLocked(link *Link) {
+	p.retired[link] = time.AfterFunc(2*p.cfg.Deadline, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		link.close()
+		delete(p.retired, link)
+	})
 }
 
 // Stop closes all links and returns when no goroutine of p is left. What is sent afterwards is answered with PeerLost.
@@ -159,6 +162,11 @@ func (p *Peers) Stop() {
 	for _, link := range p.links {
 		link.close()
 	}
+	for link, timer := range p.retired {
+		timer.Stop()
+		link.close()
+	}
+	clear(p.retired)
 	p.mu.Unlock()
 	p.running.Wait()
 }

@@ -152,8 +152,12 @@ func (c *conn) look(unread int) bool {
 	for pending := c.seats.overdue(now); pending != nil; pending = c.seats.overdue(now) {
 		fail(pending, protocol.PeerTimeout, &peers.stats.Timeouts)
 	}
-	c.slimLocked(unread)
+	used := c.slimLocked(unread)
 	if c.seats.len() == 0 {
+		if used { // look once more, so that the buffers go
+			c.armLocked(now + peers.cfg.Deadline)
+			return true
+		}
 		c.armed = false
 		_ = c.net.SetReadDeadline(time.Time{})
 		return true
@@ -174,15 +178,18 @@ func (c *conn) look(unread int) bool {
 // looksPerDeadline bounds how often requests that time out one after the other wake the reader; the last waits so much longer.
 const looksPerDeadline = 50
 
-// slimLocked lets go buffers of which not even a quarter was needed since the last look; unread bytes are in the read buffer.
-func (c *conn) slimLocked(unread int) {
+// slimLocked lets go buffers of which not even a quarter was used since the last look, and says whether any was used at all; unread bytes
+// are in the read buffer.
+func (c *conn) slimLocked(unread int) (used bool) {
 	if !c.writing && len(c.out) == 0 && max(cap(c.out), cap(c.spare)) > max(4*c.wrote, minKeptBytes) {
 		c.out, c.spare = nil, nil
 	}
 	if unread == 0 && len(c.in) > max(4*c.filled, minKeptBytes) {
 		c.in = make([]byte, minKeptBytes)
 	}
+	used = c.wrote > 0 || c.filled > 0
 	c.wrote, c.filled = 0, 0
+	return used
 }
 
 // makeRoom sees to it that the next read has room; end bytes of c.in are an answer that is not whole, and the last read filled it, or not.
