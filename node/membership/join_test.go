@@ -1,0 +1,182 @@
+package membership
+
+import (
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestParseSeed(t *testing.T) {
+	f := func(text, host, ip string, port uint16) {
+		t.Helper()
+		want := seed{host: host, port: port}
+		if ip != "" {
+			want.ip = netip.MustParseAddr(ip)
+		}
+		if got, err := parseSeed(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	f("cache-0", "cache-0", "", 7946)
+	f("cache-0:1", "cache-0", "", 1)
+	f("memring.default.svc.cluster.local.:65535", "memring.default.svc.cluster.local.", "", 65535)
+	f("under_score", "under_score", "", 7946)
+	f("10.0.0.1", "10.0.0.1", "10.0.0.1", 7946)
+	f("10.0.0.1:7000", "10.0.0.1", "10.0.0.1", 7000)
+	f("::1", "::1", "::1", 7946)
+	f("[::1]", "::1", "::1", 7946)
+	f("[2001:db8::1]:7000", "2001:db8::1", "2001:db8::1", 7000)
+
+	bad := func(text string) {
+		t.Helper()
+		if got, err := parseSeed(text); err == nil {
+			t.Errorf("%q is taken for %+v", text, got)
+		}
+	}
+	bad("")
+	bad(":7946")
+	bad("a:")
+	bad("a:0")
+	bad("a:65536")
+	bad("a:-1")
+	bad("a:b")
+	bad("a b")
+	bad("a/b")
+	bad("a,b")
+	bad("http://a")
+	bad("[a]")
+	bad("[::1")
+	bad("::1]")
+	bad("[::1]x")
+	bad("[::1]:")
+	bad("1:2:3")
+	bad(string(make([]byte, 300)))
+	bad(string(append(make([]byte, 0, 300), "a\nb"...)))
+}
+
+func FuzzParseSeed(f *testing.F) {
+	for _, text := range []string{"a:1", "[::1]:2", "::1", "10.0.0.1", "[", "]", ":", "a:b:c"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := parseSeed(text)
+		if err != nil {
+			return
+		}
+		if s.port == 0 || s.host == "" || len(s.host) > maxHostBytes && !s.ip.IsValid() {
+			t.Fatalf("%q is taken for %+v", text, s)
+		}
+	})
+}
+
+func TestViewForgetsTheLongestLost(t *testing.T) {
+	v := newView(Member{Gossip: addr(1)})
+	now := time.Unix(1e9, 0)
+	name := func(n int) Member {
+		m := Member{Boot: 1, State: Active, Gossip: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}), 7946)}
+		m.ID = string(rune('a' + n))
+		return m
+	}
+	for n := range maxLost + 10 {
+		m := name(n)
+		v.join(gossipName(m), m)
+		if _, missed := v.leave(gossipName(m), now.Add(time.Duration(n)*time.Second)); !missed {
+			t.Fatalf("%d is not missed", n)
+		}
+	}
+	if _, kept := v.lost[name(9).ID]; kept || len(v.lost) != maxLost {
+		t.Errorf("%d are looked for, the oldest among them: %v", len(v.lost), kept)
+	}
+	if got := len(v.missing(nil, now.Add(time.Hour))); got != maxLost {
+		t.Errorf("%d missing after an hour", got)
+	}
+	if got := len(v.missing(nil, now.Add(lostFor+time.Hour))); got != 0 || len(v.lost) != 0 {
+		t.Errorf("%d missing after a day, %d remembered", got, len(v.lost))
+	}
+}
+
+func TestMissingLeavesOutTheLivingAndOurselves(t *testing.T) {
+	v := newView(Member{Gossip: addr(1)})
+	alive, gone := Member{Boot: 1, Gossip: addr(2)}, Member{Boot: 1, Gossip: addr(3)}
+	alive.ID, gone.ID = "alive", "gone"
+	v.join("alive", alive)
+	v.join("gone", gone)
+	v.leave("gone", time.Now())
+	got := v.missing([]netip.AddrPort{addr(1), addr(2), addr(3), addr(4), addr(4)}, time.Now())
+	if len(got) != 2 || got[0] != addr(3) || got[1] != addr(4) {
+		t.Errorf("missing %v", got)
+	}
+	// Whoever comes back is no longer looked for, under whatever address.
+	gone.Gossip, gone.Boot = addr(5), 2
+	v.join("gone again", gone)
+	if got := v.missing(nil, time.Now()); len(got) != 0 {
+		t.Errorf("missing %v", got)
+	}
+}
+
+func TestRefusalsAreSpokenOfNowAndThen(t *testing.T) {
+	var r refusals
+	now := time.Unix(1e9, 0)
+	f := func(offender string, after time.Duration, want bool) {
+		t.Helper()
+		if got := r.due(offender, now.Add(after)); got != want {
+			t.Errorf("%s after %v: %v", offender, after, got)
+		}
+	}
+	f("a", 0, true)
+	f("a", time.Second, false)
+	f("b", time.Second, true)
+	f("a", refusalEvery, true)
+	for n := range 2 * maxRefusals {
+		r.due(string(rune(1000+n)), now.Add(refusalEvery))
+	}
+	f("new", refusalEvery, false)
+	if len(r.said) > maxRefusals {
+		t.Errorf("%d offenders remembered", len(r.said))
+	}
+	f("new", 2*refusalEvery, true)
+}
+
+func TestWarningsOfMemberlistAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		log := &gossipLog{log: slog.New(slog.NewTextHandler(j, nil))}
+		write := func(line string) {
+			if n, err := log.Write([]byte(line)); n != len(line) || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+		for range 10 * maxWarnings {
+			write("[ERR] memberlist: Received invalid msgType (9)\n")
+			write("[DEBUG] memberlist: Stream connection\n")
+			write("[WARN] memberlist: ignoring alive message for 'a': no\n")
+		}
+		if got := len(j.lines()); got != maxWarnings {
+			t.Errorf("%d lines, want %d", got, maxWarnings)
+		}
+		if got := len(j.lines("level=WARN", `msg="Received invalid msgType (9)"`)); got != maxWarnings {
+			t.Errorf("%d lines as they should be", got)
+		}
+		pass(time.Minute)
+		write("[WARN] memberlist: again")
+		if len(j.lines("again")) != 1 {
+			t.Error("silent in the next minute too")
+		}
+	})
+}
+
+func TestChooseAdvertise(t *testing.T) {
+	f := func(bind string) {
+		t.Helper()
+		ip := netip.MustParseAddr(bind)
+		got, err := chooseAdvertise(ip)
+		if err != nil || !got.IsValid() || got.IsUnspecified() || !ip.IsUnspecified() && got != ip {
+			t.Errorf("%s: %v, %v", bind, got, err)
+		}
+	}
+	f("127.0.0.1")
+	f("0.0.0.0")
+	f("::")
+}

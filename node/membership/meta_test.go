@@ -1,0 +1,173 @@
+package membership
+
+import (
+	"bytes"
+	"math"
+	"net"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/memring/memring/ring"
+)
+
+// full is a member with the longest of everything.
+func full() Member {
+	v6 := netip.MustParseAddr("2001:db8:1:2:3:4:5:6")
+	return Member{
+		Member: ring.Member{ID: strings.Repeat("i", ring.MaxIDBytes), Zone: strings.Repeat("z", ring.MaxZoneBytes), Weight: ring.MaxWeight},
+		Boot:   math.MaxUint64,
+		State:  Draining,
+		Client: netip.AddrPortFrom(v6, 11211),
+		Peer:   netip.AddrPortFrom(v6.Next(), 11212),
+		Gossip: netip.MustParseAddrPort("[2001:db8::1]:7946"),
+	}
+}
+
+func TestMetaComesBack(t *testing.T) {
+	f := func(m Member, print uint64) {
+		t.Helper()
+		b := appendMeta(nil, m, print)
+		if len(b) > maxMetaBytes || len(b) > 155 {
+			t.Errorf("%d bytes for %+v", len(b), m)
+		}
+		got, gotPrint, err := parseMeta(b, m.Gossip)
+		if err != nil || got != m || gotPrint != print {
+			t.Errorf("got %+v, print %x, %v; want %+v, print %x", got, gotPrint, err, m, print)
+		}
+		// A later build may say more.
+		if got, _, err := parseMeta(append(b, 1, 2, 3), m.Gossip); err != nil || got != m {
+			t.Errorf("with more behind it: %+v, %v", got, err)
+		}
+		// A part is no member.
+		for cut := range b {
+			if got, _, err := parseMeta(b[:cut], m.Gossip); err == nil {
+				t.Errorf("the first %d bytes are taken for %+v", cut, got)
+			}
+		}
+	}
+	f(full(), math.MaxUint64)
+	f(Member{
+		Member: ring.Member{ID: "a", Weight: 1},
+		Client: netip.MustParseAddrPort("10.0.0.1:11211"), Peer: netip.MustParseAddrPort("10.0.0.2:0"), Gossip: netip.MustParseAddrPort("10.0.0.1:7946"),
+	}, 1)
+}
+
+func TestUnspecifiedAddressesBecomeThatOfGossip(t *testing.T) {
+	f := func(given, want string) {
+		t.Helper()
+		m := full()
+		m.Client = netip.AddrPort{}
+		if given != "" {
+			m.Client = netip.MustParseAddrPort(given)
+		}
+		got, _, err := parseMeta(appendMeta(nil, m, 1), netip.MustParseAddrPort("10.0.0.9:7946"))
+		if err != nil || got.Client != netip.MustParseAddrPort(want) {
+			t.Errorf("%s: %v, %v; want %s", given, got.Client, err, want)
+		}
+	}
+	f("0.0.0.0:11211", "10.0.0.9:11211")
+	f("[::]:11211", "10.0.0.9:11211")
+	f("", "10.0.0.9:0")
+	f("10.1.1.1:11211", "10.1.1.1:11211")
+	f("[::ffff:10.1.1.1]:11211", "10.1.1.1:11211")
+}
+
+func TestWhoIsRefusedAndWhy(t *testing.T) {
+	m := &Membership{cfg: config("self"), view: newView(config("self").Self)}
+	c := callbacks{m}
+	member := full()
+	member.Gossip = addr(9)
+	f := func(want string, change func(node *memberlist.Node)) {
+		t.Helper()
+		node := &memberlist.Node{
+			Name: gossipName(member), Addr: net.IP{10, 0, 0, 9}, Port: defaultPort,
+			Meta: appendMeta(nil, member, ring.DefaultParams().Print()),
+		}
+		change(node)
+		_, err := c.read(node)
+		if want == "" && err != nil {
+			t.Errorf("refused: %v", err)
+		} else if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	f("", func(*memberlist.Node) {})
+	f("in version 2, this node knows 1", func(node *memberlist.Node) { node.Meta[0] = 2 })
+	f("its ring parameters are 0000000000000007, ours ", func(node *memberlist.Node) { node.Meta = appendMeta(nil, member, 7) })
+	f("too few bytes", func(node *memberlist.Node) { node.Meta = nil })
+	f("too few bytes", func(node *memberlist.Node) { node.Meta = node.Meta[:100] })
+	f("no address", func(node *memberlist.Node) { node.Addr = net.IP{1, 2, 3} })
+	f("no address", func(node *memberlist.Node) { node.Port = 0 })
+	f("unknown state 9", func(node *memberlist.Node) { node.Meta[17] = 9 })
+	f("weight 0", func(node *memberlist.Node) { node.Meta[18] = 0 })
+	f("blanks", func(node *memberlist.Node) { node.Meta[20] = ' ' })
+	f(`calls itself "other"`, func(node *memberlist.Node) { node.Name = "other" })
+	for n := range maxMembers {
+		m.view.alive[string(rune(n))] = Member{}
+	}
+	f("1024 members already", func(*memberlist.Node) {})
+	m.view.alive[gossipName(member)] = member
+	f("", func(*memberlist.Node) {})
+}
+
+// A side of a join with a stranger among its living is strange; one with a dead stranger is not.
+func TestMergeLooksAtTheLiving(t *testing.T) {
+	cfg := config("self")
+	if _, err := cfg.complete(); err != nil {
+		t.Fatal(err)
+	}
+	c := callbacks{&Membership{cfg: cfg, log: cfg.Log, view: newView(cfg.Self)}}
+	stranger := &memberlist.Node{Name: "stranger", Addr: net.IP{10, 0, 0, 9}, Port: 7946, State: memberlist.StateDead}
+	if err := c.NotifyMerge([]*memberlist.Node{stranger}); err != nil {
+		t.Errorf("dead: %v", err)
+	}
+	stranger.State = memberlist.StateSuspect
+	if err := c.NotifyMerge([]*memberlist.Node{stranger}); err == nil {
+		t.Error("a living stranger is let in")
+	}
+}
+
+func FuzzMeta(f *testing.F) {
+	f.Add(appendMeta(nil, full(), 7))
+	f.Add(appendMeta(nil, config("a").Self, 7))
+	f.Add([]byte{})
+	f.Add([]byte{2})
+	gossip := netip.MustParseAddrPort("10.0.0.1:7946")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		given := bytes.Clone(b)
+		m, print, err := parseMeta(b, gossip)
+		if !bytes.Equal(b, given) {
+			t.Fatal("the bytes are changed")
+		}
+		if err != nil {
+			return
+		}
+		if err := m.Validate(); err != nil || m.State >= stateCount || !m.Client.IsValid() || !m.Peer.IsValid() {
+			t.Fatalf("accepted %+v: %v", m, err)
+		}
+		if _, err := ring.Build([]ring.Member{m.Member}, ring.DefaultParams()); err != nil {
+			t.Fatalf("accepted, but the ring refuses it: %v", err)
+		}
+		again := appendMeta(nil, m, print)
+		if len(again) > maxMetaBytes {
+			t.Fatalf("%d bytes", len(again))
+		}
+		if m2, print2, err := parseMeta(again, gossip); err != nil || !reflect.DeepEqual(m2, m) || print2 != print {
+			t.Fatalf("%+v became %+v, %v", m, m2, err)
+		}
+	})
+}
+
+func BenchmarkParseMeta(b *testing.B) {
+	m := full()
+	meta := appendMeta(nil, m, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := parseMeta(meta, m.Gossip); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
