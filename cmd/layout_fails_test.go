@@ -112,6 +112,9 @@ func TestLayoutComplains(t *testing.T) {
 	f("node/node.go", "func init() {}", "init() runs unasked")
 	f("node/node.go", "type wire struct{}; func (wire) init() {}", "")
 	f("node/node.go", "var count int", "starts empty")
+	f("node/node.go", "var zeros [8]byte", "")
+	f("node/node.go", "var zeros [8]byte; func fill() { zeros[0] = 1 }", "is written by fill")
+	f("node/node.go", "var zeros []byte", "starts empty")
 	f("node/node.go", "var seen = make(map[string]bool)", "made to change")
 	f("node/node.go", "var seen = map[string]bool{}; func see(s string) { seen[s] = true }", "is written by see")
 	f("node/node.go", "var seen = map[string]bool{}; func forget() { clear(seen) }", "is written by forget")
@@ -141,9 +144,10 @@ func TestLayoutComplains(t *testing.T) {
 	f("node/node.go", "// TODO(#12): the rest of it\nvar _ = 0", "")
 
 	// How much of it.
-	f("node/node.go", strings.Repeat("\n", maxRoomLines), "more than one room")
+	f("node/node.go", strings.Repeat("var _ = 0\n", maxRoomLines), "more than one room")
+	f("node/node.go", strings.Repeat("// Why.\n\n", maxRoomLines), "")
 	f("node/node.go", "func long() {"+strings.Repeat("\n", maxFuncLines)+"}", "fits no screen")
-	f("node/node_test.go", "func long() {"+strings.Repeat("\n", maxRoomLines)+"}", "")
+	f("node/node_test.go", strings.Repeat("var _ = 0\n", maxRoomLines), "")
 }
 
 func TestOnePackageComment(t *testing.T) {

@@ -178,7 +178,7 @@ func (s source) uses(from string, f func(sel *ast.SelectorExpr)) {
 	})
 }
 
-// lines counts what a reader of the room has to read.
+// lines counts the code of the room.
 func (r room) lines() (n int) {
 	for _, s := range r.code() {
 		n += s.lines
@@ -236,7 +236,22 @@ func parse(t *testing.T, name, text string) source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return source{name: name, lines: strings.Count(text, "\n"), File: file, set: set}
+	return source{name: name, lines: linesOfCode(set, file, text), File: file, set: set}
+}
+
+// linesOfCode leaves out blank lines and comments: explaining more makes no room too large.
+func linesOfCode(set *token.FileSet, file *ast.File, text string) int {
+	code := []byte(text)
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			for i := set.Position(comment.Pos()).Offset; i < set.Position(comment.End()).Offset; i++ {
+				if code[i] != '\n' {
+					code[i] = ' '
+				}
+			}
+		}
+	}
+	return len(slices.DeleteFunc(bytes.Split(code, []byte("\n")), func(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }))
 }
 
 // complaints holds a room against every rule.
@@ -426,7 +441,7 @@ func mutable(r room, name string, typ, value ast.Expr, docs ...*ast.CommentGroup
 	switch {
 	case name == "_", isSelector(typ, "sync", "Pool"), slices.ContainsFunc(docs, embeds):
 		return ""
-	case value == nil:
+	case value == nil && !isArray(typ):
 		return "starts empty: something must fill it"
 	case isSelector(typ, "sync", ""), isSelector(typ, "atomic", ""):
 		return "is made to change"
@@ -562,6 +577,12 @@ func within(p, root string) bool { return p == root || strings.HasPrefix(p, root
 func isIdent(e ast.Expr, name string) bool {
 	id, ok := e.(*ast.Ident)
 	return ok && id.Name == name
+}
+
+// isArray tells [4]byte from []byte: it may be meant to stay as empty as it starts.
+func isArray(e ast.Expr) bool {
+	array, ok := e.(*ast.ArrayType)
+	return ok && array.Len != nil
 }
 
 // isSelector matches pkg.name, any name if it is empty.

@@ -296,19 +296,3 @@ func freePorts(t *testing.T, n int) (ports []string) {
 	}
 	return ports
 }
-
-// waitFor waits until wrong is nil, half a minute at most.
-func waitFor(t *testing.T, what string, wrong func() error) {
-	t.Helper()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for deadline := time.Now().Add(30 * time.Second); ; <-again.C {
-		err := wrong()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("in vain waited that %s: %v", what, err)
-		}
-	}
-}

@@ -41,13 +41,14 @@ func serve(o *options) (err error) {
 	if err := becomeUser(o.user, o.node.Log); err != nil {
 		return err
 	}
+	warnOfFileLimit(o.node)
 	n, err := node.Start(o.node)
 	if err != nil {
 		return err
 	}
 	removePIDFile, err := writePIDFile(o.pidFile)
 	if err != nil {
-		return errors.Join(err, stop(n, signals, o.node.Log))
+		return errors.Join(err, stop(n.Stop, signals, o.node.Log))
 	}
 	defer removePIDFile()
 	reportReady(nil)
@@ -60,15 +61,24 @@ func serve(o *options) (err error) {
 		o.node.Log.Info("stopping", "signal", s, "at_most", stopBound)
 		break
 	}
-	return stop(n, signals, o.node.Log)
+	return stop(n.Stop, signals, o.node.Log)
 }
 
-// stop ends the node in order, within stopBound, or at once when told so again.
-func stop(n *node.Node, signals <-chan os.Signal, log *slog.Logger) error {
+// warnOfFileLimit tells when there will be fewer connections than -c promises. (Go has raised the soft limit to the hard one.)
+func warnOfFileLimit(cfg node.Config) {
+	const besides = 128 // listeners, lanes to peers, gossip, the admin port, the runtime's own
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && uint64(cfg.MaxConns)+besides > limit.Cur {
+		cfg.Log.Warn("too few file descriptors for all connections: raise ulimit -n, or lower -c", "limit", limit.Cur, "connections", cfg.MaxConns)
+	}
+}
+
+// stop ends the node by its Stop, in order and within stopBound, or at once when told so again.
+func stop(inOrder func(context.Context) error, signals <-chan os.Signal, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopBound)
 	defer cancel()
 	stopped := make(chan error, 1)
-	go func() { stopped <- n.Stop(ctx) }() // ends with the process if we do not wait for it
+	go func() { stopped <- inOrder(ctx) }() // ends with the process if we do not wait for it
 	for {
 		select {
 		case err := <-stopped:

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// runsMain makes the test's own binary be memring, so that these tests see a whole process.
+const runsMain = "_MEMRING_TEST_RUNS_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runsMain) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// memring gives a command that takes any free ports.
+func memring(t *testing.T, args ...string) (cmd *exec.Cmd, logged *bytes.Buffer) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged = new(bytes.Buffer)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // ends one that should have ended, and did not
+	t.Cleanup(cancel)
+	cmd = exec.CommandContext(ctx, program, append([]string{"-l", "127.0.0.1:0", "--gossip-port", "0", "--admin-listen", "off"}, args...)...)
+	cmd.Env = append(os.Environ(), runsMain+"=1")
+	cmd.Stdout, cmd.Stderr = logged, logged
+	return cmd, logged
+}
+
+// started runs it until its pid file says that it serves.
+func started(t *testing.T, args ...string) (cmd *exec.Cmd, logged *bytes.Buffer, pidFile string) {
+	dir, err := os.MkdirTemp("", "memring") // not t.TempDir: the user of -u writes there
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	pidFile = filepath.Join(dir, "memring.pid")
+	cmd, logged = memring(t, append(args, "-P", pidFile)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		if _ = cmd.Wait(); t.Failed() {
+			t.Logf("%s logged:\n%s", cmd, logged)
+		}
+	})
+	waitFor(t, "it writes its pid file", func() error {
+		_, err := readPID(pidFile)
+		return err
+	})
+	return cmd, logged, pidFile
+}
+
+func readPID(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+func TestSignals(t *testing.T) {
+	f := func(signals ...syscall.Signal) {
+		t.Helper()
+		cmd, logged, pidFile := started(t)
+		if pid, err := readPID(pidFile); err != nil || pid != cmd.Process.Pid {
+			t.Errorf("pid file: %d, %v, want %d", pid, err, cmd.Process.Pid)
+		}
+		for _, s := range signals {
+			if err := cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v\n%s", signals, err, logged)
+		}
+		if _, err := os.Stat(pidFile); !os.IsNotExist(err) {
+			t.Errorf("%v: the pid file stays: %v", signals, err)
+		}
+	}
+	f(syscall.SIGTERM)
+	f(syscall.SIGINT)
+	f(syscall.SIGUSR1)
+	f(syscall.SIGHUP, syscall.SIGTERM) // the first does not end it: else it would not have ended well
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	signals := make(chan os.Signal, 2)
+	signals <- syscall.SIGHUP
+	signals <- syscall.SIGTERM
+	entered := make(chan struct{})
+	err := stop(func(ctx context.Context) error {
+		close(entered)
+		<-ctx.Done()
+		return nil
+	}, signals, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "at once") {
+		t.Errorf("got %v", err)
+	}
+	<-entered
+}
+
+func TestStopTellsWhatFailed(t *testing.T) {
+	failed := errors.New("failed")
+	if err := stop(func(context.Context) error { return failed }, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDaemon(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "memring.pid")
+	cmd, logged := memring(t, "-d", "-P", pidFile)
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("-d: %v\n%s", err, logged)
+	}
+	// That the parent has returned says that the child serves.
+	pid, err := readPID(pidFile)
+	if err != nil || pid == cmd.Process.Pid {
+		t.Fatalf("pid %d, %v", pid, err)
+	}
+	if out, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid)); err == nil && out != os.DevNull {
+		t.Errorf("the daemon writes to %s", out)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the daemon removes its pid file", func() error {
+		if _, err := os.Stat(pidFile); !os.IsNotExist(err) {
+			return fmt.Errorf("still there (%v)", err)
+		}
+		return nil
+	})
+}
+
+func TestCannotStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+
+	f := func(want string, args ...string) {
+		t.Helper()
+		cmd, logged := memring(t, args...)
+		err := cmd.Run()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(logged.String(), want) {
+			t.Errorf("%v: %v, want %q in\n%s", args, err, want, logged)
+		}
+	}
+	f("address already in use", "-l", "127.0.0.1:"+port)
+	f("address already in use", "-l", "127.0.0.1:"+port, "-d") // the parent tells it
+	f("--peer-port", "--peer-port", port)
+	f("-u no-such-user", "-u", "no-such-user")
+	f("-P ", "-P", "/no/such/folder/memring.pid")
+	f("-c 0", "-c", "0")
+}
+
+func TestBecomesUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	f := func(args []string, uid string, warned bool) {
+		t.Helper()
+		cmd, logged, _ := started(t, args...)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		if err != nil {
+			t.Skip(err)
+		}
+		if want := fmt.Sprintf("\nUid:\t%s\t%[1]s\t%[1]s\t%[1]s\n", uid); !strings.Contains(string(status), want) {
+			t.Errorf("%v: not user %s:\n%s", args, uid, status)
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+		if got := strings.Contains(logged.String(), "running as root"); got != warned {
+			t.Errorf("%v: warned of root %v, want %v", args, got, warned)
+		}
+	}
+	f([]string{"-u", "nobody"}, "65534", false)
+	f([]string{"-u", "root"}, "0", false)
+	f(nil, "0", true)
+}
+
+// waitFor waits until wrong is nil, half a minute at most.
+func waitFor(t *testing.T, what string, wrong func() error) {
+	t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-again.C {
+		err := wrong()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("in vain waited that %s: %v", what, err)
+		}
+	}
+}
