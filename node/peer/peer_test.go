@@ -522,7 +522,7 @@ func TestOverload(t *testing.T) {
 		}
 	}
 	f("by number", peer.Config{Lanes: 1, MaxWaiting: 30}, 29)                 // and the hello
-	f("by size", peer.Config{Lanes: 1, MaxWaitingBytes: 10 * (1000 + 53)}, 9) // and the hello
+	f("by size", peer.Config{Lanes: 1, MaxWaitingBytes: 10 * (1000 + 77)}, 9) // and the hello
 }
 
 func TestLinks(t *testing.T) {

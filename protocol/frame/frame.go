@@ -2,8 +2,10 @@
 //
 // Numbers are little-endian, and each frame begins with the length of all of it:
 //
-//	request   length 4 | sequence 4 | op 1 | reason 1 | key length 2 | options 4 | flags 4 | exptime 8 | CAS 8 | delta 8 | initial 8 | key | value
-//	response  length 4 | sequence 4 | status 1 | flags 4 | CAS 8 | number 8 | value length 4 | value | report lines, each 3 x (length 4 | text)
+//	request   length 4 | sequence 4 | op 1 | reason 1 | key length 2 | options 4 | flags 4 | exptime 8 | CAS 8 | new CAS 8 | delta 8 | initial 8
+//	          | vivify exptime 8 | recache TTL 8 | key | value
+//	response  length 4 | sequence 4 | status 1 | marks 1 | flags 4 | CAS 8 | number 8 | TTL 8 | idle 8 | size 4
+//	          | value length 4 | value | report lines, each 3 x (length 4 | text)
 //
 // A frame has one form only: what is accepted, written again, gives the same bytes. What only an encoder reads (Verb, Opaque, Raw) and what
 // only its session does (Origin, Hangup) stays with the session that the client talks to.
@@ -21,8 +23,8 @@ const MaxBytes = 64 << 20
 
 // The bytes before a request's key, and before a response's value.
 const (
-	requestHeadBytes  = 52
-	responseHeadBytes = 33
+	requestHeadBytes  = 4 + 4 + 1 + 1 + 2 + 4 + 4 + 7*8
+	responseHeadBytes = 4 + 4 + 1 + 1 + 4 + 4*8 + 4 + 4
 )
 
 // stays are the options that are not carried: they concern the conversation with the client, not that between members.
@@ -59,8 +61,11 @@ func AppendRequest(dst []byte, sequence uint32, req *protocol.Request) []byte {
 	dst = le.AppendUint32(dst, req.Flags)
 	dst = le.AppendUint64(dst, uint64(req.Exptime))
 	dst = le.AppendUint64(dst, req.CAS)
+	dst = le.AppendUint64(dst, req.NewCAS)
 	dst = le.AppendUint64(dst, req.Delta)
 	dst = le.AppendUint64(dst, req.Initial)
+	dst = le.AppendUint64(dst, uint64(req.VivifyExptime))
+	dst = le.AppendUint64(dst, uint64(req.RecacheTTL))
 	dst = append(dst, req.Key...)
 	return append(dst, req.Value...)
 }
@@ -73,16 +78,16 @@ func parseRequest(buf []byte, req *protocol.Request) (used int, ok bool) {
 		}
 		return -requestHeadBytes, true
 	}
-	le, head := binary.LittleEndian, buf[:requestHeadBytes]
-	length, keyBytes := le.Uint32(head), int(le.Uint16(head[10:]))
+	h := head(buf[:requestHeadBytes])
+	length, sequence := h.uint32(), h.uint32()
+	*req = protocol.Request{Opaque: sequence, Op: protocol.Op(h.uint8()), Reason: protocol.Status(h.uint8())}
+	keyBytes := int(h.uint16())
 	if !possible(length, requestHeadBytes) || requestHeadBytes+keyBytes > int(length) {
 		return 0, false
 	}
-	*req = protocol.Request{
-		Op: protocol.Op(head[8]), Reason: protocol.Status(head[9]), Options: protocol.Options(le.Uint32(head[12:])),
-		Opaque: le.Uint32(head[4:]), Flags: le.Uint32(head[16:]), Exptime: int64(le.Uint64(head[20:])),
-		CAS: le.Uint64(head[28:]), Delta: le.Uint64(head[36:]), Initial: le.Uint64(head[44:]),
-	}
+	req.Options, req.Flags, req.Exptime = protocol.Options(h.uint32()), h.uint32(), int64(h.uint64())
+	req.CAS, req.NewCAS, req.Delta, req.Initial = h.uint64(), h.uint64(), h.uint64(), h.uint64()
+	req.VivifyExptime, req.RecacheTTL = int64(h.uint64()), int64(h.uint64())
 	keyed := travels(req.Op) && req.Op.Keyed()
 	if !travels(req.Op) || !req.Reason.Known() || req.Options&stays != 0 || keyBytes > protocol.MaxKeyBytes || keyed && keyBytes == 0 {
 		return 0, false
@@ -111,10 +116,13 @@ func AppendResponse(dst []byte, sequence uint32, resp *protocol.Response) []byte
 	le := binary.LittleEndian
 	dst = le.AppendUint32(dst, uint32(length))
 	dst = le.AppendUint32(dst, sequence)
-	dst = append(dst, byte(resp.Status))
+	dst = append(dst, byte(resp.Status), byte(resp.Marks))
 	dst = le.AppendUint32(dst, resp.Flags)
 	dst = le.AppendUint64(dst, resp.CAS)
 	dst = le.AppendUint64(dst, resp.Number)
+	dst = le.AppendUint64(dst, uint64(resp.TTL))
+	dst = le.AppendUint64(dst, uint64(resp.Idle))
+	dst = le.AppendUint32(dst, resp.Size)
 	dst = le.AppendUint32(dst, uint32(len(resp.Value)))
 	dst = append(dst, resp.Value...)
 	for i := range resp.Report {
@@ -146,16 +154,17 @@ func ParseResponse(buf []byte, resp *protocol.Response) (sequence uint32, used i
 	if used <= 0 || err != nil {
 		return 0, used, err
 	}
-	le, rest := binary.LittleEndian, buf[responseHeadBytes:used]
-	sequence = le.Uint32(buf[4:])
-	valueBytes := le.Uint32(buf[29:])
+	h, rest := head(buf[4:responseHeadBytes]), buf[responseHeadBytes:used]
+	sequence = h.uint32()
+	if resp.Status = protocol.Status(h.uint8()); !resp.Status.Known() {
+		return sequence, used, errStatus
+	}
+	resp.Marks, resp.Flags = protocol.Marks(h.uint8()), h.uint32()
+	resp.CAS, resp.Number, resp.TTL, resp.Idle, resp.Size = h.uint64(), h.uint64(), int64(h.uint64()), int64(h.uint64()), h.uint32()
+	valueBytes := h.uint32()
 	if valueBytes > uint32(len(rest)) {
 		return sequence, used, errLength
 	}
-	if resp.Status = protocol.Status(buf[8]); !resp.Status.Known() {
-		return sequence, used, errStatus
-	}
-	resp.Flags, resp.CAS, resp.Number = le.Uint32(buf[9:]), le.Uint64(buf[13:]), le.Uint64(buf[21:])
 	resp.Scratch = append(resp.Scratch[:0], rest[:valueBytes]...)
 	resp.Value = resp.Scratch
 	resp.Report = nil
@@ -171,6 +180,14 @@ func ParseResponse(buf []byte, resp *protocol.Response) (sequence uint32, used i
 	}
 	return sequence, used, nil
 }
+
+// A head is what comes before the bytes of a frame; its numbers are taken off one by one.
+type head []byte
+
+func (h *head) uint8() (n uint8)   { n, *h = (*h)[0], (*h)[1:]; return n }
+func (h *head) uint16() (n uint16) { n, *h = binary.LittleEndian.Uint16(*h), (*h)[2:]; return n }
+func (h *head) uint32() (n uint32) { n, *h = binary.LittleEndian.Uint32(*h), (*h)[4:]; return n }
+func (h *head) uint64() (n uint64) { n, *h = binary.LittleEndian.Uint64(*h), (*h)[8:]; return n }
 
 // possible reports whether a frame that begins with a head of so many bytes can be that long.
 func possible(length uint32, headBytes int) bool {

@@ -14,6 +14,12 @@ import (
 
 var _ session.Codec = (*frame.Codec)(nil)
 
+// The bytes of the shortest frames.
+var (
+	requestHeadBytes  = frame.RequestBytes(&protocol.Request{})
+	responseHeadBytes = len(frame.AppendResponse(nil, 0, &protocol.Response{}))
+)
+
 // opened gives the codec of a lane whose Hello has been answered.
 func opened(t testing.TB) *frame.Codec {
 	t.Helper()
@@ -49,7 +55,9 @@ func drawRequest(t *rapid.T) protocol.Request {
 		Options: protocol.Options(rapid.Uint32().Draw(t, "options")) &^ protocol.Hangup,
 		Flags:   rapid.Uint32().Draw(t, "flags"),
 		Exptime: rapid.Int64().Draw(t, "exptime"),
-		CAS:     rapid.Uint64().Draw(t, "cas"), Delta: rapid.Uint64().Draw(t, "delta"), Initial: rapid.Uint64().Draw(t, "initial"),
+		CAS:     rapid.Uint64().Draw(t, "cas"), NewCAS: rapid.Uint64().Draw(t, "new cas"),
+		Delta: rapid.Uint64().Draw(t, "delta"), Initial: rapid.Uint64().Draw(t, "initial"),
+		VivifyExptime: rapid.Int64().Draw(t, "vivify exptime"), RecacheTTL: rapid.Int64().Draw(t, "recache ttl"),
 		Value: drawn(t, "value", 0, 300),
 	}
 	least := 0
@@ -63,7 +71,9 @@ func drawRequest(t *rapid.T) protocol.Request {
 func drawResponse(t *rapid.T) protocol.Response {
 	resp := protocol.Response{
 		Status: protocol.Status(rapid.IntRange(0, int(protocol.PeerOverloaded)).Draw(t, "status")),
+		Marks:  protocol.Marks(rapid.Byte().Draw(t, "marks")),
 		Flags:  rapid.Uint32().Draw(t, "flags"), CAS: rapid.Uint64().Draw(t, "cas"), Number: rapid.Uint64().Draw(t, "number"),
+		TTL: rapid.Int64().Draw(t, "ttl"), Idle: rapid.Int64().Draw(t, "idle"), Size: rapid.Uint32().Draw(t, "size"),
 		Value: drawn(t, "value", 0, 300),
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "lines") {
@@ -219,8 +229,8 @@ func TestWhatIsNoRequestIsHungUpOn(t *testing.T) {
 		return func(wire []byte) []byte { copy(wire[i:], bytes); return wire }
 	}
 	f("length 0", at(0, 0, 0, 0, 0))
-	f("length below the head's", at(0, 51))
-	f("length below head and key", at(0, 54))
+	f("length below the head's", at(0, byte(requestHeadBytes-1)))
+	f("length below head and key", at(0, byte(requestHeadBytes+2)))
 	f("length above the longest", at(0, 1, 0, 0, 4))
 	f("length above the longest, and nothing more", func([]byte) []byte { return []byte{255, 255, 255, 255} })
 	f("op none", at(8, byte(protocol.None)))
@@ -271,8 +281,8 @@ func TestWhatDoesNotFit(t *testing.T) {
 		}
 	}
 	key, large := make([]byte, 250), make([]byte, frame.MaxBytes)
-	f(true, protocol.Request{Op: protocol.Set, Key: key, Value: large[:frame.MaxBytes-52-250]})
-	f(false, protocol.Request{Op: protocol.Set, Key: key, Value: large[:frame.MaxBytes-52-249]})
+	f(true, protocol.Request{Op: protocol.Set, Key: key, Value: large[:frame.MaxBytes-requestHeadBytes-250]})
+	f(false, protocol.Request{Op: protocol.Set, Key: key, Value: large[:frame.MaxBytes-requestHeadBytes-249]})
 	f(false, protocol.Request{Op: protocol.Get})
 	f(false, protocol.Request{Op: protocol.Get, Key: make([]byte, 251)})
 	f(true, protocol.Request{Op: protocol.Flush})
@@ -301,11 +311,11 @@ func TestWhatIsNoResponse(t *testing.T) {
 		}
 	}
 	f("length 0", 0, 0, 0, 0, 0)
-	f("length below the head's", 0, 32)
+	f("length below the head's", 0, byte(responseHeadBytes-1))
 	f("length above the longest", 0, 1, 0, 0, 4)
 	f("unknown status", 8, 255)
-	f("value over the end", 29, 255, 255, 255, 255)
-	f("value over the report", 29, 2)
+	f("value over the end", responseHeadBytes-4, 255, 255, 255, 255)
+	f("value over the report", responseHeadBytes-4, 2)
 	f("line over the end", len(good)-5, 2)
 	f("end within a line", 0, byte(len(good)-1))
 }
