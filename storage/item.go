@@ -1,9 +1,78 @@
 package storage
 
+import "encoding/binary"
+
 // An Item is what is kept under a key.
 type Item struct {
 	Value  []byte
 	Flags  uint32 // the client's; kept, never read
 	Expiry int64  // the Unix second at which it is gone; 0: never
 	CAS    uint64 // the CAS unique: rises with every change of the item, never 0
+
+	LastAccess int64 // the Unix second of the last use before this one, or of the storing; not kept by Put
+	Fetched    bool  // used since it was stored, before this use; not kept by Put
+	Stale      bool  // meta wire: marked stale, yet still given out
+	Won        bool  // meta wire: some client has been told to recache it
+}
+
+// What is accounted for an item over its key and value: memcached's own header (48), the CAS unique (8), the ends of key and value (1 + 2) and,
+// if they are not 0, the flags (4). Limits and "bytes" count this way, so that they mean what they mean there.
+const (
+	itemBytes  = 48 + 8 + 1 + 2
+	flagsBytes = 4
+)
+
+// A record is an item as bytes, its value first, so that a reader who wants only the value cuts off the rest:
+//
+//	value | key | flags 4, unless 0 | length of the key 1 | CAS unique 8
+//
+// What may change without rewriting (expiry, uses) is in its meta. A value that is too long for one record goes on in the records behind it,
+// which hold nothing else.
+const (
+	casBytes   = 8
+	tailBytes  = 1 + casBytes // of every record
+	maxKey     = 250
+	maxTail    = maxKey + flagsBytes + tailBytes
+	recordToMC = itemBytes - tailBytes // record bytes + this = what memcached would account
+)
+
+// recordBytes is the length of the item's records together.
+func recordBytes(key []byte, it *Item) int {
+	n := len(it.Value) + len(key) + tailBytes
+	if it.Flags != 0 {
+		n += flagsBytes
+	}
+	return n
+}
+
+// appendTail adds what stands behind the value.
+func appendTail(dst, key []byte, it *Item) []byte {
+	dst = append(dst, key...)
+	if it.Flags != 0 {
+		dst = binary.LittleEndian.AppendUint32(dst, it.Flags)
+	}
+	dst = append(dst, byte(len(key)))
+	return binary.LittleEndian.AppendUint64(dst, it.CAS)
+}
+
+// cutTail takes the tail off a record, fills the item's flags and CAS unique from it and gives what stands before, and the key, which lies in
+// record's memory. ok is false for bytes that are no record: a later lap may have put others there.
+func cutTail(record []byte, flagged bool, it *Item) (value, key []byte, ok bool) {
+	n := len(record) - tailBytes
+	if n < 0 {
+		return nil, nil, false
+	}
+	keyBytes := int(record[n])
+	it.CAS = binary.LittleEndian.Uint64(record[n+1:])
+	it.Flags = 0
+	if flagged {
+		if n -= flagsBytes; n < 0 {
+			return nil, nil, false
+		}
+		it.Flags = binary.LittleEndian.Uint32(record[n:])
+	}
+	if keyBytes > n {
+		return nil, nil, false
+	}
+	return record[:n-keyBytes], record[n-keyBytes : n], true
 }

@@ -1,0 +1,147 @@
+package storage
+
+// A Held is a key held: until Release nobody else reads or changes its item, so what is decided from Item still stands at Put.
+//
+//	held := store.Hold(key)
+//	defer held.Release()
+//	if old, found := held.Item(); found {
+//		held.Put(...)
+//	}
+//
+// It holds the stripe, thus other keys too: hold one key at a time, briefly, and send nothing meanwhile.
+type Held struct {
+	st      *stripe
+	key     []byte
+	hash    uint64
+	now     int64
+	segment *segment // of the item's first record; nil if there is no item
+	number  uint32
+}
+
+// Hold waits for the key and holds it. key is read until Release.
+func (s *Store) Hold(key []byte) Held {
+	hash := Hash(key)
+	st := s.stripe[s.stripeOf(hash)]
+	st.mu.Lock()
+	h := Held{st: st, key: key, hash: hash, now: st.settle()}
+	if ref := st.live(hash, h.now); ref != 0 {
+		h.segment, h.number = st.locate(ref)
+	}
+	return h
+}
+
+// Release lets the key go.
+func (h *Held) Release() {
+	st := h.st
+	h.st = nil
+	st.compose.release()
+	st.reread.release()
+	st.moving.release()
+	st.mu.Unlock()
+}
+
+// Item gives the item under the key. Its value is read into memory of the stripe, so it costs a copy, and is good until the next call on h.
+// (As the Value of a Put it is good for that.) It does not count as use.
+func (h *Held) Item() (it Item, found bool) {
+	if h.segment == nil {
+		return Item{}, false
+	}
+	key := h.st.load(h.segment, h.number, &it, &h.st.reread)
+	if string(key) != string(h.key) {
+		h.st.remove(h.segment, h.number, evicted)
+		h.segment = nil
+		return Item{}, false
+	}
+	return it, true
+}
+
+// Use notes a use of the item, as Get does.
+func (h *Held) Use() {
+	if h.segment != nil {
+		h.segment.meta(h.number).use(h.now)
+	}
+}
+
+// Put stores it under the key, with a new CAS unique, which it gives back. On an error nothing is stored, and the old item is gone.
+func (h *Held) Put(it Item) (cas uint64, err error) {
+	it.CAS = h.st.nextCAS()
+	return it.CAS, h.put(&it)
+}
+
+// Install stores it with the CAS unique it has, unless the item here is as new, or it was flushed or deleted since.
+// On an error nothing is stored, and the old item is gone.
+func (h *Held) Install(it Item) (installed bool, err error) {
+	if it.CAS == 0 || it.CAS > maxCAS || h.st.flushed != 0 && it.CAS>>tagOfNodeBits <= h.st.flushed {
+		return false, nil
+	}
+	if old, found := h.Item(); found && old.CAS >= it.CAS {
+		return false, nil
+	}
+	h.st.witness(it.CAS)
+	err = h.put(&it)
+	return err == nil, err
+}
+
+func (h *Held) put(it *Item) error {
+	st := h.st
+	if len(h.key) > maxKey || st.store.TooLarge(len(h.key), len(it.Value), it.Flags) {
+		h.remove(overwritten)
+		return ErrTooLarge
+	}
+	m := meta{hash: [2]uint32{uint32(h.hash), uint32(h.hash >> 32)}, expiry: expiryOf(it.Expiry), access: uint32(h.now)}
+	if it.Flags != 0 {
+		m.bits |= flagged
+	}
+	if it.Stale {
+		m.bits |= stale
+	}
+	if it.Won {
+		m.bits |= won
+	}
+	l := &st.small
+	t := &st.tables[st.store.tableOf(h.hash)]
+	if h.segment != nil {
+		m.bits |= min(h.segment.meta(h.number).bits&hits+1, hits) | rewritten
+		h.remove(overwritten)
+	} else if t.recall(h.hash) {
+		l = &st.main
+	}
+	length := recordBytes(h.key, it)
+	st.keepSpare(length)
+	if !st.makeRoom(l, length) {
+		return ErrNoMemory
+	}
+	ref := st.write(l, m, h.key, it)
+	if ref == 0 {
+		return ErrNoMemory
+	}
+	st.link(t, h.hash, tagOf(h.hash)<<(32-tagBits)|ref)
+	st.items++
+	st.bytes += int64(length + recordToMC)
+	st.count.Stored++
+	h.segment, h.number = st.locate(ref)
+	return nil
+}
+
+// Delete removes the item. false if there was none.
+func (h *Held) Delete() bool { return h.remove(deleted) }
+
+func (h *Held) remove(why cause) bool {
+	if h.segment == nil {
+		return false
+	}
+	h.st.remove(h.segment, h.number, why)
+	h.segment = nil
+	return true
+}
+
+// Touch gives the item a new expiry (a Unix second, 0: never) and notes a use. Its CAS unique stays, as memcached's does. false if there is none.
+func (h *Held) Touch(expiry int64) (found bool) {
+	if h.segment == nil {
+		return false
+	}
+	m := h.segment.meta(h.number)
+	m.expiry = expiryOf(expiry)
+	m.use(h.now)
+	return true
+}

@@ -1,0 +1,179 @@
+package storage
+
+// A table is a piece of a stripe's index, from hashes to references, with the ghost of what it has lost. There are many, each for its share of
+// the hashes, and each grows on its own, so that no growth takes long. An item stays in its table for life, wherever its records go: who has
+// visited all tables has met all items.
+//
+// The references lie in groups of the size of a cache line; whatever finds its group full goes to the next one:
+//
+//	group:  | ref | ref | ... 15 ... | how many refs of this or earlier groups went past it |
+//
+// That count ends a search: no refs went past means none to look for behind. It makes deletion exact, with nothing left in the place.
+type table struct {
+	groups []group
+	used   int
+	ghost  []ghostSet // two for each group; nil until the first eviction
+}
+
+const groupRefs = 15
+
+type group struct {
+	refs [groupRefs]uint32 // 0: empty
+	past uint32
+}
+
+// A ghostSet remembers keys that were evicted before they were used, the latest first: 15 bits of the hash, and one that says there is a key.
+type ghostSet [8]uint16
+
+const (
+	groupBytes    = 64
+	ghostSetBytes = 16
+	ghostSets     = 2 // for each group: about as many keys as the group has items
+
+	// fullPercent is how many of a table's places may be taken before it grows; growPercent is by how much.
+	// More taken means longer searches: at 85 % one look-up in six goes on to a second group.
+	fullPercent = 85
+	growPercent = 30
+)
+
+// Which bits of the hash serve what. They do not overlap where it would matter: what shares a table does not share its other bits.
+func (l *layout) stripeOf(hash uint64) int { return int(hash>>44) & (l.stripes - 1) }
+func (l *layout) tableOf(hash uint64) int {
+	return int((hash >> 24 & (1<<20 - 1)) * uint64(l.tables) >> 20)
+}
+func tagOf(hash uint64) uint32       { return uint32(hash & (1<<tagBits - 1)) }
+func fingerprint(hash uint64) uint16 { return 1<<15 | uint16(hash>>49) }
+
+// home is the group where a search for the hash begins.
+func (t *table) home(hash uint64) int {
+	return int((hash >> 6 & (1<<18 - 1)) * uint64(len(t.groups)) >> 18)
+}
+
+// find gives the place of the hash's reference; nil if there is none.
+func (st *stripe) find(t *table, hash uint64) *uint32 {
+	if t.used == 0 {
+		return nil
+	}
+	tag, at := tagOf(hash), t.home(hash)
+	for range t.groups { // in a small table refs may have gone past all groups
+		g := &t.groups[at]
+		for i := range g.refs {
+			if ref := g.refs[i]; ref>>(32-tagBits) == tag && ref != 0 && st.meta(ref).key() == hash {
+				return &g.refs[i]
+			}
+		}
+		if g.past == 0 {
+			return nil
+		}
+		if at++; at == len(t.groups) {
+			at = 0
+		}
+	}
+	return nil
+}
+
+// link adds a reference to the record; the hash must not be there yet.
+func (st *stripe) link(t *table, hash uint64, ref uint32) {
+	if (t.used+1)*100 > len(t.groups)*groupRefs*fullPercent {
+		st.grow(t)
+	}
+	t.add(hash, ref)
+}
+
+// add puts ref into the first group with an empty place. There is one: tables are never full.
+func (t *table) add(hash uint64, ref uint32) {
+	t.used++
+	for at := t.home(hash); ; {
+		g := &t.groups[at]
+		for i := range g.refs {
+			if g.refs[i] == 0 {
+				g.refs[i] = ref
+				return
+			}
+		}
+		g.past++
+		if at++; at == len(t.groups) {
+			at = 0
+		}
+	}
+}
+
+// unlink takes the hash's reference out; it must be there.
+func (t *table) unlink(hash uint64, ref uint32) {
+	t.used--
+	for at := t.home(hash); ; {
+		g := &t.groups[at]
+		for i := range g.refs {
+			if g.refs[i] == ref {
+				g.refs[i] = 0
+				return
+			}
+		}
+		g.past--
+		if at++; at == len(t.groups) {
+			at = 0
+		}
+	}
+}
+
+// grow gives the table more groups and finds every reference its new place.
+func (st *stripe) grow(t *table) {
+	old := t.groups
+	t.groups = make([]group, len(old)+1+len(old)*growPercent/100)
+	t.used = 0
+	for i := range old {
+		for _, ref := range old[i].refs {
+			if ref != 0 {
+				t.add(st.meta(ref).key(), ref)
+			}
+		}
+	}
+	st.chargeHeap((len(t.groups) - len(old)) * groupBytes)
+	if t.ghost != nil {
+		st.growGhost(t, len(old))
+	}
+}
+
+// growGhost stretches the ghost to the table's new groups. What is kept of a hash is too little to find its new place, so each set is taken
+// over by the sets that have its place now.
+func (st *stripe) growGhost(t *table, oldGroups int) {
+	old := t.ghost
+	t.ghost = make([]ghostSet, len(t.groups)*ghostSets)
+	for i := range t.ghost {
+		from := i / ghostSets * oldGroups / len(t.groups)
+		if len(old) > 0 {
+			t.ghost[i] = old[from*ghostSets+i%ghostSets]
+		}
+	}
+	st.chargeHeap((len(t.ghost) - len(old)) * ghostSetBytes)
+}
+
+// remember notes that the key of this hash was evicted.
+func (st *stripe) remember(t *table, hash uint64) {
+	if t.ghost == nil {
+		st.growGhost(t, 0)
+	}
+	set := t.ghostOf(hash)
+	copy(set[1:], set[:len(set)-1])
+	set[0] = fingerprint(hash)
+}
+
+// recall reports whether the key of this hash was evicted not long ago, and forgets it.
+func (t *table) recall(hash uint64) bool {
+	if t.ghost == nil {
+		return false
+	}
+	set, mark := t.ghostOf(hash), fingerprint(hash)
+	for i := range set {
+		if set[i] == mark {
+			copy(set[i:], set[i+1:])
+			set[len(set)-1] = 0
+			return true
+		}
+	}
+	return false
+}
+
+func (t *table) ghostOf(hash uint64) *ghostSet {
+	return &t.ghost[t.home(hash)*ghostSets+int(hash&1)]
+}

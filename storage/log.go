@@ -1,0 +1,158 @@
+package storage
+
+import "github.com/memring/memring/storage/arena"
+
+// An item of more than splitBytes may be split at the end of a chunk, if the rest of it has leastSplitBytes or more: so little of a chunk is
+// left unused, and small items need one record each. A first record holds at least the tail.
+const (
+	splitBytes      = 2 << 10
+	leastSplitBytes = 512
+)
+
+// write adds the item's records to the log and gives the reference of the first; 0 if room is lacking, which makeRoom has seen to.
+func (st *stripe) write(l *log, m meta, key []byte, it *Item) uint32 {
+	tail := recordBytes(key, it) - len(it.Value)
+	rest := it.Value
+	room := st.open(l, len(rest)+tail)
+	if room == 0 {
+		return 0
+	}
+	part := rest[:min(len(rest), room-tail)]
+	rest = rest[len(part):]
+	first := appendTail(append(st.compose.take(len(part)+tail), part...), key, it)
+	if len(rest) > 0 {
+		m.bits |= continued
+	}
+	head := st.add(l, m, first)
+	for before := uint32(1); len(rest) > 0; before++ {
+		if room = st.open(l, len(rest)); room == 0 {
+			st.abandon(head, before)
+			return 0
+		}
+		part, rest = rest[:min(len(rest), room)], rest[min(len(rest), room):]
+		next := meta{hash: [2]uint32{head, before}, bits: continuation}
+		if len(rest) > 0 {
+			next.bits |= continued
+		}
+		st.add(l, next, part)
+	}
+	return head
+}
+
+// abandon buries the records of an item that found no room for its last.
+func (st *stripe) abandon(head, count uint32) {
+	g, n := st.locate(head)
+	for range count {
+		g.bury(g.meta(n))
+		g, n = g.after(n)
+	}
+}
+
+// open sees to it that the log's newest segment can take a record, and says how long it may be: length, or less if the item is to be split.
+// 0 if there is no segment to be had.
+func (st *stripe) open(l *log, length int) (room int) {
+	for {
+		if g := l.open(); g != nil {
+			if room := g.room(length); room > 0 && st.prepareMeta(g) {
+				return room
+			}
+			l.closed = true
+		}
+		g := st.takeSegment()
+		if g == nil {
+			return 0
+		}
+		l.push(g)
+	}
+}
+
+// room is how much of a record of this length goes into the segment; 0 if it is full.
+func (g *segment) room(length int) int {
+	rest := g.records.Rest()
+	switch {
+	case length <= rest:
+		return length
+	case length > splitBytes && rest >= leastSplitBytes:
+		return rest
+	case g.records.Last():
+		return 0
+	}
+	return min(length, arena.MaxRecordBytes)
+}
+
+// add puts a record into the log's newest segment, which open has prepared.
+func (st *stripe) add(l *log, m meta, record []byte) uint32 {
+	g := l.newest
+	n := uint32(g.records.Put(record))
+	m.length = uint16(len(record))
+	g.count++
+	*g.meta(n) = m
+	g.written += len(record) + arena.OverheadBytes
+	g.live += len(record) + arena.OverheadBytes
+	return st.reference(g, n)
+}
+
+// prepareMeta sees to it that the segment's next record can have a meta. false if the memory or the numbers are used up.
+//
+// Here the memory that grows with the number of items is bounded: metas, and fastcache's map, are paid for a section at a time, and what the
+// index will need for it is asked for at once.
+func (st *stripe) prepareMeta(g *segment) bool {
+	n := g.count + 1
+	if n>>sectionBits < len(g.sections) {
+		return true
+	}
+	if n+sectionSize > 1<<st.store.recordBits {
+		return false
+	}
+	mapBytes := max(0, arena.MapBytes(n+sectionSize)-g.mapBytes)
+	need := mapBytes + sectionSize*indexBytes
+	if len(st.sections) == 0 {
+		need += sectionSize * metaBytes
+	}
+	if !st.affords(need) && len(g.sections) > 0 {
+		return false
+	}
+	if k := len(st.sections); k > 0 {
+		g.sections = append(g.sections, st.sections[k-1])
+		st.sections = st.sections[:k-1]
+	} else {
+		g.sections = append(g.sections, new(section))
+		st.chargeHeap(sectionSize * metaBytes)
+	}
+	g.mapBytes += mapBytes
+	st.chargeHeap(mapBytes)
+	return true
+}
+
+// indexBytes is what an item needs of index and ghost at most, just after they have grown.
+const indexBytes = (groupBytes + ghostSets*ghostSetBytes) * 100 * 100 / (groupRefs * fullPercent * (100 - growPercent))
+
+// load reads the item whose first record is n of g into memory of the stripe; the key lies there too.
+func (st *stripe) load(g *segment, n uint32, it *Item, memory *scratch) (key []byte) {
+	m := g.meta(n)
+	m.tell(it)
+	length := int(m.length)
+	if m.has(continued) {
+		length = st.itemLength(g, n)
+	}
+	whole := g.records.Append(memory.take(length+maxKey), int(n))
+	value, key, ok := cutTail(whole, m.has(flagged), it)
+	if !ok {
+		panic("storage: a live record is not there: fastcache has not kept what the arena has proved at start")
+	}
+	if !m.has(continued) {
+		it.Value = value
+		return key
+	}
+	var keep [maxKey]byte
+	k := copy(keep[:], key)
+	whole = value
+	for m.has(continued) {
+		g, n = g.after(n)
+		m = g.meta(n)
+		whole = g.records.Append(whole, int(n))
+	}
+	it.Value = whole
+	whole = append(whole, keep[:k]...)
+	return whole[len(whole)-k:]
+}

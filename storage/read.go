@@ -1,0 +1,133 @@
+package storage
+
+// A reading copies an item out of the arena without the stripe's lock.
+//
+//	lock: where are the first records, and in which lap?   unlock
+//	copy them; are their segments still in that lap?
+//	if there are more: lock, find the next few, unlock ...
+//
+// A segment's lap ends before anything of it is overwritten, so what was copied while the lap lasted is what was looked up. That the item itself
+// was overwritten or evicted meanwhile does no harm: its old records stay.
+type reading struct {
+	st      *stripe
+	flagged bool
+	bytes   int    // of all records together, if there are several; else 0
+	head    uint32 // the reference to the first
+	first   place  // of the first
+	next    uint32 // how many records were looked up
+	places  [readAhead]place
+	count   int  // of places
+	more    bool // records behind the last place
+}
+
+// A place is where a record lies, in which lap.
+type place struct {
+	segment *segment
+	number  uint32
+	epoch   uint32
+}
+
+// readAhead is how many records are looked up at a time: 512 KB of a large value.
+const readAhead = 8
+
+type readState uint8
+
+const (
+	copied   readState = iota
+	lapEnded           // the records were overwritten meanwhile
+	otherKey           // another key of the same hash is there
+)
+
+// startReading finds the item of this hash and notes its use. it gets what the meta tells.
+func (st *stripe) startReading(r *reading, hash uint64, it *Item) bool {
+	st.mu.Lock()
+	now := st.settle()
+	ref := st.live(hash, now)
+	if ref == 0 {
+		st.mu.Unlock()
+		return false
+	}
+	g, n := st.locate(ref)
+	m := g.meta(n)
+	r.st = st
+	r.flagged = m.has(flagged)
+	m.tell(it)
+	m.use(now)
+	if m.has(continued) {
+		r.bytes = st.itemLength(g, n)
+	}
+	r.head, r.first = st.reference(g, n), place{segment: g, number: n, epoch: g.epoch.Load()}
+	r.look(g, n)
+	st.mu.Unlock()
+	return true
+}
+
+// look notes places from record n of g on. false if the item does not go on there: if it was moved, segments of it may have left the log.
+func (r *reading) look(g *segment, n uint32) bool {
+	r.count = 0
+	for {
+		if g == nil {
+			return false
+		}
+		m := g.meta(n)
+		if r.next > 0 && !m.continues(r.head, r.next) {
+			return false
+		}
+		r.places[r.count] = place{segment: g, number: n, epoch: g.epoch.Load()}
+		r.count++
+		r.next++
+		r.more = m.has(continued)
+		if !r.more || r.count == readAhead {
+			return true
+		}
+		g, n = g.after(n)
+	}
+}
+
+// lookOn notes the places behind the last. false if they are gone.
+func (r *reading) lookOn() bool {
+	r.st.mu.Lock()
+	defer r.st.mu.Unlock()
+	last := &r.places[r.count-1]
+	if r.first.ended() || last.ended() {
+		return false
+	}
+	return r.look(last.segment.after(last.number))
+}
+
+// ended reports whether the record may have been overwritten since.
+func (p *place) ended() bool { return p.segment.epoch.Load() != p.epoch }
+
+// copyOut appends the value to dst.
+func (r *reading) copyOut(dst, key []byte, it *Item) ([]byte, readState) {
+	start := len(dst)
+	if r.bytes > cap(dst)-start {
+		dst = append(make([]byte, 0, start+r.bytes), dst...)
+	}
+	out := r.first.segment.records.Append(dst, int(r.first.number))
+	value, found, ok := cutTail(out[start:], r.flagged, it)
+	if r.first.ended() || !ok {
+		return dst, lapEnded
+	}
+	if string(found) != string(key) {
+		return dst, otherKey
+	}
+	out = out[:start+len(value)]
+	for i := 1; ; i = 0 {
+		for ; i < r.count; i++ {
+			p := &r.places[i]
+			out = p.segment.records.Append(out, int(p.number))
+			if p.ended() {
+				return dst, lapEnded
+			}
+		}
+		if !r.more {
+			break
+		}
+		if !r.lookOn() {
+			return dst, lapEnded
+		}
+	}
+	it.Value = out[start:]
+	return out, copied
+}

@@ -1,0 +1,292 @@
+package storage
+
+import "github.com/memring/memring/storage/arena"
+
+// How room is won back. The oldest segments are drained record by record: what is still wanted is copied to the head of a log, what is not is
+// evicted, and the segment is free for a new lap.
+//
+//	            seen not long ago (ghost)
+//	new item --------------------------------> | main ... newest |
+//	    |                                        ^   |         ^
+//	    v                        used: promoted  |   | oldest  | used: once more
+//	| small ... newest | oldest -----------------+   v         |
+//	    ^                  | overwritten, used       +---------+---> evicted
+//	    +------------------+------> evicted, remembered in the ghost
+//
+// A segment that is dead for a good part is drained before all others, wherever it is: that costs little and wins much.
+// The work is spread over the Puts, each doing a little more than it makes necessary, so that spareSegments are free; only a large value, or a
+// run of bad luck, makes a Put wait for a whole segment.
+const (
+	spareSegments = 3
+
+	// deadPercent of a segment make it worth draining before its time: copying the other 65 % is below twice the room won.
+	deadPercent = 35
+	// deadPercentNoEvict is the same where nothing may be evicted, so that room comes from the dead alone.
+	deadPercentNoEvict = 5
+
+	// smallPercent of the segments are the small log's: enough to see whether an item is asked for again, not more.
+	smallPercent = 12
+
+	// stepRecords are examined at least by a Put that has to; spreadFactor times its own bytes at the usual number of spare segments.
+	stepRecords  = 4
+	spreadFactor = 3
+
+	// recordCost is what examining a record counts, in bytes of copying.
+	recordCost = 64
+
+	// moveFactor times its own bytes, and moveBytes over that, may be copied for a Put that waits; what is beyond is evicted.
+	moveFactor = 3
+	moveBytes  = 16 << 10
+
+	// maxMovedBytes: larger items are not copied to be spared, they would make a Put wait too long.
+	maxMovedBytes = 4 << 20
+)
+
+// A reclaimer is the drain that is under way.
+type reclaimer struct {
+	victim  *segment
+	next    uint32 // its record to be examined
+	compact bool   // everything live is kept, in its log
+}
+
+// keepSpare drains a little, if too few segments are free, for a Put of this length.
+func (st *stripe) keepSpare(length int) {
+	lacking := spareSegments - st.ready(spareSegments)
+	if lacking <= 0 {
+		return
+	}
+	work := (length + arena.OverheadBytes + recordCost) * spreadFactor * lacking
+	quota := quota{examine: max(work, stepRecords*recordCost), move: 1 << 30}
+	for quota.examine > 0 && len(st.free) < spareSegments {
+		if !st.drain(&quota, false) {
+			return
+		}
+	}
+}
+
+// makeRoom sees to it that the log can take an item of this length. false if it cannot be.
+func (st *stripe) makeRoom(l *log, length int) bool {
+	quota := quota{move: moveFactor*length + moveBytes}
+	for tries := 2 * (len(st.segments) + 1); ; tries-- {
+		// One segment more than needed, for what is spared.
+		need := st.segmentsFor(l, length)
+		if need == 0 || st.ready(need+1) > need {
+			return true
+		}
+		quota.examine = 1 << 30
+		if tries == 0 || !st.drain(&quota, true) {
+			return len(st.free) >= need && !st.store.cfg.NoEvict
+		}
+	}
+}
+
+// segmentsFor is how many more segments the log needs at most for an item of this length.
+func (st *stripe) segmentsFor(l *log, length int) int {
+	if g := l.open(); g != nil && length <= arena.MaxRecordBytes && g.room(length) == length {
+		if st.prepareMeta(g) {
+			return 0
+		}
+	}
+	if length <= splitBytes {
+		return 1
+	}
+	// A chunk may lose leastSplitBytes at its end, and each record has its overhead.
+	perChunk := arena.MaxRecordBytes - leastSplitBytes
+	return 1 + length/(perChunk*(st.store.segmentBytes/arena.ChunkBytes))
+}
+
+// A quota is how much a drain may do: bytes to examine, bytes to copy.
+type quota struct{ examine, move int }
+
+// drain goes on with the drain under way, or begins one. false if there is nothing to be drained.
+func (st *stripe) drain(q *quota, force bool) bool {
+	r := &st.reclaimer
+	if r.victim == nil && !st.choose(force) {
+		return false
+	}
+	g := r.victim
+	for ; int(r.next) <= g.count; r.next++ {
+		if q.examine <= 0 {
+			return true
+		}
+		m := g.meta(r.next)
+		q.examine -= int(m.length) + arena.OverheadBytes + recordCost
+		if m.has(dead) {
+			continue
+		}
+		if !st.decide(q, g, r.next) {
+			return false
+		}
+	}
+	st.recycle(g)
+	*r = reclaimer{}
+	return true
+}
+
+// choose begins the drain of the segment that is to go next.
+func (st *stripe) choose(force bool) bool {
+	noEvict := st.store.cfg.NoEvict
+	least := deadPercent
+	if noEvict {
+		least = deadPercentNoEvict
+	}
+	if g := st.deadest(); g != nil && g.deadBytes()*100 >= g.written*least {
+		st.reclaimer = reclaimer{victim: g, next: 1, compact: true}
+		return true
+	}
+	if noEvict {
+		return false
+	}
+	first, second := &st.main, &st.small
+	if st.small.count*100 > (st.small.count+st.main.count)*smallPercent {
+		first, second = second, first
+	}
+	g := first.closedOldest(false)
+	if g == nil {
+		g = second.closedOldest(false)
+	}
+	if g == nil && force {
+		if g = first.closedOldest(true); g == nil {
+			g = second.closedOldest(true)
+		}
+	}
+	if g == nil {
+		return false
+	}
+	st.reclaimer = reclaimer{victim: g, next: 1}
+	return true
+}
+
+// deadest is the closed segment with the most dead bytes.
+func (st *stripe) deadest() (worst *segment) {
+	for _, g := range st.segments {
+		if g.log == nil || g == g.log.open() {
+			continue
+		}
+		if worst == nil || g.deadBytes() > worst.deadBytes() {
+			worst = g
+		}
+	}
+	return worst
+}
+
+// closedOldest is the log's oldest segment, unless records are still added to it; then, if need be, it is closed.
+func (l *log) closedOldest(need bool) *segment {
+	if l.oldest == nil || l.oldest != l.open() {
+		return l.oldest
+	}
+	if !need || l.oldest.count == 0 {
+		return nil
+	}
+	l.closed = true
+	return l.oldest
+}
+
+// decide spares or evicts the item of the live record n of g. false if it should be kept and cannot be.
+func (st *stripe) decide(q *quota, g *segment, n uint32) bool {
+	if m := g.meta(n); m.has(continuation) {
+		g, n = st.locate(m.hash[0]) // the item as a whole
+	}
+	m := g.meta(n)
+	if m.expired(st.store.clock.Now()) {
+		st.count.Reclaimed++
+		st.remove(g, n, expired)
+		return true
+	}
+	length := int(m.length)
+	if m.has(continued) {
+		length = st.itemLength(g, n)
+	}
+	to, bits := st.verdict(m, length, g.log == &st.small)
+	noEvict := st.store.cfg.NoEvict
+	if to != nil && (noEvict || length <= q.move && length <= maxMovedBytes) {
+		if st.move(to, g, n, length, bits) {
+			q.move -= length
+			q.examine -= length
+			return true
+		}
+	}
+	if noEvict {
+		return false
+	}
+	hash, small := m.key(), g.log == &st.small
+	st.remove(g, n, evicted)
+	if small {
+		st.remember(&st.tables[st.store.tableOf(hash)], hash)
+	}
+	return true
+}
+
+// verdict says into which log an item goes, and with which bits; nil: it is to be evicted.
+func (st *stripe) verdict(m *meta, length int, small bool) (*log, metaBits) {
+	own := &st.main
+	if small {
+		own = &st.small
+	}
+	if st.reclaimer.compact {
+		return own, m.bits & (kept | hits | rewritten)
+	}
+	uses := m.bits & hits
+	need := st.usesNeeded(length)
+	switch {
+	case uses < need:
+		return nil, 0
+	case small && m.has(rewritten):
+		return &st.small, m.bits&kept | uses - need
+	}
+	return &st.main, m.bits&kept | uses - need
+}
+
+// usesNeeded is how often an item must have been used to be spared: a large one takes the room of several.
+func (st *stripe) usesNeeded(length int) metaBits {
+	mean := int(st.bytes) / max(1, st.items)
+	switch {
+	case length > 12*mean:
+		return 3
+	case length > 3*mean:
+		return 2
+	}
+	return 1
+}
+
+// move copies the item to the head of a log. false if there is no room for it there.
+func (st *stripe) move(to *log, g *segment, n uint32, length int, bits metaBits) bool {
+	if need := st.segmentsFor(to, length); need > st.ready(need) {
+		return false
+	}
+	m := *g.meta(n)
+	m.bits = bits
+	var ref uint32
+	if g.meta(n).has(continued) || length > splitBytes {
+		ref = st.rewrite(to, m, g, n)
+	} else if st.open(to, length) == length {
+		ref = st.add(to, m, g.records.Append(st.moving.take(length), int(n)))
+	}
+	if ref == 0 {
+		return false
+	}
+	hash := m.key()
+	*st.find(&st.tables[st.store.tableOf(hash)], hash) = tagOf(hash)<<(32-tagBits) | ref
+	st.bury(g, n)
+	st.count.Moved++
+	return true
+}
+
+// rewrite writes the item anew: its records end elsewhere at its new place.
+func (st *stripe) rewrite(to *log, m meta, g *segment, n uint32) uint32 {
+	var it Item
+	key := st.load(g, n, &it, &st.moving)
+	return st.write(to, m, key, &it)
+}
+
+// recycle makes a segment free: its lap has ended.
+func (st *stripe) recycle(g *segment) {
+	g.log.remove(g)
+	g.epoch.Add(1)
+	st.sections = append(st.sections, g.sections...)
+	clear(g.sections)
+	g.sections, g.count, g.written, g.live = g.sections[:0], 0, 0, 0
+	g.records.Reset()
+	st.free = append(st.free, g)
+	st.laps++
+}

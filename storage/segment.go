@@ -1,0 +1,157 @@
+package storage
+
+import (
+	"sync/atomic"
+
+	"github.com/memring/memring/storage/arena"
+)
+
+// A meta is what is known of a record without reading it. It stays small, and at 20 bytes, for there is one per item.
+type meta struct {
+	hash   [2]uint32 // of the key, low half first; of a continuation: the reference to the item's first record, and how many are before it
+	expiry uint32    // Unix second, 0: never
+	access uint32    // Unix second of the last use
+	length uint16    // of the record
+	bits   metaBits
+}
+
+type metaBits uint16
+
+const (
+	hits         metaBits = 3         // uses since it was written or last spared, at most 3
+	dead         metaBits = 2 << iota // deleted, overwritten, expired, evicted or moved: its room is to be reclaimed
+	continuation                      // not the item's first record
+	continued                         // the item goes on in the next record of the log
+	flagged                           // the record holds flags
+	rewritten                         // stored over an older value
+	fetched                           // used since it was stored
+	stale
+	won
+)
+
+// kept are the bits that belong to the item, wherever its records are.
+const kept = flagged | fetched | stale | won
+
+func (m *meta) key() uint64         { return uint64(m.hash[0]) | uint64(m.hash[1])<<32 }
+func (m *meta) has(b metaBits) bool { return m.bits&b != 0 }
+
+// continues reports whether this is the item's record behind the number of records that are before it.
+func (m *meta) continues(head, before uint32) bool {
+	return m.has(continuation) && m.hash == [2]uint32{head, before}
+}
+
+func (m *meta) expired(now int64) bool { return m.expiry != 0 && int64(m.expiry) <= now }
+
+// tell fills in what the meta knows of the item.
+func (m *meta) tell(it *Item) {
+	it.Expiry, it.LastAccess = int64(m.expiry), int64(m.access)
+	it.Fetched, it.Stale, it.Won = m.has(fetched), m.has(stale), m.has(won)
+}
+
+// use notes that the item was asked for.
+func (m *meta) use(now int64) {
+	if m.bits&hits < hits {
+		m.bits++
+	}
+	m.bits |= fetched
+	m.access = uint32(now)
+}
+
+// expiryOf brings an expiry to the 32 bits kept of it: what lies before 1970 is long gone, what lies after 2106 is as good as never.
+func expiryOf(second int64) uint32 {
+	switch {
+	case second < 0:
+		return 1
+	case second >= 1<<32:
+		return 0
+	}
+	return uint32(second)
+}
+
+// metas of a segment come in sections, so that many do not need one large piece of memory, nor few a whole one.
+const (
+	sectionBits = 5
+	sectionSize = 1 << sectionBits
+	metaBytes   = 20
+)
+
+type section [sectionSize]meta
+
+// A segment is a piece of a log. The stripe's lock guards it, but for the epoch and the reading of records.
+type segment struct {
+	id      uint32
+	records *arena.Segment
+	epoch   atomic.Uint32 // the lap: a reader who finds it changed after its copy has copied something else
+
+	sections []*section // record number n is at n>>sectionBits
+	count    int        // records of this lap
+	written  int        // their bytes, with overhead
+	live     int        // of these
+	mapBytes int        // charged for fastcache's map
+
+	log        *log // that it belongs to, nil if free
+	prev, next *segment
+}
+
+// meta gives the meta of record number n.
+func (g *segment) meta(n uint32) *meta { return &g.sections[n>>sectionBits][n&(sectionSize-1)] }
+
+// after gives the record behind number n in the log; nil if there is none.
+func (g *segment) after(n uint32) (*segment, uint32) {
+	if int(n) < g.count {
+		return g, n + 1
+	}
+	return g.next, 1
+}
+
+// bury marks a record dead.
+func (g *segment) bury(m *meta) {
+	m.bits |= dead
+	g.live -= int(m.length) + arena.OverheadBytes
+}
+
+// deadBytes is what compaction would win, but for the room left when the segment was closed.
+func (g *segment) deadBytes() int { return g.written - g.live }
+
+// A log is a row of segments; records are added to the newest.
+type log struct {
+	oldest, newest *segment
+	count          int
+	closed         bool // the newest takes no more
+}
+
+// push makes g the newest segment.
+func (l *log) push(g *segment) {
+	g.log, g.prev, g.next = l, l.newest, nil
+	if l.newest != nil {
+		l.newest.next = g
+	} else {
+		l.oldest = g
+	}
+	l.newest, l.closed = g, false
+	l.count++
+}
+
+// remove takes g out of the row.
+func (l *log) remove(g *segment) {
+	if g.prev != nil {
+		g.prev.next = g.next
+	} else {
+		l.oldest = g.next
+	}
+	if g.next != nil {
+		g.next.prev = g.prev
+	} else {
+		l.newest, l.closed = g.prev, true
+	}
+	g.log, g.prev, g.next = nil, nil, nil
+	l.count--
+}
+
+// open is the segment that takes records; nil if there is none.
+func (l *log) open() *segment {
+	if l.closed {
+		return nil
+	}
+	return l.newest
+}

@@ -1,0 +1,75 @@
+package storage
+
+// Stats are numbers of a Store. They are exact: Stored is the sum of Items and all of Removed.
+type Stats struct {
+	Items      int    // now
+	Bytes      int64  // of them, as memcached counts: header, key and value
+	TotalItems uint64 // stored since the start
+
+	Evictions        uint64
+	EvictedUnfetched uint64 // of these, never used since they were stored
+	EvictedActive    uint64 // of these, used since they were written or spared; evicted for their size, or in a rush
+	Expired          uint64
+	ExpiredUnfetched uint64
+	Reclaimed        uint64 // of the expired, met when room was made
+	GetExpired       uint64 // of the expired, met by a request
+	Deleted          uint64
+	Overwritten      uint64
+	Flushed          uint64
+	Dropped          uint64 // with their partition
+
+	Moved    uint64 // copies made of items, to spare them or their neighbours
+	Segments int    // of the arena in use
+	Memory   int64  // charged to the limit
+	Limit    int64
+}
+
+// counts are what a stripe counts.
+type counts struct {
+	Stored           uint64
+	Removed          [causes]uint64
+	EvictedUnfetched uint64
+	EvictedActive    uint64
+	ExpiredUnfetched uint64
+	Reclaimed        uint64
+	GetExpired       uint64
+	Moved            uint64
+}
+
+// Stats adds the stripes up, one after the other.
+func (s *Store) Stats() Stats {
+	sum := Stats{Limit: s.cfg.MaxBytes}
+	for _, st := range s.stripe {
+		st.mu.Lock()
+		st.settle()
+		c := &st.count
+		sum.Items += st.items
+		sum.Bytes += st.bytes
+		sum.TotalItems += c.Stored
+		sum.Evictions += c.Removed[evicted]
+		sum.EvictedUnfetched += c.EvictedUnfetched
+		sum.EvictedActive += c.EvictedActive
+		sum.Expired += c.Removed[expired]
+		sum.ExpiredUnfetched += c.ExpiredUnfetched
+		sum.Reclaimed += c.Reclaimed
+		sum.GetExpired += c.GetExpired
+		sum.Deleted += c.Removed[deleted]
+		sum.Overwritten += c.Removed[overwritten]
+		sum.Flushed += c.Removed[flushed]
+		sum.Dropped += c.Removed[dropped]
+		sum.Moved += c.Moved
+		sum.Segments += len(st.segments)
+		sum.Memory += int64(st.charged)
+		st.mu.Unlock()
+	}
+	return sum
+}
+
+// ResetStats sets what is counted back to 0; items, bytes and memory are as they are.
+func (s *Store) ResetStats() {
+	for _, st := range s.stripe {
+		st.mu.Lock()
+		st.count = counts{}
+		st.mu.Unlock()
+	}
+}

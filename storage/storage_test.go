@@ -1,0 +1,302 @@
+package storage
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const testStart = 1_800_000_000 // the Unix second at which tests begin
+
+func openStore(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	if cfg.Clock == nil {
+		cfg.Clock = NewManualClock(testStart)
+	}
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func put(t testing.TB, s *Store, key string, it Item) uint64 {
+	t.Helper()
+	h := s.Hold([]byte(key))
+	defer h.Release()
+	cas, err := h.Put(it)
+	if err != nil {
+		t.Fatalf("Put(%q): %v", key, err)
+	}
+	return cas
+}
+
+func TestGet(t *testing.T) {
+	s := openStore(t, Config{})
+	cas := put(t, s, "k", Item{Value: []byte("hello"), Flags: 7})
+	it, out, ok := s.Get([]byte("before "), []byte("k"))
+	if !ok || string(out) != "before hello" || string(it.Value) != "hello" || it.Flags != 7 || it.CAS != cas || it.Expiry != 0 || it.Fetched {
+		t.Errorf("got %+v, %q, %t", it, out, ok)
+	}
+	if it, _, _ = s.Get(nil, []byte("k")); !it.Fetched || it.LastAccess != testStart {
+		t.Errorf("used, but got %+v", it)
+	}
+	if _, out, ok = s.Get([]byte("before "), []byte("other")); ok || string(out) != "before " {
+		t.Errorf("of a key that is not there: %q, %t", out, ok)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	s := openStore(t, Config{MaxItemBytes: 8 << 20})
+	f := func(n int, flags uint32) {
+		t.Helper()
+		key := fmt.Sprintf("size-%d", n)
+		value := randomBytes(n)
+		put(t, s, key, Item{Value: value, Flags: flags})
+		it, out, ok := s.Get([]byte("x"), []byte(key))
+		if !ok || !bytes.Equal(it.Value, value) || len(out) != n+1 || it.Flags != flags {
+			t.Fatalf("%d bytes: not what was put", n)
+		}
+		h := s.Hold([]byte(key))
+		defer h.Release()
+		if it, ok = h.Item(); !ok || !bytes.Equal(it.Value, value) || it.Flags != flags {
+			t.Fatalf("%d bytes: held: not what was put", n)
+		}
+	}
+	for _, n := range []int{0, 1, 100, 511, 2047, 2048, 8192, 8193, 65000, 65400, 65500, 65511, 65523, 65536, 131072, 1 << 20, 5<<20 + 3} {
+		f(n, 0)
+		f(n, 1<<31)
+	}
+	for range 200 {
+		f(rand.IntN(200_000), rand.Uint32())
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	s := openStore(t, Config{})
+	most := defaultMaxItemBytes - itemBytes - 1
+	put(t, s, "k", Item{Value: make([]byte, most)})
+	f := func(it Item) {
+		t.Helper()
+		put(t, s, "k", Item{Value: []byte("old")})
+		h := s.Hold([]byte("k"))
+		if _, err := h.Put(it); err != ErrTooLarge {
+			t.Errorf("Put of %d bytes: %v", len(it.Value), err)
+		}
+		h.Release()
+		if _, _, ok := s.Get(nil, []byte("k")); ok {
+			t.Error("the old value is still there")
+		}
+	}
+	f(Item{Value: make([]byte, most+1)})
+	f(Item{Value: make([]byte, most), Flags: 1})
+}
+
+func TestDeleteAndTouch(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock})
+	cas := put(t, s, "k", Item{Value: []byte("v"), Expiry: testStart + 10})
+
+	h := s.Hold([]byte("k"))
+	if !h.Touch(testStart + 20) {
+		t.Error("touch: not found")
+	}
+	h.Release()
+	clock.Advance(19)
+	if it, _, ok := s.Get(nil, []byte("k")); !ok || it.Expiry != testStart+20 || it.CAS != cas {
+		t.Errorf("after the touch: %+v, %t", it, ok)
+	}
+	clock.Advance(1)
+	if _, _, ok := s.Get(nil, []byte("k")); ok {
+		t.Error("there at its expiry")
+	}
+	put(t, s, "k", Item{Value: []byte("v")})
+	h = s.Hold([]byte("k"))
+	if !h.Delete() || h.Delete() || h.Touch(0) {
+		t.Error("delete should find the item once")
+	}
+	if _, found := h.Item(); found {
+		t.Error("deleted, but held")
+	}
+	h.Release()
+	if st := s.Stats(); st.Items != 0 || st.Bytes != 0 || st.Deleted != 1 || st.Expired != 1 || st.ExpiredUnfetched != 0 || st.GetExpired != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestFlushAll(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock})
+	there := func(key string, want bool) {
+		t.Helper()
+		if _, _, ok := s.Get(nil, []byte(key)); ok != want {
+			t.Errorf("%s: found %t", key, ok)
+		}
+	}
+	old := put(t, s, "a", Item{Value: []byte("v")})
+	s.FlushAll(0)
+	there("a", false)
+	if cas := put(t, s, "a", Item{Value: []byte("v")}); cas <= old {
+		t.Errorf("CAS unique %d after the flush, %d before", cas, old)
+	}
+	there("a", true)
+
+	s.FlushAll(testStart + 2)
+	clock.Advance(1)
+	put(t, s, "b", Item{})
+	there("a", true)
+	clock.Advance(1)
+	there("a", false)
+	there("b", false)
+	put(t, s, "a", Item{})
+	clock.Advance(10)
+	there("a", true)
+
+	s.FlushAll(testStart + 20)
+	s.FlushAll(testStart + 30)
+	clock.Advance(10)
+	there("a", true)
+	if n := s.Stats().Items; n != 1 {
+		t.Errorf("%d items", n)
+	}
+	clock.Advance(10)
+	if n := s.Stats().Items; n != 0 {
+		t.Errorf("%d items after the flush that replaced another", n)
+	}
+}
+
+func TestCASUniquesRise(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock, NodeTag: 511})
+	last := uint64(0)
+	for i := range 10_000 {
+		if i%100 == 0 {
+			clock.Advance(1)
+		}
+		cas := put(t, s, "k", Item{})
+		if cas <= last || cas > maxCAS || cas&maxNodeTag != 511 {
+			t.Fatalf("CAS unique %#x after %#x", cas, last)
+		}
+		last = cas
+	}
+	if ms := last>>(tagOfNodeBits+countBits) + epochMilli; int64(ms) != clock.Milli() {
+		t.Errorf("the last CAS unique is of %d, the clock shows %d", ms, clock.Milli())
+	}
+}
+
+func TestInstall(t *testing.T) {
+	s := openStore(t, Config{})
+	f := func(key string, cas uint64, want bool) {
+		t.Helper()
+		h := s.Hold([]byte(key))
+		defer h.Release()
+		if got, err := h.Install(Item{Value: []byte("v"), CAS: cas}); got != want || err != nil {
+			t.Errorf("install of %d: %t, %v", cas, got, err)
+		}
+		if it, found := h.Item(); want && (!found || it.CAS != cas) {
+			t.Errorf("installed %d, found %d", cas, it.CAS)
+		}
+	}
+	cas := put(t, s, "k", Item{})
+	f("k", cas-1, false)
+	f("k", cas, false)
+	f("k", cas+1<<30, true)
+	if next := put(t, s, "k", Item{}); next <= cas+1<<30 {
+		t.Errorf("CAS unique %d after an installed %d", next, cas+1<<30)
+	}
+	f("other", 5, true)
+	f("zero", 0, false)
+	f("none", 1<<63, false)
+	s.FlushAll(0)
+	f("other", 6, false)
+}
+
+func TestCapacityAndEviction(t *testing.T) {
+	f := func(maxBytes int64, size int) {
+		t.Helper()
+		s := openStore(t, Config{MaxBytes: maxBytes})
+		n := 2 * int(maxBytes) / (size + 50)
+		value := make([]byte, size)
+		for i := range n {
+			put(t, s, fmt.Sprintf("key-%d", i), Item{Value: value})
+		}
+		st := s.Stats()
+		if st.Memory > maxBytes*101/100 && maxBytes > 2<<20 {
+			t.Errorf("-m %d, %d bytes: %d charged", maxBytes, size, st.Memory)
+		}
+		if st.TotalItems != uint64(st.Items)+st.Evictions {
+			t.Errorf("stored %d, items %d, evicted %d", st.TotalItems, st.Items, st.Evictions)
+		}
+		found := 0
+		for i := range n {
+			if _, _, ok := s.Get(nil, fmt.Appendf(nil, "key-%d", i)); ok {
+				found++
+			}
+		}
+		if found != st.Items {
+			t.Errorf("%d found of %d", found, st.Items)
+		}
+		t.Logf("-m %d MB, %7d bytes: %7d items, %.2f of the limit is keys and values; %.2f charged", maxBytes>>20, size, found,
+			float64(found)*float64(size+9)/float64(maxBytes), float64(st.Memory)/float64(maxBytes))
+	}
+	for _, m := range []int64{1, 3, 16} {
+		for _, size := range []int{0, 50, 200, 1000, 10_000, 100_000} {
+			f(m<<20, size)
+		}
+	}
+	f(16<<20, 1_000_000)
+}
+
+func TestNoEvict(t *testing.T) {
+	s := openStore(t, Config{MaxBytes: 4 << 20, NoEvict: true})
+	stored := 0
+	for i := 0; ; i++ {
+		h := s.Hold(fmt.Appendf(nil, "key-%d", i))
+		_, err := h.Put(Item{Value: make([]byte, 1000)})
+		h.Release()
+		if err == ErrNoMemory {
+			break
+		}
+		stored++
+	}
+	if st := s.Stats(); st.Items != stored || stored < 2500 || st.Evictions != 0 {
+		t.Errorf("stored %d: %+v", stored, st)
+	}
+	for i := range stored {
+		if _, _, ok := s.Get(nil, fmt.Appendf(nil, "key-%d", i)); !ok {
+			t.Fatalf("key-%d is gone", i)
+		}
+	}
+	for i := range stored / 5 { // scattered over all segments
+		h := s.Hold(fmt.Appendf(nil, "key-%d", i*5))
+		h.Delete()
+		h.Release()
+	}
+	for i := range stored / 7 {
+		put(t, s, fmt.Sprintf("again-%d", i), Item{Value: make([]byte, 1000)})
+	}
+}
+
+func TestMetaIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(meta{}); n != metaBytes {
+		t.Errorf("%d bytes", n)
+	}
+	if n := unsafe.Sizeof(group{}); n != groupBytes {
+		t.Errorf("a group has %d bytes", n)
+	}
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}

@@ -1,0 +1,165 @@
+package storage
+
+import "sync"
+
+// A stripe is a store for its share of the hashes. Whatever has no lock in its name or comment needs mu held.
+type stripe struct {
+	mu    sync.Mutex // guards all of it
+	store *Store
+
+	tables      []table
+	segments    []*segment // by their id
+	free        []*segment // empty ones
+	small, main log
+	sections    []*section // of segments that do not need them
+	reclaimer   reclaimer
+
+	charged int // bytes of memory taken, of store.stripeBytes
+	laps    int // segments reclaimed
+
+	clock   uint64 // the clock part of the latest CAS unique
+	flushed uint64 // of the latest flush: what is not above it was flushed
+	settled int64  // the scheduled flush that was done
+
+	items int   // live
+	bytes int64 // of them, as memcached counts
+	count counts
+
+	compose scratch // for a record to be written
+	reread  scratch // for a held item's value
+	moving  scratch // for an item being moved
+}
+
+func newStripe(s *Store) *stripe {
+	st := &stripe{store: s, tables: make([]table, s.tables)}
+	st.chargeHeap(s.tables * tableHeadBytes)
+	return st
+}
+
+const tableHeadBytes = 56
+
+// settle does the flush that is due, if any, and gives the second. Everything that looks at items calls it first.
+func (st *stripe) settle() (now int64) {
+	now = st.store.clock.Now()
+	if due := st.store.flushAt.Load(); due != 0 && now >= due && st.settled != due {
+		st.settled = due
+		st.dropAll()
+	}
+	return now
+}
+
+// live gives the reference of the item of this hash; 0 if there is none. An expired item is removed.
+func (st *stripe) live(hash uint64, now int64) uint32 {
+	t := &st.tables[st.store.tableOf(hash)]
+	p := st.find(t, hash)
+	if p == nil {
+		return 0
+	}
+	g, n := st.locate(*p)
+	if g.meta(n).expired(now) {
+		st.count.GetExpired++
+		st.remove(g, n, expired)
+		return 0
+	}
+	return *p
+}
+
+// reference names record n of g.
+func (st *stripe) reference(g *segment, n uint32) uint32 { return g.id<<st.store.recordBits | n }
+
+// locate undoes reference, whatever the tag.
+func (st *stripe) locate(ref uint32) (*segment, uint32) {
+	ref &= 1<<(32-tagBits) - 1
+	return st.segments[ref>>st.store.recordBits], ref & (1<<st.store.recordBits - 1)
+}
+
+func (st *stripe) meta(ref uint32) *meta {
+	g, n := st.locate(ref)
+	return g.meta(n)
+}
+
+// itemLength is the length of all records of the item whose first is n of g.
+func (st *stripe) itemLength(g *segment, n uint32) int {
+	sum := 0
+	for {
+		m := g.meta(n)
+		sum += int(m.length)
+		if !m.has(continued) {
+			return sum
+		}
+		g, n = g.after(n)
+	}
+}
+
+// bury marks all records of the item dead and gives their length.
+func (st *stripe) bury(g *segment, n uint32) int {
+	sum := 0
+	for {
+		m := g.meta(n)
+		sum += int(m.length)
+		g.bury(m)
+		if !m.has(continued) {
+			return sum
+		}
+		g, n = g.after(n)
+	}
+}
+
+// A cause is why an item is no more.
+type cause uint8
+
+const (
+	deleted cause = iota
+	overwritten
+	expired
+	evicted
+	flushed
+	dropped
+	causes
+)
+
+// remove takes the item, whose first record is n of g, out of the store.
+func (st *stripe) remove(g *segment, n uint32, why cause) {
+	m := g.meta(n)
+	hash := m.key()
+	t := &st.tables[st.store.tableOf(hash)]
+	t.unlink(hash, tagOf(hash)<<(32-tagBits)|st.reference(g, n))
+	st.forget(m, st.bury(g, n), why)
+}
+
+// forget counts an item out.
+func (st *stripe) forget(m *meta, length int, why cause) {
+	st.items--
+	st.bytes -= int64(length + recordToMC)
+	st.count.Removed[why]++
+	if !m.has(fetched) {
+		switch why {
+		case evicted:
+			st.count.EvictedUnfetched++
+		case expired:
+			st.count.ExpiredUnfetched++
+		}
+	}
+	if why == evicted && m.has(hits) {
+		st.count.EvictedActive++
+	}
+}
+
+// dropAll removes all items at once: no item is looked at.
+func (st *stripe) dropAll() {
+	st.count.Removed[flushed] += uint64(st.items)
+	st.items, st.bytes = 0, 0
+	for i := range st.tables {
+		t := &st.tables[i]
+		st.chargeHeap(-len(t.groups)*groupBytes - len(t.ghost)*ghostSetBytes)
+		*t = table{}
+	}
+	for _, l := range []*log{&st.small, &st.main} {
+		for l.oldest != nil {
+			st.recycle(l.oldest)
+		}
+	}
+	st.reclaimer = reclaimer{}
+	st.clock = max(st.clock, st.moment())
+	st.flushed = st.clock
+}

@@ -1,0 +1,31 @@
+package storage
+
+// A CAS unique is a hybrid logical clock, so that of two versions of an item the later has the greater, whoever gave it:
+//
+//	| 0 | 42 bits: milliseconds since 2024 | 12 bits: count | 9 bits: node tag |
+//
+// The count goes on where the millisecond stands still, and runs over into it. A stripe's clock never goes back, and is put forward by what is
+// installed; so a new version is greater than the one it replaces without looking at that.
+const (
+	tagOfNodeBits = 9
+	countBits     = 12
+	maxNodeTag    = 1<<tagOfNodeBits - 1
+	epochMilli    = 1704067200000 // 2024-01-01 00:00 UTC
+	maxCAS        = 1<<63 - 1
+)
+
+// moment is the clock part of a version given now.
+func (st *stripe) moment() uint64 {
+	return uint64(max(0, st.store.clock.Milli()-epochMilli)) << countBits
+}
+
+// nextCAS gives a version that is greater than all given before.
+func (st *stripe) nextCAS() uint64 {
+	st.clock = max(st.clock+1, st.moment())
+	return st.clock<<tagOfNodeBits | uint64(st.store.cfg.NodeTag)
+}
+
+// witness puts the clock forward to a version that came from elsewhere.
+func (st *stripe) witness(cas uint64) {
+	st.clock = max(st.clock, cas>>tagOfNodeBits)
+}
