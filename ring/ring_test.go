@@ -110,7 +110,7 @@ func shares(table *Table) (most, least float64) {
 }
 
 func TestNoMemberOwnsMoreThanItsBound(t *testing.T) {
-	for _, count := range []int{1, 2, 3, 5, 10, 20, 50} {
+	for _, count := range []int{1, 2, 3, 5, 10, 20, 50, 100} {
 		table := build(t, members(count, 0), DefaultParams())
 		bound := int(math.Ceil(1.15 * float64(table.Partitions()) / float64(count)))
 		total := 0
@@ -124,7 +124,9 @@ func TestNoMemberOwnsMoreThanItsBound(t *testing.T) {
 		if total != table.Partitions() {
 			t.Errorf("%d members: %d partitions have an owner, want %d", count, total, table.Partitions())
 		}
-		if _, least := shares(table); least < 0.65 {
+		most, least := shares(table)
+		t.Logf("%d members: %.2f to %.2f of the fair share", count, least, most)
+		if least < 0.65 {
 			t.Errorf("%d members: the least has %.2f of its share", count, least)
 		}
 	}
@@ -260,11 +262,10 @@ func TestJoinAndLeaveMoveLittleMoreThanTheyMust(t *testing.T) {
 		small, large := build(t, members(count, 0), DefaultParams()), build(t, members(count+1, 0), DefaultParams())
 		newcomer := large.Index(fmt.Sprintf("cache-%d", count))
 		must := float64(large.Owned(newcomer))
-		if got := float64(moved(small, large)) / must; got > joinBound {
-			t.Errorf("join of %d: %.2f times what must move", count+1, got)
-		}
-		if got := float64(moved(large, small)) / must; got > leaveBound {
-			t.Errorf("leave of %d: %.2f times what must move", count+1, got)
+		join, leave := float64(moved(small, large))/must, float64(moved(large, small))/must
+		t.Logf("%d members: a join moved %.2f times what it must, a leave %.2f", count+1, join, leave)
+		if join > joinBound || leave > leaveBound {
+			t.Errorf("more than %v, %v", joinBound, leaveBound)
 		}
 	}
 	f(1, 1, 1)
@@ -354,7 +355,7 @@ func BenchmarkMoves(b *testing.B) {
 }
 
 func BenchmarkBuild(b *testing.B) {
-	for _, count := range []int{3, 30, 100} {
+	for _, count := range []int{3, 30, 100, 400} {
 		for _, copies := range []int{1, 2, 3} {
 			b.Run(fmt.Sprintf("%d members, %d copies", count, copies), func(b *testing.B) {
 				list := members(count, 3)

@@ -76,12 +76,15 @@ func TestCopiesAreSpread(t *testing.T) {
 	f := func(count, zones, copies int, bound float64) {
 		t.Helper()
 		table := build(t, members(count, zones), params(4093, copies))
+		most := 0.0
 		for i, held := range checkHolders(t, table) {
 			fair := float64(table.copies) * 4093 / float64(count)
-			if share := float64(held) / fair; share > bound {
-				t.Errorf("%d members in %d zones, %d copies: %s holds %.2f times its share", count, zones, copies, table.Members()[i].ID, share)
+			share := float64(held) / fair
+			if most = max(most, share); share > bound {
+				t.Errorf("%s holds %.2f times its share", table.Members()[i].ID, share)
 			}
 		}
+		t.Logf("%d members in %d zones, %d copies: at most %.2f of the fair share of copies", count, zones, copies, most)
 	}
 	f(1, 1, 2, 1)
 	f(2, 0, 2, 1)
@@ -142,6 +145,7 @@ func TestWeightsShareTheCopies(t *testing.T) {
 // When a member dies, many survivors share what it owned.
 func TestSurvivorsShareTheLoadOfADeadMember(t *testing.T) {
 	table := build(t, members(10, 0), params(16381, 2))
+	busiest := 0.0
 	for dead := range 10 {
 		load := make([]int, 10)
 		for part := range uint32(16381) {
@@ -152,9 +156,10 @@ func TestSurvivorsShareTheLoadOfADeadMember(t *testing.T) {
 				load[holders[0]]++
 			}
 		}
-		if worst := float64(slices.Max(load)) / (16381.0 / 9); worst > 1.35 {
-			t.Errorf("without %d the busiest survivor has %.2f times its share", dead, worst)
-		}
+		busiest = max(busiest, float64(slices.Max(load))/(16381.0/9))
+	}
+	if t.Logf("the busiest survivor of one of ten has %.2f times its share", busiest); busiest > 1.35 {
+		t.Error("too much")
 	}
 }
 
@@ -168,11 +173,10 @@ func TestCopiesMoveLittleMoreThanTheyMust(t *testing.T) {
 				must++
 			}
 		}
-		if got := float64(moved(small, large)) / float64(must); got > bound {
-			t.Errorf("%d members in %d zones, %d copies: a join moves %.2f times what it must", count, zones, copies, got)
-		}
-		if got := float64(moved(large, small)) / float64(must); got > bound {
-			t.Errorf("%d members in %d zones, %d copies: a leave moves %.2f times what it must", count, zones, copies, got)
+		join, leave := float64(moved(small, large))/float64(must), float64(moved(large, small))/float64(must)
+		t.Logf("%d members in %d zones, %d copies: a join moved %.2f times what it must, a leave %.2f", count+1, zones, copies, join, leave)
+		if max(join, leave) > bound {
+			t.Errorf("more than %v", bound)
 		}
 	}
 	f(5, 0, 2, 1.2)
