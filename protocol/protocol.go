@@ -57,6 +57,7 @@ const (
 	Vivify     // an absent item is made: empty by Gat, Initial by Incr and Decr, the value by Append and Prepend
 	Recache    // Gat: the first to see less than RecacheTTL left is told to recache
 	SetExptime // Gat, Incr, Decr, Delete with Invalidate: the item's exptime becomes Exptime
+	FormerTTL  // with SetExptime: the answer's TTL is the one before
 	SetCAS     // the item's new CAS unique is NewCAS
 	Invalidate // Delete: the item is marked stale instead; Set, Replace: one with a CAS unique above CAS is replaced, and marked stale
 	Clear      // Delete: the item stays, without value and flags

@@ -5,29 +5,32 @@ import (
 	"strconv"
 
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/storage"
 )
 
-// count is incr, which wraps at 2^64, and decr, which stops at 0. The new number keeps the width of the old one, with blanks on its right,
-// when it has fewer digits (protocol.txt, "Increment/Decrement").
+// count is incr, which wraps at 2^64, and decr, which stops at 0. A number with fewer digits than the value had keeps its width, with blanks on
+// the right (protocol.txt, "Increment/Decrement").
 func (e *Executor) count(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
-	hits, misses := &e.stats.IncrHits, &e.stats.IncrMisses
-	if req.Op == protocol.Decr {
-		hits, misses = &e.stats.DecrHits, &e.stats.DecrMisses
-	}
 	item, found := held.Item()
 	if !found {
-		misses.Add(1)
-		resp.Status = protocol.NotFound
+		e.begin(req, resp, &held)
 		return
 	}
 	number, ok := parseNumber(item.Value)
-	if !ok {
+	switch {
+	case len(item.Value) == 0:
+		resp.Status = protocol.NonNumeric
+		return
+	case req.Options.Has(protocol.Compare) && item.CAS != req.CAS:
+		resp.Status = protocol.Exists
+		return
+	case !ok:
 		resp.Status = protocol.NonNumeric
 		return
 	}
-	hits.Add(1)
+	e.stats.count(req.Op, true)
 	switch {
 	case req.Op == protocol.Incr:
 		number += req.Delta
@@ -36,14 +39,36 @@ func (e *Executor) count(req *protocol.Request, resp *protocol.Response) {
 	default:
 		number -= req.Delta
 	}
-	width := len(item.Value)
 	resp.Scratch = strconv.AppendUint(resp.Scratch[:0], number, 10)
-	for len(resp.Scratch) < width {
+	for len(resp.Scratch) < len(item.Value) {
 		resp.Scratch = append(resp.Scratch, ' ')
 	}
 	item.Value = resp.Scratch
-	if e.put(&held, item, resp); resp.Status == protocol.OK {
-		resp.Number = number
+	e.storeNumber(req, resp, &held, item, number)
+}
+
+// begin answers for a number that is absent: with Vivify it is made.
+func (e *Executor) begin(req *protocol.Request, resp *protocol.Response, held *storage.Held) {
+	if !req.Options.Has(protocol.Vivify) {
+		e.stats.count(req.Op, false)
+		resp.Status = protocol.NotFound
+		return
+	}
+	resp.Scratch = strconv.AppendUint(resp.Scratch[:0], req.Initial, 10)
+	e.storeNumber(req, resp, held, storage.Item{Value: resp.Scratch, Expiry: e.expiry(req.VivifyExptime)}, req.Initial)
+}
+
+func (e *Executor) storeNumber(req *protocol.Request, resp *protocol.Response, held *storage.Held, item storage.Item, number uint64) {
+	former := item.Expiry
+	if req.Options.Has(protocol.SetExptime) {
+		item.Expiry = e.expiry(req.Exptime)
+	}
+	if e.put(req, resp, held, item); resp.Status != protocol.OK {
+		return
+	}
+	resp.Number, resp.TTL = number, e.ttl(item.Expiry)
+	if req.Options.Has(protocol.FormerTTL) {
+		resp.TTL = e.ttl(former)
 	}
 }
 

@@ -6,7 +6,8 @@ import (
 	"github.com/memring/memring/protocol"
 )
 
-// Stats count what was asked of this node's items, by its own clients and by other members for theirs. A gat counts as a get and as a touch.
+// Stats count what was asked of this node's items, by its own clients and by other members for theirs. A get that sets the
+// exptime counts as a touch, not as a get.
 type Stats struct {
 	Gets, GetHits, GetMisses        atomic.Uint64
 	Sets                            atomic.Uint64 // set, add, replace, append, prepend, cas, whether stored or not
@@ -48,6 +49,39 @@ func (s *Stats) Each(visit func(name string, counter *atomic.Uint64)) {
 // Reset sets all counters to 0 ("stats reset").
 func (s *Stats) Reset() {
 	s.Each(func(_ string, counter *atomic.Uint64) { counter.Store(0) })
+}
+
+// read counts a Get or Gat.
+func (s *Stats) read(req *protocol.Request, found bool) {
+	if req.Options.Has(protocol.SetExptime) {
+		s.touch(found)
+		return
+	}
+	s.Gets.Add(1)
+	choose(found, &s.GetHits, &s.GetMisses).Add(1)
+}
+
+func (s *Stats) touch(found bool) {
+	s.Touches.Add(1)
+	choose(found, &s.TouchHits, &s.TouchMisses).Add(1)
+}
+
+func (s *Stats) delete(found bool) { choose(found, &s.DeleteHits, &s.DeleteMisses).Add(1) }
+
+// count counts an Incr or Decr.
+func (s *Stats) count(op protocol.Op, found bool) {
+	if op == protocol.Incr {
+		choose(found, &s.IncrHits, &s.IncrMisses).Add(1)
+	} else {
+		choose(found, &s.DecrHits, &s.DecrMisses).Add(1)
+	}
+}
+
+func choose(hit bool, hits, misses *atomic.Uint64) *atomic.Uint64 {
+	if hit {
+		return hits
+	}
+	return misses
 }
 
 // refused counts a store that ended with status, if that is a refusal.

@@ -1,0 +1,128 @@
+package executor
+
+import (
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/storage"
+)
+
+func (e *Executor) get(req *protocol.Request, resp *protocol.Response) {
+	if req.Options&protocol.NoBump != 0 {
+		e.gat(req, resp)
+		return
+	}
+	item, scratch, found := e.store.Get(resp.Scratch[:0], req.Key)
+	resp.Scratch = scratch
+	if item.Stale && !item.Won && req.Options.Has(protocol.Lease) {
+		e.gat(req, resp) // one of those who see this is to recache it: decided with the item held
+		return
+	}
+	e.stats.read(req, found)
+	if !found {
+		resp.Status = protocol.NotFound
+		return
+	}
+	e.show(req, resp, item)
+}
+
+// gat is a get and what else it does to the item as one step, so that nobody sees the item between them.
+func (e *Executor) gat(req *protocol.Request, resp *protocol.Response) {
+	held := e.store.Hold(req.Key)
+	defer held.Release()
+	item, found := held.Item()
+	e.stats.read(req, found)
+	if !found {
+		e.vivify(req, resp, &held)
+		return
+	}
+	resp.Scratch = append(resp.Scratch[:0], item.Value...)
+	item.Value = resp.Scratch
+	wins := !item.Won && (item.Stale || req.Options.Has(protocol.Recache) && e.recacheDue(req, item))
+	if e.show(req, resp, item); wins && req.Options.Has(protocol.Lease) {
+		held.Win()
+		resp.Marks |= protocol.Won
+	}
+	if req.Options.Has(protocol.SetExptime) {
+		expiry := e.expiry(req.Exptime)
+		held.SetExpiry(expiry)
+		if !req.Options.Has(protocol.FormerTTL) {
+			resp.TTL = e.ttl(expiry)
+		}
+	}
+	if !req.Options.Has(protocol.NoBump) {
+		held.Use()
+	}
+}
+
+func (e *Executor) recacheDue(req *protocol.Request, item storage.Item) bool {
+	return item.Expiry != 0 && item.Expiry < e.clock.Now()+req.RecacheTTL
+}
+
+// vivify makes an empty item for whoever asked first for one that is absent; it is to be filled by them alone.
+func (e *Executor) vivify(req *protocol.Request, resp *protocol.Response, held *storage.Held) {
+	if !req.Options.Has(protocol.Vivify) {
+		resp.Status = protocol.NotFound
+		return
+	}
+	item := storage.Item{Expiry: e.expiry(req.VivifyExptime), Won: true}
+	if e.put(req, resp, held, item); resp.Status != protocol.OK {
+		resp.Status = protocol.NotFound
+		return
+	}
+	item.CAS, item.Won, item.LastAccess = resp.CAS, false, e.clock.Now()
+	e.show(req, resp, item)
+	resp.Marks = protocol.Won
+}
+
+// inspect tells what is known of an item, and leaves no trace.
+func (e *Executor) inspect(req *protocol.Request, resp *protocol.Response) {
+	held := e.store.Hold(req.Key)
+	defer held.Release()
+	item, found := held.Item()
+	if !found {
+		resp.Status = protocol.NotFound
+		return
+	}
+	e.show(req, resp, item)
+	resp.Value = nil // it lies in memory of the store
+}
+
+// show answers with an item, whose value must stay as it is until the answer is encoded.
+func (e *Executor) show(req *protocol.Request, resp *protocol.Response, item storage.Item) {
+	resp.Status = protocol.OK
+	resp.Flags, resp.CAS = item.Flags, item.CAS
+	resp.Size = uint32(len(item.Value))
+	resp.TTL, resp.Idle = e.ttl(item.Expiry), e.clock.Now()-item.LastAccess
+	if item.Fetched {
+		resp.Marks |= protocol.Fetched
+	}
+	if req.Options.Has(protocol.Lease) {
+		if item.Stale {
+			resp.Marks |= protocol.Stale
+		}
+		if item.Won {
+			resp.Marks |= protocol.Leased
+		}
+	}
+	// With Compare a client asks for the value only if it has another one.
+	if !req.Options.Has(protocol.NoValue) && !(req.Options.Has(protocol.Compare) && item.CAS == req.CAS) {
+		resp.Value = item.Value
+	}
+}
+
+// ttl is the time that an item with this expiry has left, in seconds; -1 for an item without one.
+func (e *Executor) ttl(expiry int64) int64 {
+	if expiry == 0 {
+		return -1
+	}
+	return expiry - e.clock.Now()
+}
+
+func (e *Executor) touch(req *protocol.Request, resp *protocol.Response) {
+	held := e.store.Hold(req.Key)
+	defer held.Release()
+	found := held.Touch(e.expiry(req.Exptime))
+	e.stats.touch(found)
+	if resp.Status = protocol.OK; !found {
+		resp.Status = protocol.NotFound
+	}
+}
