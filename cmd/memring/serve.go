@@ -16,8 +16,14 @@ import (
 	"github.com/memring/memring/node"
 )
 
-// stopBound is the longest that stopping in order may take; what is still running then is cut off. Supervisors of memcached wait five seconds.
-const stopBound = 4 * time.Second
+const (
+	// stopBound is the longest that stopping in order may take; what is still running then is cut off. Supervisors of memcached wait five
+	// seconds before they kill.
+	stopBound = 4 * time.Second
+
+	// cutBound is what the cutting off may take; then the process ends all the same.
+	cutBound = 500 * time.Millisecond
+)
 
 // serve runs the node until a signal ends it.
 //
@@ -79,11 +85,15 @@ func stop(inOrder func(context.Context) error, signals <-chan os.Signal, log *sl
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- inOrder(ctx) }() // ends with the process if we do not wait for it
+	cut := time.NewTimer(stopBound + cutBound)
+	defer cut.Stop()
 	for {
 		select {
 		case err := <-stopped:
 			log.Info("stopped")
 			return err
+		case <-cut.C:
+			return fmt.Errorf("not stopped in order within %v", stopBound)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				return fmt.Errorf("stopped at once: %s came while stopping", s)

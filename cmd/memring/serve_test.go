@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -118,6 +119,20 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	<-entered
+}
+
+func TestStopHasABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, release := time.Now(), make(chan struct{})
+		err := stop(func(context.Context) error {
+			<-release // deaf to its context
+			return nil
+		}, nil, slog.New(slog.DiscardHandler))
+		if took := time.Since(began); err == nil || took != stopBound+cutBound {
+			t.Errorf("%v after %v", err, took)
+		}
+		close(release)
+	})
 }
 
 func TestStopTellsWhatFailed(t *testing.T) {
