@@ -65,6 +65,10 @@ func (e *Executor) extend(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.Exists
 		return
 	}
+	if e.store.TooLarge(len(req.Key), len(item.Value)+len(req.Value), item.Flags) {
+		resp.Status = protocol.NotStored // and the item stays as it is
+		return
+	}
 	first, second := item.Value, req.Value
 	if req.Op == protocol.Prepend {
 		first, second = second, first
