@@ -56,10 +56,11 @@ func Word(text []byte) (word, rest []byte) {
 
 // TrimBlanks gives text from its first byte that is not blank.
 func TrimBlanks(text []byte) []byte {
-	for len(text) > 0 && text[0] == ' ' {
-		text = text[1:]
+	n := 0
+	for n < len(text) && text[n] == ' ' {
+		n++
 	}
-	return text
+	return text[n:]
 }
 
 // LastWord gives the last word of text.

@@ -32,7 +32,7 @@ func fetchOf(name []byte) (op protocol.Op, verb uint8) {
 // beginKeys reads what comes before the keys and checks them all, then gives the first.
 func (c *Codec) beginKeys(buf, text, rest []byte, used int, req *protocol.Request) int {
 	keys, reason := c.asked(rest)
-	if reason == protocol.Unset && len(keys) > protocol.MaxKeyBytes && !keysFit(keys) {
+	if reason == protocol.Unset && !keysFit(keys) {
 		reason = protocol.BadFormat
 	}
 	if reason != protocol.Unset {
@@ -64,18 +64,16 @@ func (c *Codec) asked(rest []byte) (keys []byte, reason protocol.Status) {
 	return keys, protocol.Unset
 }
 
-// keysFit reports whether no key is too long.
+// keysFit reports whether no key is too long: whether there is a blank in every stretch that is one byte longer than a key may be.
 func keysFit(keys []byte) bool {
-	for {
-		key, rest := line.Word(keys)
-		if len(key) > protocol.MaxKeyBytes {
+	for len(keys) > protocol.MaxKeyBytes {
+		blank := bytes.LastIndexByte(keys[:protocol.MaxKeyBytes+1], ' ')
+		if blank < 0 {
 			return false
 		}
-		if len(key) == 0 {
-			return true
-		}
-		keys = rest
+		keys = keys[blank+1:]
 	}
+	return true
 }
 
 // parseKey gives the next key of a checked line. There is one: the line ends with the last.

@@ -60,7 +60,7 @@ func (p *player) send(on int, data []byte) error {
 	p.note(on, ">", data)
 	size := len(data)
 	if p.options.Cut > 0 {
-		size = max(p.options.Cut, len(data)/maxPieces)
+		size = max(p.options.Cut, (len(data)+maxPieces-1)/maxPieces)
 	}
 	for len(data) > 0 {
 		n := min(size, len(data))
