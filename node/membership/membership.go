@@ -62,7 +62,7 @@ type Membership struct {
 	cfg      Config
 	log      *slog.Logger
 	seeds    []seed
-	own      []netip.Addr // addresses of this machine, when gossip listens on all of them: seeds that are ourselves
+	own      []netip.Addr // addresses that gossip listens on: a seed there, with our port, is ourselves
 	list     *memberlist.Memberlist
 	changes  chan struct{} // capacity 1: one note is enough, since who takes it looks at everything
 	joined   atomic.Bool
@@ -97,7 +97,7 @@ func Start(cfg Config) (*Membership, error) {
 	}
 	m := &Membership{cfg: cfg, log: cfg.Log, seeds: seeds, changes: make(chan struct{}, 1), view: newView(cfg.Self)}
 	m.joined.Store(len(seeds) == 0)
-	if cfg.Transport == nil && cfg.Bind.Addr().IsUnspecified() {
+	if m.own = []netip.Addr{cfg.Bind.Addr()}; cfg.Bind.Addr().IsUnspecified() {
 		if m.own, err = ownAddrs(); err != nil {
 			return nil, err
 		}

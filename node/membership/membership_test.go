@@ -218,6 +218,39 @@ func TestASilentCrashIsSeenByAllWithinFourSeconds(t *testing.T) {
 	})
 }
 
+func TestASilenceOfASecondIsForgiven(t *testing.T) {
+	virtually(t, func(c *cluster) {
+		c.startAll(5)
+		for range 10 {
+			pass(10 * time.Second)
+			c.net.split([]netip.Addr{addr(4).Addr()})
+			pass(time.Second)
+			c.net.split()
+		}
+		c.expectNoneLost()
+	})
+}
+
+func TestAFifthOfThePacketsMayBeLost(t *testing.T) {
+	virtually(t, func(c *cluster) {
+		c.startAll(5)
+		c.net.lose(0.2)
+		pass(2 * time.Minute)
+		c.expectNoneLost()
+		c.start(6, nil)
+		c.within(15*time.Second, "all to see the sixth", func() bool { return seeAll(c.nodes, 6) })
+	})
+}
+
+func (c *cluster) expectNoneLost() {
+	c.t.Helper()
+	for _, m := range c.nodes {
+		if m.metrics.Lost.Load() != 0 {
+			c.t.Errorf("%s gave up somebody", m.cfg.Self.ID)
+		}
+	}
+}
+
 func TestASplitHeals(t *testing.T) {
 	f := func(name string, length time.Duration, seeds []string) {
 		t.Run(name, func(t *testing.T) {
@@ -249,8 +282,8 @@ func TestASplitHeals(t *testing.T) {
 		})
 	}
 	f("short", 0, []string{"10.0.0.1"})
-	f("long", 10*time.Minute, []string{"10.0.0.1"})
-	f("long, without seeds", 10*time.Minute, nil)
+	f("long", 2*time.Minute, []string{"10.0.0.1"})
+	f("long, without seeds", 2*time.Minute, nil)
 }
 
 func TestARestartUnderANewAddressReplacesTheFormerBoot(t *testing.T) {

@@ -3,6 +3,7 @@ package membership
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,6 +18,7 @@ type network struct {
 	mu    sync.Mutex // guards all below
 	wires map[netip.AddrPort]*wire
 	sides [][]netip.Addr // while split: who still reaches whom
+	loss  float64        // of packets, 0 to 1
 }
 
 func newNetwork() *network { return &network{wires: map[netip.AddrPort]*wire{}} }
@@ -47,6 +49,19 @@ func (n *network) find(from *wire, to string) (*wire, error) {
 	return nil, errRefused
 }
 
+// lose makes the network drop a part of the packets.
+func (n *network) lose(part float64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loss = part
+}
+
+func (n *network) drops() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return rand.Float64() < n.loss
+}
+
 var (
 	errSilent  = errors.New("no answer")
 	errRefused = errors.New("connection refused")
@@ -73,7 +88,7 @@ func (w *wire) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 }
 
 func (w *wire) WriteTo(b []byte, to string) (time.Time, error) {
-	if peer, err := w.net.find(w, to); err == nil {
+	if peer, err := w.net.find(w, to); err == nil && !w.net.drops() {
 		select {
 		case peer.packets <- &memberlist.Packet{Buf: bytes.Clone(b), From: net.UDPAddrFromAddrPort(w.addr), Timestamp: time.Now()}:
 		default: // as UDP does
