@@ -219,7 +219,7 @@ func TestCrashFailsFast(t *testing.T) {
 
 // Whatever bytes come in, over many connections, the nodes go on serving. TestMain looks for goroutines left behind.
 func TestRandomInput(t *testing.T) {
-	size := 20 << 20
+	size := 100_000_000
 	if testing.Short() {
 		size = 1 << 20
 	}
