@@ -215,6 +215,14 @@ func chooseAdvertise(bind netip.Addr) (netip.Addr, error) {
 	return own[0], nil
 }
 
+// listenedAddrs gives the addresses at which one reaches whoever listens on bind.
+func listenedAddrs(bind netip.Addr) ([]netip.Addr, error) {
+	if bind.IsUnspecified() {
+		return ownAddrs()
+	}
+	return []netip.Addr{bind.Unmap()}, nil
+}
+
 // ownAddrs gives the addresses of this machine.
 func ownAddrs() ([]netip.Addr, error) {
 	nets, err := net.InterfaceAddrs()

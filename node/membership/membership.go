@@ -97,8 +97,8 @@ func Start(cfg Config) (*Membership, error) {
 	}
 	m := &Membership{cfg: cfg, log: cfg.Log, seeds: seeds, changes: make(chan struct{}, 1), view: newView(cfg.Self)}
 	m.joined.Store(len(seeds) == 0)
-	if m.own = []netip.Addr{cfg.Bind.Addr()}; cfg.Bind.Addr().IsUnspecified() {
-		if m.own, err = ownAddrs(); err != nil {
+	if cfg.Transport == nil {
+		if m.own, err = listenedAddrs(cfg.Bind.Addr()); err != nil {
 			return nil, err
 		}
 	}

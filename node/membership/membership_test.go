@@ -610,6 +610,14 @@ func TestListensOnAllAddressesAndAdvertisesOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Stop()
+	// However we are called, we are ourselves, and alone.
+	again := &Membership{cfg: m.cfg, own: m.own, view: newView(Member{Gossip: m.Addr()})}
+	for _, host := range []string{"127.0.0.1", m.Addr().Addr().String()} {
+		again.seeds = append(again.seeds, seed{host: host, ip: netip.MustParseAddr(host), port: m.Addr().Port()})
+	}
+	if seeds, err := again.seedAddrs(t.Context()); len(seeds) != 0 || err != nil {
+		t.Errorf("would join %v, %v", seeds, err)
+	}
 	if at := m.Addr(); !at.IsValid() || at.Addr().IsUnspecified() || at.Port() == 0 {
 		t.Errorf("advertises %v", at)
 	}
