@@ -185,7 +185,10 @@ func TestCrashFailsFast(t *testing.T) {
 	c.Crash(2)
 
 	var mine, lost, slow int
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
 	for k := 0; c.Nodes[0].Table() == table; k++ {
+		<-pace.C
 		key := fmt.Sprintf("key%d", k)
 		owner := table.Members()[table.Owner(table.Partition([]byte(key)))].ID
 		answer, took := ask(conn, in, fmt.Sprintf("set %s 0 0 1\r\nx", key))
@@ -204,7 +207,6 @@ func TestCrashFailsFast(t *testing.T) {
 		default:
 			t.Fatalf("%s, owned by %s: %q", key, owner, answer)
 		}
-		time.Sleep(time.Millisecond)
 	}
 	if mine == 0 || lost == 0 || slow > 0 {
 		t.Fatalf("%d stored, %d refused, %d slower than 600 ms", mine, lost, slow)

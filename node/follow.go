@@ -86,7 +86,7 @@ func (n *Node) adopt() error {
 	n.router.Adopt(table, links)
 	n.peers.Keep(ids...)
 	if before == nil || before.Print() != table.Print() {
-		n.log.Info("table adopted", "members", ids, "print", fmt.Sprintf("%016x", table.Print()))
+		n.log.Info("table adopted", "members", len(links), "print", fmt.Sprintf("%016x", table.Print()))
 	}
 	return nil
 }

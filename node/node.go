@@ -95,16 +95,14 @@ func (n *Node) openStore() error {
 
 // bind takes all addresses, so that a port in use is told before anybody hears of this node.
 func (n *Node) bind() error {
-	// The longest request is an item of the largest size, and its command line.
-	largest := n.cfg.MaxItemBytes + maxLineBytes
 	n.clients = server.New(server.Config{
 		Session:         n.clientSession,
 		MaxConns:        n.cfg.MaxConns,
 		Refusal:         "ERROR Too many open connections\r\n",
-		MaxRequestBytes: largest,
+		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
 		Log:             n.log,
 	})
-	n.lanes = server.New(server.Config{Session: n.laneSession, MaxRequestBytes: largest, Log: n.log})
+	n.lanes = server.New(server.Config{Session: n.laneSession, MaxRequestBytes: frame.MaxBytes, Log: n.log})
 
 	for _, address := range n.cfg.Listen {
 		bound, err := n.clients.Listen("tcp", address, 0)

@@ -1,10 +1,9 @@
-// Package operator answers what is asked of the node itself: its version, statistics, the cluster's members, the owner of a key. It passes
-// everything else on.
+// Package operator answers what is asked of the node itself: its version, statistics, the cluster's members, the owner of a key.
+//
+// It stands before the router, and passes on what concerns a key.
 package operator
 
-import (
-	"github.com/memring/memring/protocol"
-)
+import "github.com/memring/memring/protocol"
 
 // Config says where the answers come from. All are called by many sessions at once.
 type Config struct {
