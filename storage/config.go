@@ -66,7 +66,6 @@ func (c Config) withDefaults() Config {
 // A reference to a record is 32 bits: | tag 6 | segment | number of the record |. The last two share 26 bits.
 type layout struct {
 	stripes      int // a power of two
-	stripeBytes  int // what each may use
 	segmentBytes int
 	tables       int  // of each stripe's index
 	recordBits   uint // of a reference
@@ -100,18 +99,21 @@ func (c Config) divide() layout {
 		}
 		l.stripes *= 2
 	}
-	// fastcache prepares 512 buckets at a time, whether all are used or not.
 	share := c.MaxBytes / int64(l.stripes)
 	for l.segmentBytes < maxSegmentBytes && share/int64(l.segmentBytes) > goodSegments || share/int64(l.segmentBytes) > l.maxSegments()/2 {
 		l.segmentBytes *= 2
 	}
-	caches := (c.MaxBytes/int64(l.segmentBytes) + 511) / 512
-	l.stripeBytes = int((c.MaxBytes - caches*arena.CacheBytes) / int64(l.stripes))
 	l.tables = max(l.tables, int(share/tableBytes))
 	for l.recordBits = 1; l.segmentBytes/leastRecord >= 1<<l.recordBits && l.recordBits < maxRecordBits; {
 		l.recordBits++
 	}
 	return l
+}
+
+// share is what a stripe may use of a limit. fastcache prepares 512 buckets at a time, whether all are used or not.
+func (l *layout) share(maxBytes int64) int {
+	caches := (maxBytes/int64(l.segmentBytes) + 511) / 512
+	return int((maxBytes - caches*arena.CacheBytes) / int64(l.stripes))
 }
 
 // maxSegments is how many segments of a stripe a reference can tell apart, at the least.

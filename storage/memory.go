@@ -18,15 +18,20 @@ func (st *stripe) chargeHeap(n int) { st.charged += n * heapFifths / 5 }
 
 // affords reports whether n more bytes of heap are within the limit.
 func (st *stripe) affords(n int) bool {
-	return st.charged+n*heapFifths/5 <= st.store.stripeBytes
+	return st.charged+n*heapFifths/5 <= st.limit
 }
 
 // ready gives the number of free segments, after it has added new ones up to want if the limit allows.
 func (st *stripe) ready(want int) int {
 	for len(st.free) < want && st.allowed() {
-		g := &segment{id: uint32(len(st.segments)), records: st.store.arena.NewSegment()}
-		st.segments = append(st.segments, g)
-		st.free = append(st.free, g)
+		if k := len(st.retired); k > 0 {
+			st.free = append(st.free, st.retired[k-1])
+			st.retired = st.retired[:k-1]
+		} else {
+			g := &segment{id: uint32(len(st.segments)), records: st.store.arena.NewSegment()}
+			st.segments = append(st.segments, g)
+			st.free = append(st.free, g)
+		}
 		st.charged += st.store.segmentBytes
 	}
 	return len(st.free)
@@ -34,18 +39,33 @@ func (st *stripe) ready(want int) int {
 
 // allowed reports whether the limit allows a further segment, with as much heap as the others have.
 func (st *stripe) allowed() bool {
-	have := len(st.segments)
+	have := st.inUse()
 	if have < leastSegments {
 		return true
 	}
-	limit := st.store.stripeBytes
+	limit := st.limit
 	if st.laps < have {
 		limit -= limit / reserveEarly
 	} else {
 		limit -= limit / reserveLater
 	}
 	each := st.store.segmentBytes + (st.charged-have*st.store.segmentBytes)/have
-	return st.charged+each <= limit && have < 1<<(32-tagBits-st.store.recordBits)
+	return st.charged+each <= limit && len(st.segments) < 1<<(32-tagBits-st.store.recordBits)
+}
+
+// inUse is how many segments are not retired.
+func (st *stripe) inUse() int { return len(st.segments) - len(st.retired) }
+
+// over reports whether the limit was lowered below what is in use, and something can be done about it.
+func (st *stripe) over() bool { return st.charged > st.limit && st.inUse() > leastSegments }
+
+// retire takes free segments out of use while the limit is exceeded. Their memory cannot be given back to the system: fastcache keeps it.
+func (st *stripe) retire() {
+	for k := len(st.free); k > 0 && st.over(); k-- {
+		st.retired = append(st.retired, st.free[k-1])
+		st.free = st.free[:k-1]
+		st.charged -= st.store.segmentBytes
+	}
 }
 
 // takeSegment gives an empty segment; nil if there is none.
@@ -57,4 +77,40 @@ func (st *stripe) takeSegment() *segment {
 	g := st.free[k-1]
 	st.free = st.free[:k-1]
 	return g
+}
+
+// SetLimit changes MaxBytes while the store is in use. Lowering it evicts at once what is too much, even under NoEvict, a segment at a time so
+// that others are let in between; the process keeps that memory, for a later rise. An error says which limits are possible.
+func (s *Store) SetLimit(maxBytes int64) error {
+	cfg := s.cfg
+	cfg.MaxBytes = maxBytes
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s.limit.Store(maxBytes)
+	for _, st := range s.stripe {
+		for more := true; more; {
+			st.mu.Lock()
+			st.settle()
+			st.limit = s.share(maxBytes)
+			more = st.shrink()
+			st.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// shrink drains a segment if the limit is exceeded; more is true if it still is.
+func (st *stripe) shrink() (more bool) {
+	if !st.over() {
+		return false
+	}
+	st.retire()
+	if !st.over() {
+		return false
+	}
+	q := quota{examine: 1 << 30, move: st.store.segmentBytes, evict: true}
+	done := st.drain(&q, true)
+	st.retire()
+	return done && st.over()
 }

@@ -95,13 +95,16 @@ func (st *stripe) segmentsFor(l *log, length int) int {
 	return 1 + length/(perChunk*(st.store.segmentBytes/arena.ChunkBytes))
 }
 
-// A quota is how much a drain may do: bytes to examine, bytes to copy.
-type quota struct{ examine, move int }
+// A quota is how much a drain may do: bytes to examine, bytes to copy. evict: whatever NoEvict says.
+type quota struct {
+	examine, move int
+	evict         bool
+}
 
 // drain goes on with the drain under way, or begins one. false if there is nothing to be drained.
 func (st *stripe) drain(q *quota, force bool) bool {
 	r := &st.reclaimer
-	if r.victim == nil && !st.choose(force) {
+	if r.victim == nil && !st.choose(force, st.store.cfg.NoEvict && !q.evict) {
 		return false
 	}
 	g := r.victim
@@ -124,8 +127,7 @@ func (st *stripe) drain(q *quota, force bool) bool {
 }
 
 // choose begins the drain of the segment that is to go next.
-func (st *stripe) choose(force bool) bool {
-	noEvict := st.store.cfg.NoEvict
+func (st *stripe) choose(force, noEvict bool) bool {
 	least := deadPercent
 	if noEvict {
 		least = deadPercentNoEvict
@@ -198,7 +200,7 @@ func (st *stripe) decide(q *quota, g *segment, n uint32) bool {
 		length = st.itemLength(g, n)
 	}
 	to, bits := st.verdict(m, length, g.log == &st.small)
-	noEvict := st.store.cfg.NoEvict
+	noEvict := st.store.cfg.NoEvict && !q.evict
 	if to != nil && (noEvict || length <= q.move && length <= maxMovedBytes) {
 		if st.move(to, g, n, length, bits) {
 			q.move -= length

@@ -13,6 +13,7 @@ type Stats struct {
 	ExpiredUnfetched uint64
 	Reclaimed        uint64 // of the expired, met when room was made
 	GetExpired       uint64 // of the expired, met by a request
+	Crawled          uint64 // of the expired, met by Crawl
 	Deleted          uint64
 	Overwritten      uint64
 	Flushed          uint64
@@ -20,6 +21,7 @@ type Stats struct {
 
 	Moved    uint64 // copies made of items, to spare them or their neighbours
 	Segments int    // of the arena in use
+	Retired  int64  // bytes of the arena that the process has, and a lowered limit does not allow any more
 	Memory   int64  // charged to the limit
 	Limit    int64
 }
@@ -33,12 +35,13 @@ type counts struct {
 	ExpiredUnfetched uint64
 	Reclaimed        uint64
 	GetExpired       uint64
+	Crawled          uint64
 	Moved            uint64
 }
 
 // Stats adds the stripes up, one after the other.
 func (s *Store) Stats() Stats {
-	sum := Stats{Limit: s.cfg.MaxBytes}
+	sum := Stats{Limit: s.limit.Load()}
 	for _, st := range s.stripe {
 		st.mu.Lock()
 		st.settle()
@@ -53,12 +56,14 @@ func (s *Store) Stats() Stats {
 		sum.ExpiredUnfetched += c.ExpiredUnfetched
 		sum.Reclaimed += c.Reclaimed
 		sum.GetExpired += c.GetExpired
+		sum.Crawled += c.Crawled
 		sum.Deleted += c.Removed[deleted]
 		sum.Overwritten += c.Removed[overwritten]
 		sum.Flushed += c.Removed[flushed]
 		sum.Dropped += c.Removed[dropped]
 		sum.Moved += c.Moved
-		sum.Segments += len(st.segments)
+		sum.Segments += st.inUse()
+		sum.Retired += int64(len(st.retired) * s.segmentBytes)
 		sum.Memory += int64(st.charged)
 		st.mu.Unlock()
 	}

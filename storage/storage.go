@@ -37,6 +37,8 @@ type Store struct {
 	arena    *arena.Arena
 	stripe   []*stripe
 	flushAt  atomic.Int64 // the second at which all items vanish; 0: none is set
+	limit    atomic.Int64 // MaxBytes as it is now
+	crawl    crawler
 }
 
 // Open gives an empty Store. It takes memory as it fills.
@@ -44,8 +46,9 @@ func Open(cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg.withDefaults(), clock: cfg.Clock}
+	s := &Store{cfg: cfg.withDefaults(), clock: cfg.Clock, crawl: crawler{number: 1}}
 	s.layout = s.cfg.divide()
+	s.limit.Store(s.cfg.MaxBytes)
 	var err error
 	if s.arena, err = arena.New(s.segmentBytes); err != nil {
 		return nil, err

@@ -10,11 +10,13 @@ type stripe struct {
 	tables      []table
 	segments    []*segment // by their id
 	free        []*segment // empty ones
+	retired     []*segment // empty ones that the limit does not allow any more
 	small, main log
 	sections    []*section // of segments that do not need them
 	reclaimer   reclaimer
 
-	charged int // bytes of memory taken, of store.stripeBytes
+	limit   int // bytes of memory it may take
+	charged int // and has taken
 	laps    int // segments reclaimed
 
 	clock   uint64 // the clock part of the latest CAS unique
@@ -31,7 +33,7 @@ type stripe struct {
 }
 
 func newStripe(s *Store) *stripe {
-	st := &stripe{store: s, tables: make([]table, s.tables)}
+	st := &stripe{store: s, tables: make([]table, s.tables), limit: s.share(s.cfg.MaxBytes)}
 	st.chargeHeap(s.tables * tableHeadBytes)
 	return st
 }

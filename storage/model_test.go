@@ -1,0 +1,392 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/memring/memring/storage/arena"
+)
+
+// A model is what the store should hold: a plain map. Items may be missing from the store, but only as many as it says it has evicted.
+type model struct {
+	t      testing.TB
+	s      *Store
+	clock  *Clock
+	draw   func(n int) int // 0 to n-1
+	items  map[string]Item
+	lost   uint64 // items found missing
+	stored uint64
+	maxLen int
+	buf    []byte
+	last   map[string]uint64 // the greatest CAS unique seen of each key
+}
+
+func newModel(t testing.TB, cfg Config, maxLen int, draw func(int) int) *model {
+	m := &model{t: t, clock: NewManualClock(testStart), draw: draw, items: map[string]Item{}, last: map[string]uint64{}, maxLen: maxLen}
+	cfg.Clock = m.clock
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.s = s
+	return m
+}
+
+// value gives bytes that tell what they belong to: a length and a pattern.
+func (m *model) value() []byte {
+	n := m.draw(200)
+	switch m.draw(20) {
+	case 0:
+		n = m.draw(m.maxLen)
+	case 1, 2:
+		n = m.draw(min(m.maxLen, 5000))
+	}
+	v := make([]byte, n)
+	seed := uint64(m.draw(1 << 30))
+	for i := 0; i+8 <= n; i += 8 {
+		binary.LittleEndian.PutUint64(v[i:], seed+uint64(i))
+	}
+	return v
+}
+
+// expected gives the model's item of the key, if it has not expired.
+func (m *model) expected(key string) (Item, bool) {
+	it, ok := m.items[key]
+	if ok && it.Expiry != 0 && it.Expiry <= m.clock.Now() {
+		delete(m.items, key)
+		return Item{}, false
+	}
+	return it, ok
+}
+
+// compare holds what the store gave against the model.
+func (m *model) compare(what, key string, got Item, found bool) {
+	want, there := m.expected(key)
+	if !found {
+		if there {
+			m.lost++
+			delete(m.items, key)
+		}
+		return
+	}
+	if !there {
+		m.t.Fatalf("%s %s: found what should not be there: %d bytes, CAS unique %d", what, key, len(got.Value), got.CAS)
+	}
+	if !bytes.Equal(got.Value, want.Value) || got.Flags != want.Flags || got.CAS != want.CAS || got.Expiry != want.Expiry {
+		m.t.Fatalf("%s %s: got %d bytes, flags %d, CAS unique %d, expiry %d; want %d, %d, %d, %d", what, key,
+			len(got.Value), got.Flags, got.CAS, got.Expiry, len(want.Value), want.Flags, want.CAS, want.Expiry)
+	}
+}
+
+func (m *model) step(keys int) {
+	key := fmt.Sprintf("key-%d", m.draw(keys))
+	switch op := m.draw(100); {
+	case op < 40:
+		it, out, ok := m.s.Get(m.buf[:0], []byte(key))
+		m.buf = out
+		m.compare("get", key, it, ok)
+	case op < 90:
+		m.change(key, op)
+	case op < 96:
+		m.clock.Advance(int64(m.draw(3)))
+	case op < 97 && m.draw(500) == 0:
+		m.s.FlushAll(0)
+		clear(m.items)
+	case op < 99 && m.draw(20) == 0:
+		m.s.Crawl(m.draw(2000))
+	case op < 100 && m.draw(100) == 0:
+		part := uint64(m.draw(8))
+		m.s.Drop(func(hash uint64) bool { return hash%8 == part })
+		for key := range m.items {
+			if Hash([]byte(key))%8 == part {
+				delete(m.items, key)
+			}
+		}
+	}
+}
+
+// change holds the key and does one of the things that change its item.
+func (m *model) change(key string, op int) {
+	h := m.s.Hold([]byte(key))
+	defer h.Release()
+	old, found := h.Item()
+	m.compare("hold", key, old, found)
+	switch {
+	case op < 70:
+		m.put(&h, key, Item{Value: m.value(), Flags: uint32(m.draw(3)), Expiry: m.expiry()})
+	case op < 75 && found: // append: the value lies in the stripe's memory
+		old.Value = append(old.Value[:len(old.Value):len(old.Value)], "more"...)
+		m.put(&h, key, old)
+	case op < 78 && found: // touch up the same memory
+		m.put(&h, key, old)
+	case op < 84:
+		if h.Delete() != found {
+			m.t.Fatalf("delete %s: not what Item said", key)
+		}
+		delete(m.items, key)
+	default:
+		expiry := m.expiry()
+		if h.Touch(expiry) != found {
+			m.t.Fatalf("touch %s: not what Item said", key)
+		}
+		if it, ok := m.items[key]; ok && found {
+			it.Expiry = expiry
+			m.items[key] = it
+		}
+	}
+}
+
+func (m *model) expiry() int64 {
+	if m.draw(3) > 0 {
+		return 0
+	}
+	return m.clock.Now() + int64(m.draw(20))
+}
+
+func (m *model) put(h *Held, key string, it Item) {
+	it.Value = bytes.Clone(it.Value)
+	cas, err := h.Put(it)
+	switch {
+	case err == ErrTooLarge && m.s.TooLarge(len(key), len(it.Value), it.Flags), err == ErrNoMemory && m.s.cfg.NoEvict:
+		delete(m.items, key)
+		return
+	case err != nil:
+		m.t.Fatalf("put %s of %d bytes: %v", key, len(it.Value), err)
+	case cas <= m.last[key]:
+		m.t.Fatalf("put %s: CAS unique %d after %d", key, cas, m.last[key])
+	}
+	m.stored++
+	m.last[key], it.CAS = cas, cas
+	m.items[key] = it
+}
+
+// finish compares all items, and every counter.
+func (m *model) finish() {
+	met := map[string]bool{}
+	for c := (Cursor{}); ; {
+		var more bool
+		c, more = m.s.Walk(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
+			if met[string(key)] {
+				m.t.Fatalf("walk: %s met twice", key)
+			}
+			met[string(key)] = true
+			m.compare("walk", string(key), it, true)
+			return true
+		})
+		if !more {
+			break
+		}
+	}
+	for key := range m.items {
+		it, _, ok := m.s.Get(nil, []byte(key))
+		m.compare("get", key, it, ok)
+		if ok && !met[key] {
+			m.t.Fatalf("walk: %s not met", key)
+		}
+	}
+	m.s.Crawl(1 << 30)
+	check(m.t, m.s)
+	st := m.s.Stats()
+	if m.lost > st.Evictions {
+		m.t.Fatalf("%d items lost, %d evicted", m.lost, st.Evictions)
+	}
+	if st.TotalItems != m.stored {
+		m.t.Fatalf("stored %d items, the store counts %d", m.stored, st.TotalItems)
+	}
+	if st.Items != len(m.items) {
+		m.t.Fatalf("%d items expected, the store counts %d", len(m.items), st.Items)
+	}
+	size := int64(0)
+	for key, it := range m.items {
+		size += int64(itemBytes + len(key) + len(it.Value))
+		if it.Flags != 0 {
+			size += flagsBytes
+		}
+	}
+	if size != st.Bytes {
+		m.t.Fatalf("%d bytes expected, the store counts %d", size, st.Bytes)
+	}
+}
+
+// check holds a store at rest against itself: what is counted is there, what is there is counted.
+func check(t testing.TB, s *Store) {
+	t.Helper()
+	st := s.Stats()
+	if sum := uint64(st.Items) + st.Evictions + st.Expired + st.Deleted + st.Overwritten + st.Flushed + st.Dropped; sum != st.TotalItems {
+		t.Fatalf("stored %d, accounted for %d: %+v", st.TotalItems, sum, st)
+	}
+	for _, st := range s.stripe {
+		checkStripe(t, st)
+	}
+}
+
+func checkStripe(t testing.TB, st *stripe) {
+	t.Helper()
+	heads, charged, size := 0, len(st.tables)*tableHeadBytes*heapFifths/5, int64(0)
+	for _, g := range st.segments {
+		live, written := 0, 0
+		for n := 1; n <= g.count; n++ {
+			m := g.meta(uint32(n))
+			bytes := int(m.length) + arena.OverheadBytes
+			written += bytes
+			if m.has(dead) {
+				continue
+			}
+			live += bytes
+			if m.has(continuation) {
+				size += int64(m.length)
+				continue
+			}
+			heads++
+			size += int64(m.length) + recordToMC
+			if p := st.find(&st.tables[st.store.tableOf(m.key())], m.key()); p == nil || *p&(1<<(32-tagBits)-1) != st.reference(g, uint32(n)) {
+				t.Fatalf("a live record of segment %d is not in the index", g.id)
+			}
+		}
+		if live != g.live || written != g.written {
+			t.Fatalf("segment %d: %d live of %d bytes counted, %d of %d there", g.id, g.live, g.written, live, written)
+		}
+		charged += st.store.segmentBytes
+	}
+	refs := 0
+	for i := range st.tables {
+		refs += st.tables[i].used
+	}
+	if heads != st.items || refs != st.items || size != st.bytes {
+		t.Fatalf("%d items of %d bytes counted, %d of %d bytes there, %d references", st.items, st.bytes, heads, size, refs)
+	}
+	if charged > st.charged {
+		t.Fatalf("%d bytes charged, %d taken for segments alone", st.charged, charged)
+	}
+}
+
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		m := newModel(tb{t, r}, Config{
+			MaxBytes: int64(rapid.IntRange(1, 3).Draw(r, "MB")) << 20,
+			NoEvict:  rapid.Bool().Draw(r, "no evict"),
+		}, 200_000, nil)
+		defer m.s.Close()
+		source := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 0))
+		m.draw = source.IntN
+		keys := rapid.SampledFrom([]int{5, 100, 3000}).Draw(r, "keys")
+		for range rapid.IntRange(1, 4000).Draw(r, "steps") {
+			m.step(keys)
+		}
+		m.finish()
+	})
+}
+
+// tb lets the model fail through rapid, which then looks for a shorter case.
+type tb struct {
+	testing.TB
+	r *rapid.T
+}
+
+func (t tb) Fatalf(format string, args ...any) { t.r.Fatalf(format, args...) }
+func (t tb) Helper()                           {}
+
+// TestModelLong is the same with millions of steps and values to 2 MB. MEMRING_LONG=1 makes it run.
+func TestModelLong(t *testing.T) {
+	if os.Getenv("MEMRING_LONG") == "" {
+		t.Skip("MEMRING_LONG is not set")
+	}
+	for seed, cfg := range []Config{{MaxBytes: 16 << 20, MaxItemBytes: 2 << 20}, {MaxBytes: 64 << 20, MaxItemBytes: 2 << 20}, {MaxBytes: 8 << 20, NoEvict: true}} {
+		m := newModel(t, cfg, 2<<20-300, rand.New(rand.NewPCG(uint64(seed), 1)).IntN)
+		for i := range 1_000_000 {
+			if m.step(20_000); i%100_000 == 0 {
+				check(t, m.s)
+			}
+		}
+		m.finish()
+		t.Logf("%+v", m.s.Stats())
+		m.s.Close()
+	}
+}
+
+// TestManyAtOnce lets goroutines change the same items while others read and walk: every value read was put whole, under its key, and CAS
+// uniques never go back.
+func TestManyAtOnce(t *testing.T) {
+	s := openStore(t, Config{MaxBytes: 4 << 20})
+	steps := 20_000
+	if os.Getenv("MEMRING_LONG") != "" {
+		steps = 1_000_000
+	}
+	var workers sync.WaitGroup
+	for w := range 4 {
+		workers.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(w), 2))
+			seen := map[string]uint64{}
+			var buf []byte
+			for range steps {
+				key := fmt.Sprintf("key-%d", rnd.IntN(2000))
+				switch op := rnd.IntN(10); {
+				case op < 6:
+					it, out, ok := s.Get(buf[:0], []byte(key))
+					buf = out
+					if !ok {
+						continue
+					}
+					if err := whole(key, it.Value); err != nil {
+						t.Error(err)
+						return
+					}
+					if it.CAS < seen[key] {
+						t.Errorf("%s: CAS unique %d after %d", key, it.CAS, seen[key])
+						return
+					}
+					seen[key] = it.CAS
+				case op < 9:
+					n := rnd.IntN(300)
+					if rnd.IntN(50) == 0 {
+						n = rnd.IntN(900_000)
+					}
+					h := s.Hold([]byte(key))
+					_, _ = h.Put(Item{Value: bytes.Repeat([]byte(key+","), n/8+1)})
+					h.Release()
+				default:
+					h := s.Hold([]byte(key))
+					h.Delete()
+					h.Release()
+				}
+			}
+		})
+	}
+	stop, walked := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(walked)
+		for c := (Cursor{}); ; {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			c, _ = s.Walk(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
+				if err := whole(string(key), it.Value); err != nil {
+					t.Error(err)
+				}
+				return true
+			})
+		}
+	}()
+	workers.Wait()
+	close(stop)
+	<-walked
+	check(t, s)
+}
+
+// whole reports whether the value is what a test has put under the key: the key again and again.
+func whole(key string, value []byte) error {
+	part := key + ","
+	if len(value) == 0 || len(value)%len(part) != 0 || bytes.Count(value, []byte(part)) != len(value)/len(part) {
+		return fmt.Errorf("%s: %d bytes that are not its own", key, len(value))
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package storage
+
+// A Cursor is how far a Walk has come. The zero Cursor is at the beginning; it is plain numbers and may be kept and passed on, and stays good as
+// long as the store lives.
+type Cursor struct{ Stripe, Table int }
+
+// Walk visits the items whose hash is wanted, a few hundred or thousand at a time, and gives the cursor for the next call; more is false at
+// the end, when the cursor is at the beginning again.
+//
+// Whoever walks from the beginning to the end meets every item that is there the whole time, once, whatever is written or moved meanwhile: an
+// item stays in one table of the index, and a table is listed at once. Items that come or go meanwhile may be met or not; one that is deleted
+// and stored again, or overwritten, is met once, in one version or the other.
+//
+// want is called with a stripe held: it must be quick and do nothing but decide. visit is called with nothing held; key and it.Value are good
+// until it returns. If visit returns false the walk stops, and the cursor is such that this table will be walked again.
+// A walk does not count as use.
+func (s *Store) Walk(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
+	if c.Stripe < 0 || c.Stripe >= len(s.stripe) || c.Table < 0 || c.Table >= s.tables {
+		return Cursor{}, false
+	}
+	st := s.stripe[c.Stripe]
+	var memory scratch
+	defer memory.release()
+	for _, hash := range st.list(c.Table, want) {
+		it, key, ok := st.fetch(hash, &memory)
+		if ok && !visit(key, it) {
+			return c, true
+		}
+	}
+	if c.Table++; c.Table == s.tables {
+		c.Stripe, c.Table = c.Stripe+1, 0
+	}
+	if c.Stripe == len(s.stripe) {
+		return Cursor{}, false
+	}
+	return c, true
+}
+
+// list gives the hashes of a table that are wanted.
+func (st *stripe) list(table int, want func(hash uint64) bool) (hashes []uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.settle()
+	t := &st.tables[table]
+	for i := range t.groups {
+		for _, ref := range t.groups[i].refs {
+			if ref == 0 {
+				continue
+			}
+			if hash := st.meta(ref).key(); want(hash) {
+				hashes = append(hashes, hash)
+			}
+		}
+	}
+	return hashes
+}
+
+// fetch reads the item of a hash, whatever its key.
+func (st *stripe) fetch(hash uint64, memory *scratch) (it Item, key []byte, ok bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	ref := st.peek(hash, st.settle())
+	if ref == 0 {
+		return Item{}, nil, false
+	}
+	g, n := st.locate(ref)
+	key = st.load(g, n, &it, memory)
+	return it, key, true
+}
+
+// peek is live for those who do not count as requests: an expired item is left to others.
+func (st *stripe) peek(hash uint64, now int64) uint32 {
+	p := st.find(&st.tables[st.store.tableOf(hash)], hash)
+	if p == nil || st.meta(*p).expired(now) {
+		return 0
+	}
+	return *p
+}
+
+// Drop removes the items whose hash is said to be gone: those of a partition that is no longer ours. It does so table by table; others are let in
+// between. Of what is stored meanwhile some may be dropped and some not.
+func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
+	s.eachTable(func(st *stripe, t *table) {
+		for i := range t.groups {
+			for _, ref := range t.groups[i].refs {
+				if ref != 0 && gone(st.meta(ref).key()) {
+					g, n := st.locate(ref)
+					st.remove(g, n, dropped)
+					items++
+				}
+			}
+		}
+	})
+	return items
+}
+
+// Count calls add with the hash of every item, and its bytes as memcached counts them, to be summed up by partition. Items that have expired
+// and were not met since are among them.
+func (s *Store) Count(add func(hash uint64, bytes int)) {
+	s.eachTable(func(st *stripe, t *table) {
+		for i := range t.groups {
+			for _, ref := range t.groups[i].refs {
+				if ref != 0 {
+					g, n := st.locate(ref)
+					add(g.meta(n).key(), st.itemLength(g, n)+recordToMC)
+				}
+			}
+		}
+	})
+}
+
+// eachTable calls visit with every table of the index, its stripe held.
+func (s *Store) eachTable(visit func(*stripe, *table)) {
+	for _, st := range s.stripe {
+		for i := range st.tables {
+			st.mu.Lock()
+			st.settle()
+			visit(st, &st.tables[i])
+			st.mu.Unlock()
+		}
+	}
+}
