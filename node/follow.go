@@ -76,7 +76,8 @@ func (n *Node) adopt() error {
 	}
 	links, ids := make([]*peer.Link, 0, len(placed)), make([]string, 0, len(placed))
 	for _, m := range table.Members() {
-		if m.ID == n.self.ID {
+		// Of two processes started with one id the later holds the partitions, and the earlier sends it its clients' requests.
+		if m.ID == n.self.ID && byID[m.ID].Boot == n.self.Boot {
 			links = append(links, nil)
 			continue
 		}

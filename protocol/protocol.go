@@ -19,6 +19,7 @@ type Request struct {
 	Op      Op
 	Verb    uint8   // the wire's own number of the command; only its encoder reads it
 	Options Options // what else was said
+	Wire    uint8   // which of a connection's wires it came on; only its session reads it
 	Reason  Status  // why the request is a Reject or a Discard
 	Origin  uint32  // the session's number, set by the session: requests of one origin reach a peer in their order; not sent to it
 

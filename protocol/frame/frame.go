@@ -7,7 +7,7 @@
 //	response  length 4 | sequence 4 | status 1 | marks 1 | flags 4 | CAS 8 | number 8 | TTL 8 | idle 8 | size 4
 //	          | value length 4 | value | report lines, each 3 x (length 4 | text)
 //
-// A frame has one form only: what is accepted, written again, gives the same bytes. What only an encoder reads (Verb, Opaque, Raw) and what
+// A frame has one form only: what is accepted, written again, gives the same bytes. What only an encoder reads (Verb, Wire, Opaque, Raw) and what
 // only its session does (Origin, Hangup) stays with the session that the client talks to.
 package frame
 
