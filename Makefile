@@ -50,7 +50,7 @@ interop: ## talk to three real nodes with other people's clients (Debian: instal
 	@.make/install $(packages)
 	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop)
 
-chaos: build ## hurt a running cluster and see what it promises still hold; SHORT=-short for less of it
+chaos: ## hurt a running cluster and see what it promises still hold; SHORT=-short for less of it
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'
 	@test -z "$(call tagged,chaos)" || (set -x; go test -tags chaos -count=1 -timeout 20m -v $(SHORT) -run Chaos $(call tagged,chaos))
 

@@ -75,7 +75,8 @@ func TestLayoutComplains(t *testing.T) {
 
 	// Modules at home.
 	f("storage/arena/arena.go", `import _ "github.com/VictoriaMetrics/fastcache"`, "")
-	f("storage/storage.go", `import _ "github.com/VictoriaMetrics/fastcache"`, "fastcache belongs in storage/arena only")
+	f("storage/storage.go", `import _ "github.com/VictoriaMetrics/fastcache"`, "fastcache belongs in storage/arena, storage_test only")
+	f("storage/speed_test.go", `import _ "github.com/VictoriaMetrics/fastcache"`, "")
 	f("node/router/router.go", `import _ "github.com/buraksezer/consistent"`, "consistent belongs in ring only")
 	f("node/node.go", `import _ "github.com/hashicorp/memberlist"`, "memberlist belongs in node/membership only")
 	f("storage/arena/arena.go", `import _ "github.com/cespare/xxhash/v2"`, "")

@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -34,7 +33,13 @@ func TestInterop(t *testing.T) {
 		t.Run("gomemcache", func(t *testing.T) { goMemcache(t, servers) })
 		t.Run("libmemcached tools", func(t *testing.T) { libmemcachedTools(t, servers) })
 	}
-	t.Run("memring", func(t *testing.T) { talks(t, "memring", startCluster(t, 3)) })
+	t.Run("memring", func(t *testing.T) {
+		var servers []string
+		for _, node := range startCluster(t, 3) {
+			servers = append(servers, node.address)
+		}
+		talks(t, "memring", servers)
+	})
 	t.Run("memcached", func(t *testing.T) {
 		one := startMemcached(t)
 		talks(t, "1.6.18", []string{one, one, one})
@@ -217,6 +222,15 @@ func libmemcachedTools(t *testing.T, servers []string) {
 	execute(t, "memcflush", all)
 }
 
+// startMemcached starts Debian's memcached and returns its address once it answers.
+func startMemcached(t *testing.T) (address string) {
+	port := freePorts(t, 1)[0]
+	address = net.JoinHostPort("127.0.0.1", port)
+	keep(t, &process{name: "memcached", args: []string{"-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", "0"}})
+	waitFor(t, "memcached answers", func() error { return memcache.New(address).Ping() })
+	return address
+}
+
 // executeBound is far more than any client here needs: it ends one that waits for an answer that does not come.
 const executeBound = time.Minute
 
@@ -230,99 +244,4 @@ func execute(t *testing.T, name string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, printed)
 	}
 	return string(printed)
-}
-
-// startCluster starts n nodes of the real binary on loopback and returns their client addresses once they agree on the owners of keys.
-func startCluster(t *testing.T, n int) (addresses []string) {
-	binary := filepath.Join(t.TempDir(), "memring")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if printed, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, printed)
-	}
-	ports := freePorts(t, 3*n)
-	for i := range n {
-		client, peer, gossip := ports[3*i], ports[3*i+1], ports[3*i+2]
-		start(t, binary, "-u", "root", "--id", fmt.Sprintf("node-%d", i+1), "-l", "127.0.0.1", "-p", client, "--peer-port", peer,
-			"--gossip-port", gossip, "--admin-listen", "off", "--join", "127.0.0.1:"+ports[2])
-		addresses = append(addresses, net.JoinHostPort("127.0.0.1", client))
-	}
-	waitFor(t, "the nodes agree on the owners of keys", func() error { return agree(addresses) })
-	return addresses
-}
-
-// agree says why the nodes do not yet place keys alike, each of them owning some.
-func agree(addresses []string) error {
-	owners := map[string]bool{}
-	for n := range 60 {
-		question, first := fmt.Sprintf("cluster owner key-%d", n), ""
-		for i, address := range addresses {
-			lines, err := ask(address, question)
-			switch {
-			case err != nil:
-				return fmt.Errorf("%s: %w", address, err)
-			case len(lines) != 1:
-				return fmt.Errorf("%s: %d lines for %s", address, len(lines), question)
-			case i == 0:
-				first = lines[0].id
-				owners[first] = true
-			case lines[0].id != first:
-				return fmt.Errorf("%s: %s says %s, %s says %s", question, addresses[0], first, address, lines[0].id)
-			}
-		}
-	}
-	if len(owners) != len(addresses) {
-		return fmt.Errorf("%d owners of %d", len(owners), len(addresses))
-	}
-	return nil
-}
-
-// startMemcached starts Debian's memcached and returns its address once it answers.
-func startMemcached(t *testing.T) (address string) {
-	port := freePorts(t, 1)[0]
-	start(t, "memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", "0")
-	address = net.JoinHostPort("127.0.0.1", port)
-	waitFor(t, "memcached answers", func() error { return memcache.New(address).Ping() })
-	return address
-}
-
-// start runs a server until the test ends, then stops it in order; what it logged is shown if the test has failed.
-func start(t *testing.T, name string, args ...string) {
-	var logged bytes.Buffer
-	server := exec.Command(name, args...)
-	server.Stdout, server.Stderr = &logged, &logged
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGTERM)
-		cut := time.AfterFunc(2*stopBound, func() { _ = server.Process.Kill() })
-		err := server.Wait()
-		cut.Stop()
-		if name != "memcached" && err != nil {
-			t.Errorf("%s: %v", server, err)
-		}
-		if t.Failed() {
-			t.Logf("%s logged:\n%s", server, logged.Bytes())
-		}
-	})
-}
-
-// freePorts gives ports that are free now for TCP and UDP; that they stay so until a server takes them is likely enough.
-func freePorts(t *testing.T, n int) (ports []string) {
-	for len(ports) < n {
-		tcp, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer tcp.Close() // after all are found: no port is given twice
-		udp, err := net.ListenPacket("udp", tcp.Addr().String())
-		if err != nil {
-			continue
-		}
-		defer udp.Close()
-		_, port, _ := net.SplitHostPort(tcp.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
 }

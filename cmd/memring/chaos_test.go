@@ -1,0 +1,185 @@
+//go:build chaos
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+)
+
+const (
+	// recoverBound is how long the nodes left may take to share the keys anew: a silent crash is seen within four seconds.
+	recoverBound = 10 * time.Second
+
+	// answerBound is how long a client waits at most, whatever happens: above the deadline of a forwarded request.
+	answerBound = 3 * time.Second
+)
+
+// TestChaos ends and restarts nodes of a running cluster under load, by force and in order, and holds it to what is promised already:
+//
+//   - no client ever gets another key's value, or waits without end, or gets an answer that is none;
+//   - soon after a member has gone, or come back, every request to every node succeeds.
+//
+// It does not yet ask that items outlive their owner, nor that an owner that comes back hides what was stored before.
+func TestChaos(t *testing.T) {
+	rounds := 6
+	if testing.Short() {
+		rounds = 2
+	}
+	nodes := startCluster(t, 3)
+	load := startLoad(t, nodes)
+	for round := range rounds {
+		victim := nodes[rand.IntN(len(nodes))]
+		signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[round%2]
+		others := make([]*process, 0, len(nodes)-1)
+		for _, node := range nodes {
+			if node != victim {
+				others = append(others, node)
+			}
+		}
+
+		began := time.Now()
+		if err := victim.end(signal); signal == syscall.SIGTERM && err != nil {
+			t.Errorf("round %d: %s: %v", round, victim.address, err)
+		}
+		waitFor(t, "the others agree", func() error { return agree(others) })
+		gone := time.Since(began)
+		succeeds(t, others)
+
+		began = time.Now()
+		victim.start(t)
+		waitFor(t, "all agree", func() error { return agree(nodes) })
+		back := time.Since(began)
+		succeeds(t, nodes)
+
+		if gone > recoverBound || back > recoverBound {
+			t.Errorf("round %d: too long without one (%v), or with one more (%v)", round, gone, back)
+		}
+		t.Logf("round %d: %s %v; the others agreed after %v, all after %v; so far %s", round, victim.address, signal,
+			gone.Round(time.Millisecond), back.Round(time.Millisecond), load)
+	}
+	load.stop()
+	if load.answered.Load() == 0 {
+		t.Error("the load got no answer at all")
+	}
+	t.Logf("in all %s", load)
+}
+
+// succeeds stores through each node what it reads through the next. Nothing may fail any more.
+func succeeds(t *testing.T, nodes []*process) {
+	t.Helper()
+	clients := make([]*memcache.Client, len(nodes))
+	for i, node := range nodes {
+		clients[i] = memcache.New(node.address)
+		clients[i].Timeout = answerBound
+		defer clients[i].Close()
+	}
+	for n := range 300 {
+		key := fmt.Sprintf("calm-%d", n)
+		i := n % len(nodes)
+		if err := clients[i].Set(&memcache.Item{Key: key, Value: []byte(key)}); err != nil {
+			t.Errorf("set %s at %s: %v", key, nodes[i].address, err)
+			continue
+		}
+		i = (i + 1) % len(nodes)
+		if item, err := clients[i].Get(key); err != nil || string(item.Value) != key {
+			t.Errorf("get %s at %s: %v", key, nodes[i].address, err)
+		}
+	}
+}
+
+// A load asks all nodes without pause. Failures are counted, wrong answers fail the test.
+type load struct {
+	t                        *testing.T
+	answered, missed, failed atomic.Int64
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// talkersPerNode is few: the load is there to be in the way, not to measure.
+const talkersPerNode = 2
+
+func startLoad(t *testing.T, nodes []*process) *load {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{t: t, cancel: cancel}
+	for i := range talkersPerNode * len(nodes) {
+		l.running.Go(func() { l.talk(ctx, nodes[i%len(nodes)].address, i) })
+	}
+	t.Cleanup(l.stop)
+	return l
+}
+
+func (l *load) stop() {
+	l.cancel()
+	l.running.Wait()
+}
+
+func (l *load) String() string {
+	return fmt.Sprintf("%d answers, %d misses, %d failures", l.answered.Load(), l.missed.Load(), l.failed.Load())
+}
+
+func (l *load) talk(ctx context.Context, address string, talker int) {
+	client := memcache.New(address)
+	client.Timeout = answerBound
+	defer client.Close()
+	for n := 0; ctx.Err() == nil; n++ {
+		key := fmt.Sprintf("load-%d", rand.IntN(2000))
+		began := time.Now()
+		err := l.request(client, key, fmt.Sprintf("%s:%d:%d:%s", key, talker, n, strings.Repeat("v", rand.IntN(2000))))
+		if took := time.Since(began); took > 2*answerBound {
+			l.t.Errorf("%s at %s took %v", key, address, took)
+		}
+		switch {
+		case err == nil:
+			l.answered.Add(1)
+		case errors.Is(err, memcache.ErrCacheMiss):
+			l.missed.Add(1)
+		default:
+			if l.failed.Add(1); strings.Contains(err.Error(), "unexpected") && !strings.Contains(err.Error(), "SERVER_ERROR") {
+				l.t.Errorf("%s at %s: %v", key, address, err)
+			}
+			select { // a node that is not there refuses at once
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+}
+
+// request stores or reads one key, or some at once; whatever comes back must be that key's.
+func (l *load) request(client *memcache.Client, key, value string) error {
+	belongs := func(item *memcache.Item) {
+		if !strings.HasPrefix(string(item.Value), item.Key+":") {
+			l.t.Errorf("%s holds %.60q", item.Key, item.Value)
+		}
+	}
+	switch rand.IntN(4) {
+	case 0:
+		return client.Set(&memcache.Item{Key: key, Value: []byte(value)})
+	case 1:
+		items, err := client.GetMulti([]string{key, key + "0", key + "1", "load-1", "load-2", "load-3"})
+		for asked, item := range items {
+			if belongs(item); asked != item.Key {
+				l.t.Errorf("asked for %s, got %s", asked, item.Key)
+			}
+		}
+		return err
+	default:
+		item, err := client.Get(key)
+		if err == nil {
+			belongs(item)
+		}
+		return err
+	}
+}

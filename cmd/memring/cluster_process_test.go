@@ -1,0 +1,134 @@
+//go:build interop || chaos
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A process is a server that can be ended and started again, with the same arguments.
+type process struct {
+	name    string
+	args    []string
+	address string // for clients
+
+	running *exec.Cmd    // nil once ended
+	logged  bytes.Buffer // of all its lives
+}
+
+// start starts it, again perhaps.
+func (p *process) start(t *testing.T) {
+	t.Helper()
+	p.running = exec.Command(p.name, p.args...)
+	p.running.Stdout, p.running.Stderr = &p.logged, &p.logged
+	if err := p.running.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end sends a signal and waits for the process to end, which it must do in time.
+func (p *process) end(signal syscall.Signal) error {
+	if p.running == nil {
+		return nil
+	}
+	ended := p.running
+	p.running = nil
+	if err := ended.Process.Signal(signal); err != nil {
+		return err
+	}
+	cut := time.AfterFunc(2*stopBound, func() { _ = ended.Process.Kill() })
+	defer cut.Stop()
+	return ended.Wait()
+}
+
+// keep runs a process for the length of the test.
+func keep(t *testing.T, p *process) {
+	p.start(t)
+	t.Cleanup(func() {
+		if err := p.end(syscall.SIGTERM); err != nil {
+			t.Errorf("%s: %v", p.name, err)
+		}
+		if t.Failed() {
+			t.Logf("%s %s logged:\n%s", p.name, strings.Join(p.args, " "), p.logged.Bytes())
+		}
+	})
+}
+
+// startCluster starts n nodes of the real binary on loopback, and returns them once they agree on the owners of keys.
+func startCluster(t *testing.T, n int) (nodes []*process) {
+	binary := filepath.Join(t.TempDir(), "memring")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if printed, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, printed)
+	}
+	ports, seeds := freePorts(t, 3*n), ""
+	for i := range n {
+		seeds += ",127.0.0.1:" + ports[3*i+2]
+	}
+	for i := range n {
+		client, peer, gossip := ports[3*i], ports[3*i+1], ports[3*i+2]
+		node := &process{name: binary, address: net.JoinHostPort("127.0.0.1", client), args: []string{
+			"-u", "root", "--id", fmt.Sprintf("node-%d", i+1), "-l", "127.0.0.1", "-p", client, "--peer-port", peer,
+			"--gossip-port", gossip, "--admin-listen", "off", "--join", seeds[1:],
+		}}
+		keep(t, node)
+		nodes = append(nodes, node)
+	}
+	waitFor(t, "the nodes agree on the owners of keys", func() error { return agree(nodes) })
+	return nodes
+}
+
+// agree says why the nodes do not yet place keys alike, each of them owning some and nobody else any.
+func agree(nodes []*process) error {
+	owners := map[string]bool{}
+	for n := range 60 {
+		question, first := fmt.Sprintf("cluster owner key-%d", n), ""
+		for i, node := range nodes {
+			lines, err := ask(node.address, question)
+			switch {
+			case err != nil:
+				return fmt.Errorf("%s: %w", node.address, err)
+			case len(lines) != 1:
+				return fmt.Errorf("%s: %d lines for %s", node.address, len(lines), question)
+			case i == 0:
+				first = lines[0].id
+				owners[first] = true
+			case lines[0].id != first:
+				return fmt.Errorf("%s: %s says %s, %s says %s", question, nodes[0].address, first, node.address, lines[0].id)
+			}
+		}
+	}
+	if len(owners) != len(nodes) {
+		return fmt.Errorf("%d owners of %d", len(owners), len(nodes))
+	}
+	return nil
+}
+
+// freePorts gives ports that are free now for TCP and UDP; that they stay so until a server takes them is likely enough.
+func freePorts(t *testing.T, n int) (ports []string) {
+	for len(ports) < n {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tcp.Close() // after all are found: no port is given twice
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		if err != nil {
+			continue
+		}
+		defer udp.Close()
+		_, port, _ := net.SplitHostPort(tcp.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports
+}
