@@ -91,7 +91,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                  {"cmd/memring"},
 	"github.com/spf13/pflag":                  {"cmd/memring"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin"},
-	"golang.org/x/sys":                        {"node/server", "cmd/memring", "benchmarks/..."},
+	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
 	"go.uber.org/goleak":                      {"tests"},
 	"pgregory.net/rapid":                      {"tests"},
