@@ -52,6 +52,9 @@ const maxCheckedBytes = 64 << 10
 // New begins a conversation.
 func New(config Config) *Codec { return &Codec{maxItemBytes: config.MaxItemBytes} }
 
+// Between reports that the next byte begins a line (session.LineCodec).
+func (c *Codec) Between() bool { return c.place == atLine }
+
 // Parse reads the next request (session.Codec).
 func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
 	switch {
