@@ -46,8 +46,8 @@ func (h *Held) Item() (it Item, found bool) {
 	if h.segment == nil {
 		return Item{}, false
 	}
-	key := h.st.load(h.segment, h.number, &it, &h.st.reread)
-	if string(key) != string(h.key) {
+	key, ok := h.st.load(h.segment, h.number, &it, &h.st.reread)
+	if !ok || string(key) != string(h.key) {
 		h.st.remove(h.segment, h.number, evicted)
 		h.segment = nil
 		return Item{}, false

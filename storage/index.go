@@ -38,6 +38,7 @@ const (
 
 // Which bits of the hash serve what. They do not overlap where it would matter: what shares a table does not share its other bits.
 func (l *layout) stripeOf(hash uint64) int { return int(hash>>44) & (l.stripes - 1) }
+
 func (l *layout) tableOf(hash uint64) int {
 	return int((hash >> 24 & (1<<20 - 1)) * uint64(l.tables) >> 20)
 }

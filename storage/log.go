@@ -127,32 +127,33 @@ func (st *stripe) prepareMeta(g *segment) bool {
 // indexBytes is what an item needs of index and ghost at most, just after they have grown.
 const indexBytes = (groupBytes + ghostSets*ghostSetBytes) * 100 * 100 / (groupRefs * fullPercent * (100 - growPercent))
 
-// load reads the item whose first record is n of g into memory of the stripe; the key lies there too.
-func (st *stripe) load(g *segment, n uint32, it *Item, memory *scratch) (key []byte) {
+// load reads the item whose first record is n of g into memory; the key lies there too. ok is false if fastcache has not kept it: that is not
+// to happen, and costs the item if it does.
+func (st *stripe) load(g *segment, n uint32, it *Item, memory *scratch) (key []byte, ok bool) {
 	m := g.meta(n)
 	m.tell(it)
 	length := int(m.length)
 	if m.has(continued) {
 		length = st.itemLength(g, n)
 	}
-	whole := g.records.Append(memory.take(length+maxKey), int(n))
-	value, key, ok := cutTail(whole, m.has(flagged), it)
-	if !ok {
-		panic("storage: a live record is not there: fastcache has not kept what the arena has proved at start")
+	first := g.records.Append(memory.take(length+maxKey), int(n))
+	value, key, ok := cutTail(first, m.has(flagged), it)
+	if !ok || len(first) != int(m.length) {
+		return nil, false
 	}
+	it.Value = value
 	if !m.has(continued) {
-		it.Value = value
-		return key
+		return key, true
 	}
-	var keep [maxKey]byte
+	var keep [maxKey]byte // what follows the value goes where the key is
 	k := copy(keep[:], key)
-	whole = value
+	want := length - (len(first) - len(value))
 	for m.has(continued) {
 		g, n = g.after(n)
 		m = g.meta(n)
-		whole = g.records.Append(whole, int(n))
+		value = g.records.Append(value, int(n))
 	}
-	it.Value = whole
-	whole = append(whole, keep[:k]...)
-	return whole[len(whole)-k:]
+	it.Value = value
+	value = append(value, keep[:k]...)
+	return value[len(value)-k:], len(it.Value) == want
 }

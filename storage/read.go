@@ -112,6 +112,7 @@ func (r *reading) copyOut(dst, key []byte, it *Item) ([]byte, readState) {
 	if string(found) != string(key) {
 		return dst, otherKey
 	}
+	end := start + r.bytes - (len(out) - start - len(value))
 	out = out[:start+len(value)]
 	for i := 1; ; i = 0 {
 		for ; i < r.count; i++ {
@@ -127,6 +128,9 @@ func (r *reading) copyOut(dst, key []byte, it *Item) ([]byte, readState) {
 		if !r.lookOn() {
 			return dst, lapEnded
 		}
+	}
+	if r.bytes > 0 && len(out) != end {
+		return dst, lapEnded
 	}
 	it.Value = out[start:]
 	return out, copied

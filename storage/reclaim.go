@@ -257,10 +257,17 @@ func (st *stripe) move(to *log, g *segment, n uint32, length int, bits metaBits)
 		return false
 	}
 	m := *g.meta(n)
+	split := m.has(continued)
 	m.bits = bits
 	var ref uint32
-	if g.meta(n).has(continued) || length > splitBytes {
-		ref = st.rewrite(to, m, g, n)
+	if split || length > splitBytes {
+		var it Item
+		key, ok := st.load(g, n, &it, &st.moving)
+		if !ok {
+			st.remove(g, n, evicted)
+			return true
+		}
+		ref = st.write(to, m, key, &it) // its records end elsewhere at its new place
 	} else if st.open(to, length) == length {
 		ref = st.add(to, m, g.records.Append(st.moving.take(length), int(n)))
 	}
@@ -272,13 +279,6 @@ func (st *stripe) move(to *log, g *segment, n uint32, length int, bits metaBits)
 	st.bury(g, n)
 	st.count.Moved++
 	return true
-}
-
-// rewrite writes the item anew: its records end elsewhere at its new place.
-func (st *stripe) rewrite(to *log, m meta, g *segment, n uint32) uint32 {
-	var it Item
-	key := st.load(g, n, &it, &st.moving)
-	return st.write(to, m, key, &it)
 }
 
 // recycle makes a segment free: its lap has ended.

@@ -10,6 +10,9 @@ import (
 
 // TestNoAllocations guards the path of a request on a full store, where every Put drains a little.
 func TestNoAllocations(t *testing.T) {
+	if raceOn {
+		t.Skip("the race detector allocates")
+	}
 	f := func(size int, what string, do func(s *Store, i int)) {
 		t.Helper()
 		s := openStore(t, Config{MaxBytes: 8 << 20})

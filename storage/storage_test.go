@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -246,7 +247,11 @@ func TestCapacityAndEviction(t *testing.T) {
 		t.Logf("-m %d MB, %7d bytes: %7d items, %.2f of the limit is keys and values; %.2f charged", maxBytes>>20, size, found,
 			float64(found)*float64(size+9)/float64(maxBytes), float64(st.Memory)/float64(maxBytes))
 	}
-	for _, m := range []int64{1, 3, 16} {
+	limits := []int64{1, 3, 16}
+	if raceOn {
+		limits = limits[:1]
+	}
+	for _, m := range limits {
 		for _, size := range []int{0, 50, 200, 1000, 10_000, 100_000} {
 			f(m<<20, size)
 		}
@@ -281,6 +286,126 @@ func TestNoEvict(t *testing.T) {
 	}
 	for i := range stored / 7 {
 		put(t, s, fmt.Sprintf("again-%d", i), Item{Value: make([]byte, 1000)})
+	}
+}
+
+// TestLostRecords: if fastcache should lose what it was given, the store has misses, and nothing worse.
+func TestLostRecords(t *testing.T) {
+	for _, noEvict := range []bool{false, true} {
+		s := openStore(t, Config{MaxBytes: 4 << 20, NoEvict: noEvict})
+		fill(t, s, 2000, 100)
+		fill(t, s, 100, 10_000)
+		for _, st := range s.stripe {
+			for _, g := range st.segments {
+				g.records.Reset()
+				for g.records.Rest() >= 0 && g.records.Put(make([]byte, g.records.Rest())) != 0 {
+				}
+			}
+		}
+		key := make([]byte, 8)
+		for i := range 3000 {
+			binary.LittleEndian.PutUint64(key, uint64(i))
+			if _, _, ok := s.Get(nil, key); ok {
+				t.Fatalf("item %d is there", i)
+			}
+			h := s.Hold(key)
+			if _, ok := h.Item(); ok {
+				t.Fatalf("item %d is there", i)
+			}
+			h.Release()
+		}
+	}
+}
+
+// TestWalkMeetsAll walks while others are stored, moved and deleted around the items that stay.
+func TestWalkMeetsAll(t *testing.T) {
+	s := openStore(t, Config{MaxBytes: 4 << 20})
+	const staying = 1000
+	for i := range staying {
+		put(t, s, fmt.Sprintf("stay-%d", i), Item{Value: make([]byte, 100)})
+		put(t, s, fmt.Sprintf("go-%d", i), Item{Value: make([]byte, 300)})
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			h := s.Hold(fmt.Appendf(nil, "go-%d", rand.IntN(3000)))
+			if i%7 == 0 {
+				h.Delete()
+			} else {
+				_, _ = h.Put(Item{Value: make([]byte, i%400)})
+			}
+			h.Release()
+		}
+	}()
+	for range 100 {
+		met := map[string]int{}
+		for c, more := (Cursor{}), true; more; {
+			c, more = s.Walk(c, func(hash uint64) bool { return hash%2 == 0 }, func(key []byte, _ Item) bool {
+				met[string(key)]++
+				return true
+			})
+		}
+		for i := range staying {
+			key := fmt.Sprintf("stay-%d", i)
+			if want := 1 - int(Hash([]byte(key))%2); met[key] != want {
+				t.Fatalf("%s met %d times, wanted %d", key, met[key], want)
+			}
+		}
+	}
+	close(stop)
+	<-ended
+	if st := s.Stats(); st.Evictions != 0 || st.Moved == 0 {
+		t.Errorf("the test is to move items and evict none: %+v", st)
+	}
+	if n := s.Drop(func(hash uint64) bool { return hash%2 == 0 }); n == 0 {
+		t.Error("nothing dropped")
+	}
+	s.Count(func(hash uint64, bytes int) {
+		if hash%2 == 0 || bytes < itemBytes {
+			t.Errorf("%#x: %d bytes left", hash, bytes)
+		}
+	})
+	check(t, s)
+}
+
+func TestWalkStops(t *testing.T) {
+	s := openStore(t, Config{})
+	fill(t, s, 10_000, 10)
+	all := func(uint64) bool { return true }
+	met := 0
+	c, more := s.Walk(Cursor{}, all, func([]byte, Item) bool { met++; return met < 3 })
+	if met != 3 || !more || c != (Cursor{}) {
+		t.Errorf("stopped after %d at %v, %t", met, c, more)
+	}
+	for _, c := range []Cursor{{-1, 0}, {0, -1}, {1 << 40, 0}, {0, 1 << 40}} {
+		if next, more := s.Walk(c, all, func([]byte, Item) bool { return true }); more || next != (Cursor{}) {
+			t.Errorf("walk from %v goes on to %v", c, next)
+		}
+	}
+}
+
+func TestCrawl(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock})
+	for i := range 5000 {
+		put(t, s, fmt.Sprint(i), Item{Expiry: testStart + int64(i%10)*100})
+	}
+	clock.Advance(300) // of ten expiries one is never, three have come
+	removed := 0
+	for rounds := s.CrawlRounds(); s.CrawlRounds() == rounds; {
+		examined, r := s.Crawl(700)
+		if removed += r; examined > 700 {
+			t.Errorf("%d examined of 700", examined)
+		}
+	}
+	if st := s.Stats(); removed != 2000 || st.Crawled != 2000 || st.Expired != 2000 || st.Items != 3000 {
+		t.Errorf("%d removed: %+v", removed, st)
 	}
 }
 

@@ -64,8 +64,8 @@ func (st *stripe) fetch(hash uint64, memory *scratch) (it Item, key []byte, ok b
 		return Item{}, nil, false
 	}
 	g, n := st.locate(ref)
-	key = st.load(g, n, &it, memory)
-	return it, key, true
+	key, ok = st.load(g, n, &it, memory)
+	return it, key, ok
 }
 
 // peek is live for those who do not count as requests: an expired item is left to others.
