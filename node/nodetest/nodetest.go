@@ -44,8 +44,8 @@ func Start(t testing.TB, size int, options ...Option) *Cluster {
 	return c
 }
 
-// Launch starts one more node, which joins those running.
-func (c *Cluster) Launch() *node.Node {
+// Launch starts one more node, which joins those running. The options come on top of the cluster's.
+func (c *Cluster) Launch(options ...Option) *node.Node {
 	c.t.Helper()
 	cfg := node.Default()
 	cfg.ID = fmt.Sprintf("n%d", c.started)
@@ -58,7 +58,7 @@ func (c *Cluster) Launch() *node.Node {
 	for _, n := range c.running() {
 		cfg.Join = append(cfg.Join, n.Self().Gossip.String())
 	}
-	for _, option := range c.options {
+	for _, option := range append(slices.Clone(c.options), options...) {
 		option(&cfg)
 	}
 	n, err := node.Start(cfg)

@@ -114,9 +114,16 @@ func itemBytes(key []byte, flags uint32, length int) int {
 	return n
 }
 
-// parseDelete reads "KEY [anything] [noreply]".
+// parseDelete reads "KEY [number...] [noreply]". Old clients send a time, which is ignored. 1.6.45 ignores other words too; the versions before it
+// refuse them, and so does memccapable ask: a mistyped delete that answers DELETED helps nobody.
 func parseDelete(words []byte, req *protocol.Request) {
-	key, _ := line.Word(words)
+	key, rest := line.Word(words)
+	for word, rest := line.Word(rest); len(word) > 0; word, rest = line.Word(rest) {
+		if _, number := line.Uint(word, math.MaxUint64); !number && string(word) != "noreply" {
+			reject(req, protocol.BadFormat)
+			return
+		}
+	}
 	keyed(req, protocol.Delete, key, words)
 }
 

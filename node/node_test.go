@@ -1,0 +1,99 @@
+package node_test
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/nodetest"
+)
+
+func TestWrongConfigNamesTheFlag(t *testing.T) {
+	f := func(flag string, change func(*node.Config)) {
+		t.Helper()
+		cfg := node.Default()
+		cfg.ID, cfg.Log = "n", slog.New(slog.DiscardHandler)
+		cfg.Listen, cfg.PeerPort, cfg.GossipPort, cfg.AdminListen = []string{"127.0.0.1:0"}, 0, 0, "off"
+		change(&cfg)
+		if _, err := node.Start(cfg); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("want an error that names %s, got: %v", flag, err)
+		}
+	}
+	f("--id", func(c *node.Config) { c.ID = "" })
+	f("--id", func(c *node.Config) { c.ID = strings.Repeat("x", 65) })
+	f("-l", func(c *node.Config) { c.Listen = nil })
+	f("--peer-port", func(c *node.Config) { c.PeerPort = 70_000 })
+	f("--gossip-port", func(c *node.Config) { c.GossipPort = -1 })
+	f("-m", func(c *node.Config) { c.MaxBytes = 0 })
+	f("-I", func(c *node.Config) { c.MaxItemBytes = 1000 })
+	f("-I", func(c *node.Config) { c.MaxItemBytes = 2 << 30 })
+	f("-c", func(c *node.Config) { c.MaxConns = 0 })
+	f("--peer-timeout", func(c *node.Config) { c.PeerDeadline = 0 })
+	f("--join", func(c *node.Config) { c.Join = []string{"host:port:more"} })
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	f("-p", func(c *node.Config) { c.Listen = []string{taken.Addr().String()} })
+	f("--peer-port", func(c *node.Config) { c.PeerPort = port })
+	f("--admin-listen", func(c *node.Config) { c.AdminListen = taken.Addr().String() })
+}
+
+func TestReadiness(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // somebody who takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	admin, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := admin.Addr().String()
+	admin.Close()
+	c := nodetest.Start(t, 1, func(cfg *node.Config) {
+		cfg.Join, cfg.AdminListen = []string{silent.Addr().String()}, address
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	resp, err := client.Get("http://" + address + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "--join") {
+		t.Errorf("not joined: %d %q", resp.StatusCode, body)
+	}
+	// It serves all the same: a cache that waits for others serves nobody.
+	if got := talk(t, c.Dial(0), "set k 0 0 1\r\nx\r\nquit\r\n"); got != "STORED\r\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Of two processes with one id the later holds the partitions; clients of either are served.
+func TestSameIDStartedTwice(t *testing.T) {
+	c := nodetest.Start(t, 2)
+	late := c.Launch(func(cfg *node.Config) { cfg.ID = c.Nodes[0].Self().ID })
+	c.Wait("the later process owns what the earlier did", func() bool {
+		for k := range 20 {
+			key := string(rune('a' + k))
+			if got := talk(t, c.Dial(0), "set "+key+" 0 0 1\r\n"+key+"\r\nquit\r\n"); got != "STORED\r\n" {
+				return false
+			}
+			if got := talk(t, c.Dial(2), "get "+key+"\r\nquit\r\n"); got != "VALUE "+key+" 0 1\r\n"+key+"\r\nEND\r\n" {
+				return false
+			}
+		}
+		return true
+	})
+	if late.Self().ID != c.Nodes[0].Self().ID {
+		t.Fatal("the test started another id")
+	}
+}
