@@ -40,8 +40,10 @@ type Session struct {
 	codec   Codec
 	origin  uint32
 
-	missing int
-	ended   bool
+	missing  int
+	requests int
+	ended    bool
+	stream   protocol.Stream // the answer that is under way; nil: none
 
 	req    protocol.Request
 	resp   protocol.Response
@@ -64,14 +66,17 @@ func New(h protocol.Handler, c Codec, origin uint32) *Session {
 
 // Answer handles whole requests from the head of in; used says how many bytes of it are done with. The answers are good until the next call.
 //
-// With used > 0 there may be more whole requests in the rest: the caller sends what it has and calls again. With used == 0 it reads on;
-// in must then grow, to Missing bytes at least if that is known.
+// With used > 0 or answers there may be more: the caller sends what it has and calls again, even if nothing is left of in. With neither it
+// reads on; in must then grow, to Missing bytes at least if that is known.
 func (s *Session) Answer(in []byte) (answers []byte, used int) {
-	s.missing = 0
+	s.missing, s.requests = 0, 0
 	if s.tape = s.tape[:0]; cap(s.tape) > maxKeptBytes {
 		s.tape = nil
 	}
-	for used < len(in) && !s.ended && len(s.tape) < maxTapeBytes && len(s.gaps) < maxGaps {
+	if s.stream != nil && s.continueStream() {
+		return s.tape, 0
+	}
+	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < maxGaps {
 		s.req = protocol.Request{Origin: s.origin}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
@@ -90,16 +95,32 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 // Missing says how many bytes in must hold before the next request is whole; 0 when that is not known yet.
 func (s *Session) Missing() int { return s.missing }
 
+// Requests says how many requests the last Answer handled.
+func (s *Session) Requests() int { return s.requests }
+
 // Ended reports whether the conversation is over: once the answers are sent the connection is to be closed.
 func (s *Session) Ended() bool { return s.ended }
+
+// Streaming reports that an answer is under way, piece by piece. While it has no piece to give, the caller asks for one from time to time.
+func (s *Session) Streaming() bool { return s.stream != nil }
+
+// Close ends the conversation: nothing of it is wanted any more. Without a stream under way it has nothing to do.
+func (s *Session) Close() {
+	if s.ended = true; s.stream != nil {
+		s.stream.Close()
+		s.stream = nil
+	}
+}
 
 // handle answers s.req: onto the tape, or leaving a gap.
 func (s *Session) handle() {
 	req, resp := &s.req, &s.resp
 	s.ended = req.Options.Has(protocol.Hangup)
-	switch req.Op {
-	case protocol.None:
+	if req.Op == protocol.None {
 		return
+	}
+	s.requests++
+	switch req.Op {
 	case protocol.Quit:
 		s.ended = true
 		resp.Status = protocol.OK
@@ -111,11 +132,34 @@ func (s *Session) handle() {
 			return
 		}
 	}
+	if resp.Stream != nil {
+		s.beginStream()
+	}
 	s.tape = s.codec.Append(s.tape, req, resp)
 	resp.Reset()
 	if cap(resp.Scratch) > maxKeptBytes {
 		resp.Scratch = nil
 	}
+}
+
+// beginStream takes over the stream of the answer. It must be the first of its batch, as memcached has it: what is said before a dump or a
+// watch begins is then known to have been received.
+func (s *Session) beginStream() {
+	if len(s.tape)+len(s.gaps) > 0 {
+		s.resp.Stream.Close()
+		s.resp.Stream, s.resp.Status = nil, protocol.Pipelined
+		return
+	}
+	s.stream = s.resp.Stream
+}
+
+// continueStream puts the next piece on the tape; false when that was the last.
+func (s *Session) continueStream() (more bool) {
+	if s.tape, more = s.stream.Next(s.tape); !more {
+		s.stream.Close()
+		s.stream = nil
+	}
+	return more
 }
 
 // fill waits for the answers still to come and gives the tape with its gaps filled.

@@ -136,6 +136,22 @@ func TestMissingBytesAreNamed(t *testing.T) {
 	}
 }
 
+func TestRequestsAreCounted(t *testing.T) {
+	f := func(in string, want int) {
+		t.Helper()
+		s := session.New(&lane{}, words{}, 1)
+		s.Answer([]byte("a\n"))
+		if s.Answer([]byte(in)); s.Requests() != want {
+			t.Fatalf("%q: %d requests, want %d", in, s.Requests(), want)
+		}
+	}
+	f("", 0)
+	f("half", 0)
+	f("a\nr1\nbad\n", 3)
+	f("skip\na\nskip\nhalf", 1)
+	f("a\nquit\na\n", 2)
+}
+
 // large answers each request with a megabyte.
 type large struct{ value []byte }
 
