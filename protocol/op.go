@@ -29,6 +29,8 @@ const (
 	Verbosity
 	Stats
 	ResetStats
+	Operate
+	Configuration
 	Members
 	Owner
 	Hello
@@ -64,11 +66,15 @@ var table = [opCount]struct {
 	Quit:       {name: "quit"},
 	Version:    {name: "version"},
 	Verbosity:  {name: "verbosity"},
-	Stats:      {name: "stats"},       // Key: the group, empty for the general ones
+	Stats:      {name: "stats"},       // Key: the group and what else was said, empty for the general ones
 	ResetStats: {name: "stats reset"}, // of this node
-	Members:    {name: "cluster members"},
-	Owner:      {name: "cluster owner"}, // Key: the key in question; answered by any member
-	Hello:      {name: "hello"},         // between members: the first request of a lane
+
+	Operate:       {name: "operate"},    // Key: a command that concerns this node alone (lru_crawler, watch...); Value: its words, as sent
+	Configuration: {name: "config get"}, // Key: whose; "cluster": where its nodes are (auto discovery)
+
+	Members: {name: "cluster members"},
+	Owner:   {name: "cluster owner"}, // Key: the key in question; answered by any member
+	Hello:   {name: "hello"},         // between members: the first request of a lane
 }
 
 // String gives the op's name, for logs and metrics.

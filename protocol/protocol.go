@@ -83,6 +83,7 @@ type Response struct {
 	Value []byte
 
 	Report []ReportLine // Stats, Members, Owner: the lines of the answer
+	Stream Stream       // the answer, when it is too long for memory; with it, Value names the command
 
 	Scratch []byte // memory for Value, kept from one answer to the next
 }
@@ -103,6 +104,16 @@ func (m Marks) Has(want Marks) bool { return m&want == want }
 
 // A ReportLine is one line of a report, "STAT pid 42": the wire decides how it looks.
 type ReportLine struct{ Label, Name, Value string }
+
+// A Stream is an answer that is too long for memory, given piece by piece: the next is asked for when the one before has been sent. So whoever
+// reads slowly waits for himself alone. One goroutine at a time uses it.
+type Stream interface {
+	// Next appends the next piece to dst, some 100 KB at most; more is false after the last. Nothing is appended if there is nothing yet.
+	Next(dst []byte) (piece []byte, more bool)
+
+	// Close ends it: no piece is wanted any more. It is called once, whether the last has been given or not.
+	Close()
+}
 
 // Reset empties r for the next answer; Scratch stays.
 func (r *Response) Reset() { *r = Response{Scratch: r.Scratch[:0]} }

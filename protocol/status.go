@@ -7,6 +7,7 @@ type Status uint8
 const (
 	Unset     Status = iota // no handler has answered: a programmer's mistake
 	OK                      // found, stored, deleted, touched: done
+	Verbatim                // done, or not: Value is the line to be answered, for an operator to read
 	NotFound                // no such item
 	NotStored               // the condition of add, replace, append or prepend does not hold
 	Exists                  // the CAS unique differs
@@ -18,6 +19,7 @@ const (
 	BadDelta    // not a 64-bit unsigned number
 	NonNumeric  // incr or decr of an item that holds no number
 	ClientError // Value says what
+	Pipelined   // Value names a command whose answer must be the first of its batch
 
 	TooLarge    // over the item size limit
 	OutOfMemory // no room and eviction is off

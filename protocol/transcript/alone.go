@@ -22,10 +22,10 @@ type alone struct {
 // for longer than he may is found.
 func (a *alone) Write(p []byte) (int, error) {
 	a.in = append(a.in, p...)
-	for !a.ended() && len(a.in) > 0 {
+	for !a.ended() {
 		answers, used := a.answer(a.in)
 		a.out = append(a.out, answers...)
-		if used == 0 {
+		if used == 0 && len(answers) == 0 {
 			break
 		}
 		rest := append([]byte(nil), a.in[used:]...)
