@@ -27,6 +27,7 @@ var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 func (c *conn) serve() {
 	defer c.server.forget(c)
 	defer c.net.Close()
+	defer c.session.Close()
 	buffer := readBuffers.Get().(*[readBytes]byte)
 	defer readBuffers.Put(buffer)
 
@@ -49,7 +50,7 @@ func (c *conn) finish() { _ = c.net.SetReadDeadline(time.Unix(1, 0)) }
 
 // answer answers the whole requests of the buffer and reports whether the conversation goes on.
 func (c *conn) answer() bool {
-	for c.start < c.end {
+	for {
 		answers, used := c.session.Answer(c.in[c.start:c.end])
 		c.start += used
 		if len(answers) > 0 {
@@ -62,11 +63,10 @@ func (c *conn) answer() bool {
 		if c.session.Ended() {
 			return false
 		}
-		if used == 0 {
-			break
+		if used == 0 && len(answers) == 0 {
+			return true
 		}
 	}
-	return true
 }
 
 // makeRoom prepares the buffer for the next read: what is left moves to its front. A buffer that is full of one request is doubled, up to
