@@ -77,7 +77,11 @@ func (l *lane) lost(held time.Duration, why error) {
 	log := l.link.peers.cfg.Log.With("peer", l.link.id, "addr", l.link.addr, "lane", l.link.peers.cfg.Lane)
 	if held >= provenAfter {
 		l.failures = 0
-		log.Warn("lane lost", "err", why)
+		level := slog.LevelWarn
+		if l.link.retired.Load() {
+			level = slog.LevelDebug // the peer has left, and closes its doors
+		}
+		log.Log(context.Background(), level, "lane lost", "err", why)
 		return
 	}
 	pause := min(firstPause<<min(l.failures, 10), maxPause)

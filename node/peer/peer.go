@@ -147,6 +147,7 @@ func (p *Peers) Keep(ids ...string) {
 }
 
 func (p *Peers) retireLocked(link *Link) {
+	link.retired.Store(true)
 	p.retired[link] = time.AfterFunc(2*p.cfg.Deadline, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -183,6 +184,8 @@ type Link struct {
 	id    string
 	addr  netip.AddrPort
 	lanes []lane
+
+	retired atomic.Bool // no longer given out
 }
 
 func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
