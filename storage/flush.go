@@ -14,3 +14,34 @@ func (s *Store) FlushAll(at int64) {
 		st.mu.Unlock()
 	}
 }
+
+// FlushBefore makes all items vanish whose CAS unique is not above cas, a flush mark that another member may have set some time ago, and keeps
+// them from being installed again. What is newer stays. It looks at every item, at some 150 ns each, unless a stripe has nothing newer.
+func (s *Store) FlushBefore(cas uint64) {
+	mark := min(cas, maxCAS) >> tagOfNodeBits
+	for _, st := range s.stripe {
+		st.mu.Lock()
+		st.settle()
+		if st.clock <= mark {
+			st.dropAll()
+		}
+		st.flushed = max(st.flushed, mark)
+		st.clock = max(st.clock, mark)
+		st.mu.Unlock()
+	}
+	s.eachTable(func(st *stripe, t *table) {
+		for i := range t.groups {
+			for _, ref := range t.groups[i].refs {
+				if ref == 0 {
+					continue
+				}
+				var it Item
+				g, n := st.locate(ref)
+				if st.load(g, n, &it, &st.reread); it.CAS>>tagOfNodeBits <= mark {
+					st.remove(g, n, flushed)
+				}
+			}
+		}
+		st.reread.release()
+	})
+}

@@ -16,6 +16,7 @@ type Held struct {
 	now     int64
 	segment *segment // of the item's first record; nil if there is no item
 	number  uint32
+	grave   uint32 // the reference of the tombstone, if there is one instead
 }
 
 // Hold waits for the key and holds it. key is read until Release.
@@ -24,7 +25,11 @@ func (s *Store) Hold(key []byte) Held {
 	st := s.stripe[s.stripeOf(hash)]
 	st.mu.Lock()
 	h := Held{st: st, key: key, hash: hash, now: st.settle()}
-	if ref := st.live(hash, h.now); ref != 0 {
+	switch ref := st.there(hash, h.now); {
+	case ref == 0:
+	case st.meta(ref).has(tombstone):
+		h.grave = ref
+	default:
 		h.segment, h.number = st.locate(ref)
 	}
 	return h
@@ -65,39 +70,69 @@ func (h *Held) Use() {
 // Put stores it under the key, with a new CAS unique, which it gives back. On an error nothing is stored, and the old item is gone.
 func (h *Held) Put(it Item) (cas uint64, err error) {
 	it.CAS = h.st.nextCAS()
-	return it.CAS, h.put(&it)
+	return it.CAS, h.put(&it, 0)
 }
 
-// Install stores it with the CAS unique it has, unless the item here is as new, or it was flushed or deleted since.
+// Install stores it with the CAS unique it has, unless the item here is as new, or it was flushed or buried since.
 // On an error nothing is stored, and the old item is gone.
 func (h *Held) Install(it Item) (installed bool, err error) {
-	if it.CAS == 0 || it.CAS > maxCAS || h.st.flushed != 0 && it.CAS>>tagOfNodeBits <= h.st.flushed {
-		return false, nil
-	}
-	if old, found := h.Item(); found && old.CAS >= it.CAS {
+	if !h.newer(it.CAS) {
 		return false, nil
 	}
 	h.st.witness(it.CAS)
-	err = h.put(&it)
+	err = h.put(&it, 0)
 	return err == nil, err
 }
 
-func (h *Held) put(it *Item) error {
+// Bury removes the item, if cas, the CAS unique of its deletion, is newer, and leaves a tombstone until the Unix second until: it keeps older
+// versions from being installed. Tombstones take room as items do, but are not counted as such, and are spared until they expire. If there are
+// too many, the oldest go, and with them goes the leave to install anything of the stripe that is as old. false if the item here is newer.
+func (h *Held) Bury(cas uint64, until int64) bool {
+	if !h.newer(cas) {
+		return false
+	}
+	h.st.witness(cas)
+	if err := h.put(&Item{CAS: cas, Expiry: max(until, 1)}, tombstone); err != nil {
+		h.st.flushed = max(h.st.flushed, cas>>tagOfNodeBits)
+		return true
+	}
+	h.grave = h.st.reference(h.segment, h.number)
+	h.segment = nil
+	return true
+}
+
+// newer reports whether a version is newer than all that is known of the key.
+func (h *Held) newer(cas uint64) bool {
 	st := h.st
+	if cas == 0 || cas > maxCAS || st.flushed != 0 && cas>>tagOfNodeBits <= st.flushed {
+		return false
+	}
+	if h.grave != 0 {
+		var dead Item
+		g, n := st.locate(h.grave)
+		st.load(g, n, &dead, &st.moving)
+		return cas > dead.CAS
+	}
+	old, found := h.Item()
+	return !found || cas > old.CAS
+}
+
+// put stores it; with a tombstone bit, as one.
+func (h *Held) put(it *Item, as metaBits) error {
+	st := h.st
+	if h.grave != 0 {
+		g, n := st.locate(h.grave)
+		st.remove(g, n, overwritten)
+		h.grave = 0
+	}
 	if len(h.key) > maxKey || st.store.TooLarge(len(h.key), len(it.Value), it.Flags) {
 		h.remove(overwritten)
 		return ErrTooLarge
 	}
-	m := meta{hash: [2]uint32{uint32(h.hash), uint32(h.hash >> 32)}, expiry: expiryOf(it.Expiry), access: uint32(h.now)}
-	if it.Flags != 0 {
-		m.bits |= flagged
-	}
-	if it.Stale {
-		m.bits |= stale
-	}
-	if it.Won {
-		m.bits |= won
-	}
+	m := meta{hash: [2]uint32{uint32(h.hash), uint32(h.hash >> 32)}, expiry: expiryOf(it.Expiry), access: uint32(h.now), bits: as}
+	m.set(flagged, it.Flags != 0)
+	m.set(stale, it.Stale)
+	m.set(won, it.Won)
 	l := &st.small
 	t := &st.tables[st.store.tableOf(h.hash)]
 	if h.segment != nil {
@@ -116,10 +151,14 @@ func (h *Held) put(it *Item) error {
 		return ErrNoMemory
 	}
 	st.link(t, h.hash, tagOf(h.hash)<<(32-tagBits)|ref)
+	h.segment, h.number = st.locate(ref)
+	if as == tombstone {
+		st.tombstones++
+		return nil
+	}
 	st.items++
 	st.bytes += int64(length + recordToMC)
 	st.count.Stored++
-	h.segment, h.number = st.locate(ref)
 	return nil
 }
 

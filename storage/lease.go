@@ -14,5 +14,10 @@ func (h *Held) SetExpiry(expiry int64) {
 	}
 }
 
-// PutWithCAS stores it with the CAS unique it has, which a client has chosen. On an error nothing is stored, and the old item is gone.
-func (h *Held) PutWithCAS(it Item) error { return h.put(&it) }
+// PutWithCAS stores it with the CAS unique it has, which a client has chosen: any but 0 (which becomes 1), also below the old item's. What is
+// put later is above it, unless it lies over an hour ahead of the clock. On an error nothing is stored, and the old item is gone.
+func (h *Held) PutWithCAS(it Item) error {
+	it.CAS = max(1, it.CAS)
+	h.st.witness(it.CAS)
+	return h.put(&it, 0)
+}

@@ -126,6 +126,8 @@ func (m *model) change(key string, op int) {
 		m.put(&h, key, old)
 	case op < 78 && found: // touch up the same memory
 		m.put(&h, key, old)
+	case op < 80:
+		m.installAndBury(&h, key)
 	case op < 84:
 		if h.Delete() != found {
 			m.t.Fatalf("delete %s: not what Item said", key)
@@ -140,6 +142,39 @@ func (m *model) change(key string, op int) {
 			it.Expiry = expiry
 			m.items[key] = it
 		}
+	}
+}
+
+// installAndBury plays what comes from other members: newer versions, older ones, and deletions.
+func (m *model) installAndBury(h *Held, key string) {
+	m.put(h, key, Item{Value: m.value()})
+	it, there := m.items[key]
+	if !there {
+		return // refused for want of room
+	}
+	if installed, err := h.Install(it); installed || err != nil {
+		m.t.Fatalf("install %s as it is: %t, %v", key, installed, err)
+	}
+	m.last[key] += 1 << 20
+	if m.draw(2) == 0 {
+		if !h.Bury(m.last[key], m.clock.Now()+int64(m.draw(20))) || h.Delete() {
+			m.t.Fatalf("bury %s: not done", key)
+		}
+		delete(m.items, key)
+		if installed, _ := h.Install(it); installed {
+			m.t.Fatalf("install %s: has come back", key)
+		}
+		return
+	}
+	it.CAS, it.Value = m.last[key], m.value()
+	switch installed, err := h.Install(it); {
+	case err == ErrNoMemory && m.s.cfg.NoEvict, err == ErrTooLarge && m.s.TooLarge(len(key), len(it.Value), it.Flags):
+		delete(m.items, key)
+	case !installed || err != nil:
+		m.t.Fatalf("install %s: %t, %v", key, installed, err)
+	default:
+		m.stored++
+		m.items[key] = it
 	}
 }
 
@@ -229,6 +264,7 @@ func check(t testing.TB, s *Store) {
 
 func checkStripe(t testing.TB, st *stripe) {
 	t.Helper()
+	tombstones := 0
 	heads, charged, size := 0, len(st.tables)*tableHeadBytes*heapFifths/5, int64(0)
 	for _, g := range st.segments {
 		live, written := 0, 0
@@ -242,6 +278,10 @@ func checkStripe(t testing.TB, st *stripe) {
 			live += bytes
 			if m.has(continuation) {
 				size += int64(m.length)
+				continue
+			}
+			if m.has(tombstone) {
+				tombstones++
 				continue
 			}
 			heads++
@@ -259,7 +299,7 @@ func checkStripe(t testing.TB, st *stripe) {
 	for i := range st.tables {
 		refs += st.tables[i].used
 	}
-	if heads != st.items || refs != st.items || size != st.bytes {
+	if tombstones != st.tombstones || heads != st.items || refs != st.items+tombstones || size != st.bytes {
 		t.Fatalf("%d items of %d bytes counted, %d of %d bytes there, %d references", st.items, st.bytes, heads, size, refs)
 	}
 	if charged > st.charged {

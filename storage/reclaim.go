@@ -191,7 +191,9 @@ func (st *stripe) decide(q *quota, g *segment, n uint32) bool {
 	}
 	m := g.meta(n)
 	if m.expired(st.store.clock.Now()) {
-		st.count.Reclaimed++
+		if !m.has(tombstone) {
+			st.count.Reclaimed++
+		}
 		st.remove(g, n, expired)
 		return true
 	}
@@ -211,6 +213,10 @@ func (st *stripe) decide(q *quota, g *segment, n uint32) bool {
 	if noEvict {
 		return false
 	}
+	if m.has(tombstone) {
+		st.unbury(g, n)
+		return true
+	}
 	hash, small := m.key(), g.log == &st.small
 	st.remove(g, n, evicted)
 	if small {
@@ -225,7 +231,7 @@ func (st *stripe) verdict(m *meta, length int, small bool) (*log, metaBits) {
 	if small {
 		own = &st.small
 	}
-	if st.reclaimer.compact {
+	if st.reclaimer.compact || m.has(tombstone) && st.tombstones <= maxTombstones(st.items) {
 		return own, m.bits & (kept | hits | rewritten)
 	}
 	uses := m.bits & hits
@@ -237,6 +243,18 @@ func (st *stripe) verdict(m *meta, length int, small bool) (*log, metaBits) {
 		return &st.small, m.bits&kept | uses - need
 	}
 	return &st.main, m.bits&kept | uses - need
+}
+
+// maxTombstones bounds those that are spared: half as many as there are items, and some in any case. What deletes more than that has little left
+// to lose by the mark that takes their place.
+func maxTombstones(items int) int { return items/2 + 1000 }
+
+// unbury removes a tombstone before its time. What it has kept from coming back is kept out by the mark now, with all that is as old.
+func (st *stripe) unbury(g *segment, n uint32) {
+	var it Item
+	st.load(g, n, &it, &st.moving)
+	st.flushed = max(st.flushed, it.CAS>>tagOfNodeBits)
+	st.remove(g, n, evicted)
 }
 
 // usesNeeded is how often an item must have been used to be spared: a large one takes the room of several.

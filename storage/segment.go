@@ -27,10 +27,11 @@ const (
 	fetched                           // used since it was stored
 	stale
 	won
+	tombstone // there is no item: it was deleted, and older versions are not to come back
 )
 
 // kept are the bits that belong to the item, wherever its records are.
-const kept = flagged | fetched | stale | won
+const kept = flagged | fetched | stale | won | tombstone
 
 func (m *meta) key() uint64         { return uint64(m.hash[0]) | uint64(m.hash[1])<<32 }
 func (m *meta) has(b metaBits) bool { return m.bits&b != 0 }
@@ -41,6 +42,13 @@ func (m *meta) continues(head, before uint32) bool {
 }
 
 func (m *meta) expired(now int64) bool { return m.expiry != 0 && int64(m.expiry) <= now }
+
+func (m *meta) set(b metaBits, on bool) {
+	m.bits &^= b
+	if on {
+		m.bits |= b
+	}
+}
 
 // tell fills in what the meta knows of the item.
 func (m *meta) tell(it *Item) {

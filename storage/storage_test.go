@@ -219,6 +219,134 @@ func TestInstall(t *testing.T) {
 	f("other", 6, false)
 }
 
+func TestBury(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock, MaxBytes: 2 << 20})
+	key := []byte("k")
+	cas := put(t, s, "k", Item{Value: []byte("v")})
+	install := func(cas uint64, want bool) {
+		t.Helper()
+		h := s.Hold(key)
+		defer h.Release()
+		if got, _ := h.Install(Item{CAS: cas}); got != want {
+			t.Errorf("install of %d: %t", cas, got)
+		}
+	}
+	bury := func(cas uint64, want bool) {
+		t.Helper()
+		h := s.Hold(key)
+		defer h.Release()
+		if got := h.Bury(cas, testStart+60); got != want {
+			t.Errorf("bury as of %d: %t", cas, got)
+		}
+		if _, found := h.Item(); found == want {
+			t.Errorf("after bury: found %t", found)
+		}
+		if h.Delete() == want || h.Touch(0) {
+			t.Errorf("after bury: something to delete or touch")
+		}
+	}
+	bury(cas-1<<9, false)
+	cas = put(t, s, "k", Item{})
+	bury(cas+1<<20, true)
+	if _, _, ok := s.Get(nil, key); ok || s.Stats().Items != 0 {
+		t.Error("buried, but there")
+	}
+	install(cas+1<<20, false)
+	install(cas, false)
+	for i := range 30_000 { // the tombstone is spared
+		put(t, s, fmt.Sprint(i), Item{Value: make([]byte, 100)})
+	}
+	install(cas+1<<20-1, false)
+	check(t, s)
+	if s.stripe[0].tombstones != 1 {
+		t.Error("the tombstone is gone")
+	}
+	clock.Advance(60)
+	install(cas+1<<20-1, true)
+	bury(cas+1<<21, true)
+	install(cas+1<<21+1, true)
+	bury(cas+1<<22, true)
+	put(t, s, "k", Item{})
+	if s.stripe[0].tombstones != 0 {
+		t.Error("a tombstone is under an item")
+	}
+	check(t, s)
+}
+
+// TestTooManyTombstones: what the lost ones have kept out is kept out all the same.
+func TestTooManyTombstones(t *testing.T) {
+	s := openStore(t, Config{MaxBytes: 1 << 20})
+	const cas = 1 << 50
+	for i := range 30_000 {
+		h := s.Hold(fmt.Append(nil, i))
+		h.Bury(cas, testStart+1000)
+		h.Release()
+	}
+	for i := range 30_000 {
+		h := s.Hold(fmt.Append(nil, i))
+		if installed, _ := h.Install(Item{CAS: cas - 1}); installed {
+			t.Fatalf("item %d has come back", i)
+		}
+		h.Release()
+	}
+	check(t, s)
+}
+
+func TestFlushBefore(t *testing.T) {
+	s := openStore(t, Config{})
+	for i := range 100 {
+		put(t, s, fmt.Sprint("old", i), Item{Value: make([]byte, i*1000)})
+	}
+	s.clock.Advance(1)
+	mark := put(t, s, "mark", Item{})
+	s.clock.Advance(1)
+	for i := range 100 {
+		put(t, s, fmt.Sprint("new", i), Item{})
+	}
+	s.FlushBefore(mark | maxNodeTag)
+	if st := s.Stats(); st.Items < 100 || st.Items > 101 || st.Flushed < 100 {
+		t.Errorf("%+v", st)
+	}
+	for i := range 100 {
+		if _, _, ok := s.Get(nil, fmt.Append(nil, "old", i)); ok {
+			t.Errorf("old %d is there", i)
+		}
+		if _, _, ok := s.Get(nil, fmt.Append(nil, "new", i)); !ok {
+			t.Errorf("new %d is not there", i)
+		}
+	}
+	s.FlushBefore(maxCAS)
+	if n := s.Stats().Items; n != 0 {
+		t.Errorf("%d items", n)
+	}
+	check(t, s)
+}
+
+func TestLease(t *testing.T) {
+	s := openStore(t, Config{})
+	cas := put(t, s, "k", Item{Stale: true})
+	h := s.Hold([]byte("k"))
+	h.Win()
+	h.SetExpiry(testStart + 5)
+	if it, _ := h.Item(); !it.Stale || !it.Won || it.CAS != cas || it.Expiry != testStart+5 || it.Fetched {
+		t.Errorf("%+v", it)
+	}
+	for _, cas := range []uint64{5, 1<<63 - 1<<30, 1<<64 - 1} {
+		if err := h.PutWithCAS(Item{CAS: cas}); err != nil {
+			t.Error(err)
+		}
+		if it, _ := h.Item(); it.CAS != cas || it.Stale || it.Won {
+			t.Errorf("%+v", it)
+		}
+	}
+	h.Release()
+	next := put(t, s, "k", Item{})
+	if next <= cas || next > maxCAS || int64(next>>(tagOfNodeBits+countBits))+epochMilli > (testStart+3601)*1000 {
+		t.Errorf("then CAS unique %d", next)
+	}
+}
+
 func TestCapacityAndEviction(t *testing.T) {
 	f := func(maxBytes int64, size int) {
 		t.Helper()

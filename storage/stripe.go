@@ -25,7 +25,9 @@ type stripe struct {
 
 	items int   // live
 	bytes int64 // of them, as memcached counts
-	count counts
+
+	tombstones int // which are no items
+	count      counts
 
 	compose scratch // for a record to be written
 	reread  scratch // for a held item's value
@@ -52,14 +54,24 @@ func (st *stripe) settle() (now int64) {
 
 // live gives the reference of the item of this hash; 0 if there is none. An expired item is removed.
 func (st *stripe) live(hash uint64, now int64) uint32 {
-	t := &st.tables[st.store.tableOf(hash)]
-	p := st.find(t, hash)
+	ref := st.there(hash, now)
+	if ref != 0 && st.meta(ref).has(tombstone) {
+		return 0
+	}
+	return ref
+}
+
+// there is live for those who want to know of tombstones too.
+func (st *stripe) there(hash uint64, now int64) uint32 {
+	p := st.find(&st.tables[st.store.tableOf(hash)], hash)
 	if p == nil {
 		return 0
 	}
 	g, n := st.locate(*p)
-	if g.meta(n).expired(now) {
-		st.count.GetExpired++
+	if m := g.meta(n); m.expired(now) {
+		if !m.has(tombstone) {
+			st.count.GetExpired++
+		}
 		st.remove(g, n, expired)
 		return 0
 	}
@@ -131,6 +143,10 @@ func (st *stripe) remove(g *segment, n uint32, why cause) {
 
 // forget counts an item out.
 func (st *stripe) forget(m *meta, length int, why cause) {
+	if m.has(tombstone) {
+		st.tombstones--
+		return
+	}
 	st.items--
 	st.bytes -= int64(length + recordToMC)
 	st.count.Removed[why]++
@@ -150,7 +166,7 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 // dropAll removes all items at once: no item is looked at.
 func (st *stripe) dropAll() {
 	st.count.Removed[flushed] += uint64(st.items)
-	st.items, st.bytes = 0, 0
+	st.items, st.bytes, st.tombstones = 0, 0, 0
 	for i := range st.tables {
 		t := &st.tables[i]
 		st.chargeHeap(-len(t.groups)*groupBytes - len(t.ghost)*ghostSetBytes)

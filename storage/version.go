@@ -5,7 +5,7 @@ package storage
 //	| 0 | 42 bits: milliseconds since 2024 | 12 bits: count | 9 bits: node tag |
 //
 // The count goes on where the millisecond stands still, and runs over into it. A stripe's clock never goes back, and is put forward by what is
-// installed; so a new version is greater than the one it replaces without looking at that.
+// installed; so a new version is greater than the one it replaces without looking at that (but for one from over an hour ahead).
 const (
 	tagOfNodeBits = 9
 	countBits     = 12
@@ -25,7 +25,10 @@ func (st *stripe) nextCAS() uint64 {
 	return st.clock<<tagOfNodeBits | uint64(st.store.cfg.NodeTag)
 }
 
-// witness puts the clock forward to a version that came from elsewhere.
+// maxAhead bounds how far the clock follows others: a client may choose any CAS unique, and one from the far future must not use up those left.
+const maxAhead = 3_600_000 << countBits // an hour
+
+// witness puts the clock forward to a version that came from elsewhere, so that the next is above it.
 func (st *stripe) witness(cas uint64) {
-	st.clock = max(st.clock, cas>>tagOfNodeBits)
+	st.clock = max(st.clock, min(cas>>tagOfNodeBits, st.moment()+maxAhead))
 }

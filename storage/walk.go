@@ -71,7 +71,7 @@ func (st *stripe) fetch(hash uint64, memory *scratch) (it Item, key []byte, ok b
 // peek is live for those who do not count as requests: an expired item is left to others.
 func (st *stripe) peek(hash uint64, now int64) uint32 {
 	p := st.find(&st.tables[st.store.tableOf(hash)], hash)
-	if p == nil || st.meta(*p).expired(now) {
+	if p == nil || st.meta(*p).expired(now) || st.meta(*p).has(tombstone) {
 		return 0
 	}
 	return *p
@@ -85,8 +85,10 @@ func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
 			for _, ref := range t.groups[i].refs {
 				if ref != 0 && gone(st.meta(ref).key()) {
 					g, n := st.locate(ref)
+					if !g.meta(n).has(tombstone) {
+						items++
+					}
 					st.remove(g, n, dropped)
-					items++
 				}
 			}
 		}
@@ -100,7 +102,7 @@ func (s *Store) Count(add func(hash uint64, bytes int)) {
 	s.eachTable(func(st *stripe, t *table) {
 		for i := range t.groups {
 			for _, ref := range t.groups[i].refs {
-				if ref != 0 {
+				if ref != 0 && !st.meta(ref).has(tombstone) {
 					g, n := st.locate(ref)
 					add(g.meta(n).key(), st.itemLength(g, n)+recordToMC)
 				}
