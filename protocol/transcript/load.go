@@ -40,8 +40,8 @@ func Load(fsys fs.FS) (all []Conversation, err error) {
 }
 
 var (
-	saidLine    = regexp.MustCompile(`^([1-9]?)(>>?)(?: (.*))?$`)
-	heardLine   = regexp.MustCompile(`^([1-9]?)(<<?)(?: (.*))?$`)
+	saidLine    = regexp.MustCompile(`^([1-9]?)(>>?|=>)(?: (.*))?$`)
+	heardLine   = regexp.MustCompile(`^([1-9]?)(<<?|<=)(?: (.*))?$`)
 	hangupLine  = regexp.MustCompile(`^(?:([1-9]) )?(hangup)$`)
 	differsLine = regexp.MustCompile(`^@([\w.]+)(?:: (.+)|( ?[1-9]?(?:<.*|hangup)))$`)
 	aboutLine   = regexp.MustCompile(`^@([\w.]+) (skip|uncut): (.+)$`)
@@ -114,12 +114,9 @@ func (r *reader) line(l string) error {
 
 // say adds what a line says: to the step, or as the next one if the step has been answered.
 func (c *Conversation) say(m []string) error {
-	t, err := parseText(m[3])
+	said, err := parseSend(m)
 	if err != nil {
 		return err
-	}
-	if m[2] == ">" {
-		t = t.line()
 	}
 	n := len(c.steps)
 	if n == 0 || len(c.steps[n-1].wants) > 0 || len(c.steps[n-1].instead) > 0 {
@@ -127,8 +124,22 @@ func (c *Conversation) say(m []string) error {
 		n++
 	}
 	s := &c.steps[n-1]
-	s.sends = append(s.sends, send{on: number(m[1]), text: t})
+	s.sends = append(s.sends, said)
 	return nil
+}
+
+// parseSend reads a line of what is said.
+func parseSend(m []string) (s send, err error) {
+	s.on = number(m[1])
+	if m[2] == "=>" {
+		s.packet, err = parsePacket(requestMagic, m[3])
+		return s, err
+	}
+	s.text, err = parseText(m[3])
+	if m[2] == ">" {
+		s.text = s.text.line()
+	}
+	return s, err
 }
 
 // differ adds the reason why version differs, or a line of how.
@@ -148,7 +159,7 @@ func (s *step) differ(version, reason, heard, at string) error {
 }
 
 // parseWant reads a line of what is heard.
-func parseWant(l, at string) (want, error) {
+func parseWant(l, at string) (w want, err error) {
 	if m := hangupLine.FindStringSubmatch(l); m != nil {
 		return want{on: number(m[1]), at: at, hangup: true}, nil
 	}
@@ -156,11 +167,16 @@ func parseWant(l, at string) (want, error) {
 	if m == nil {
 		return want{}, fmt.Errorf("%q is nothing said or heard", l)
 	}
-	t, err := parseText(m[3])
-	if m[2] == "<" {
-		t = t.line()
+	w = want{on: number(m[1]), at: at}
+	if m[2] == "<=" {
+		w.packet, err = parsePacket(answerMagic, m[3])
+		return w, err
 	}
-	return want{on: number(m[1]), at: at, text: t}, err
+	w.text, err = parseText(m[3])
+	if m[2] == "<" {
+		w.text = w.text.line()
+	}
+	return w, err
 }
 
 // number gives the connection, the first if none is named.

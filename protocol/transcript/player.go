@@ -27,8 +27,10 @@ type player struct {
 
 // A peer is one connection and what it has answered that has not been compared yet.
 type peer struct {
-	conn Conn
-	got  []byte
+	conn      Conn
+	got       []byte
+	spoken    bool
+	ofPackets bool // what was spoken first was one: it decides for the connection
 }
 
 func (p *player) close() {
@@ -58,6 +60,9 @@ func (p *player) send(on int, data []byte) error {
 		return err
 	}
 	p.note(on, ">", data)
+	if !peer.spoken && len(data) > 0 {
+		peer.spoken, peer.ofPackets = true, data[0] == requestMagic
+	}
 	size := len(data)
 	if p.options.Cut > 0 {
 		size = max(p.options.Cut, (len(data)+maxPieces-1)/maxPieces)
@@ -70,6 +75,50 @@ func (p *player) send(on int, data []byte) error {
 		data = data[n:]
 	}
 	return nil
+}
+
+// say says what stands in a file.
+func (p *player) say(s send) error {
+	if s.packet == nil {
+		return p.send(s.on, s.text.fill(p.names))
+	}
+	data, err := s.packet.fill(p.names)
+	if err != nil {
+		return err
+	}
+	return p.send(s.on, data)
+}
+
+// begin empties the cache.
+func (p *player) begin(ofPackets bool) error {
+	if !ofPackets {
+		return p.ask(1, "flush_all\r\n", "OK\r\n")
+	}
+	return p.askPacket(1, "flush")
+}
+
+// end asks for an answer that is certain, and that nothing else may precede.
+func (p *player) end(on int) error {
+	if !p.peers[on].ofPackets {
+		return p.ask(on, "get transcript:end\r\n", "END\r\n")
+	}
+	return p.askPacket(on, "noop opaque=7fffffff") // which no conversation says
+}
+
+// askPacket says a verb that is answered by an empty packet.
+func (p *player) askPacket(on int, verb string) error {
+	question, err := parsePacket(requestMagic, verb)
+	if err != nil {
+		return err
+	}
+	answer, err := parsePacket(answerMagic, verb)
+	if err != nil {
+		return err
+	}
+	if err := p.say(send{on: on, packet: question}); err != nil {
+		return err
+	}
+	return p.hear(want{on: on, packet: answer})
 }
 
 // ask says a question that has one answer.
@@ -89,6 +138,9 @@ func (p *player) hear(w want) error {
 	if w.hangup {
 		p.ended[w.on] = true
 		return p.hearEnd(peer)
+	}
+	if w.packet != nil {
+		return p.hearPacket(peer, w)
 	}
 	if !w.text.open(p.names) {
 		return p.hearLiteral(peer, w.on, w.text.fill(p.names))
@@ -123,6 +175,26 @@ func (p *player) hearLiteral(peer *peer, on int, want []byte) error {
 		}
 		if err := p.read(peer); err != nil {
 			return fmt.Errorf("%w: %w", differ(show(want), peer.got), err)
+		}
+	}
+}
+
+// hearPacket compares a whole packet; an answer that is none is told at once.
+func (p *player) hearPacket(peer *peer, w want) error {
+	for {
+		got, ok := cutPacket(peer.got)
+		switch {
+		case !ok:
+			return differ("<= "+w.packet.said, peer.got)
+		case got != nil && !w.packet.match(got, p.names):
+			return fmt.Errorf("want <= %s, got <= %s", w.packet.said, showPacket(got))
+		case got != nil:
+			p.note(w.on, "<", got)
+			peer.got = peer.got[len(got):]
+			return nil
+		}
+		if err := p.read(peer); err != nil {
+			return fmt.Errorf("%w: %w", differ("<= "+w.packet.said, peer.got), err)
 		}
 	}
 }
@@ -167,7 +239,11 @@ func differ(want string, got []byte) error { return fmt.Errorf("want %s, got %s"
 
 // note keeps what was said for the report of a failure.
 func (p *player) note(on int, mark string, data []byte) {
-	p.talk = append(p.talk, fmt.Sprintf("%d%s %s", on, mark, show(data)))
+	said := show(data)
+	if whole, ok := cutPacket(data); ok && len(whole) == len(data) {
+		mark, said = map[string]string{">": "=>", "<": "<="}[mark], showPacket(data)
+	}
+	p.talk = append(p.talk, fmt.Sprintf("%d%s %s", on, mark, said))
 }
 
 func (p *player) spoken() string {

@@ -24,6 +24,8 @@
 //	@1.6.18< ERROR
 //	> quit
 //	hangup                                    the server ends the conversation (2 hangup, @1.6.18 hangup)
+//	3=> incr key=n extras=0000000000000001,0000000000000000,00000000
+//	3<= incr cas=next value=\0\0\0\0\0\0\0\x06   a packet of the binary wire, and its answer: see packet
 //
 // In a text, \r \n \t \0 \\ \{ and \xFF are bytes, and {250*a} is a repeated: 250 times. After the title of a conversation may stand
 //
@@ -59,15 +61,17 @@ type step struct {
 }
 
 type send struct {
-	on   int // the connection
-	text text
+	on     int // the connection
+	text   text
+	packet *packet // instead of a text
 }
 
 type want struct {
 	on     int
 	at     string // file and line
 	text   text
-	hangup bool // not a text but the end
+	packet *packet // instead of a text
+	hangup bool    // neither but the end
 }
 
 // instead is how a version differs.
@@ -99,16 +103,16 @@ func (c *Conversation) Skip(version string) (reason string) { return c.skip[vers
 func (c *Conversation) Uncut(version string) (reason string) { return c.uncut[version] }
 
 // Play says its part and compares the answers. The cache is emptied first, over the first connection. At the end every connection that
-// is still open must answer a get, and nothing else: so an answer too many is found.
+// is still open must answer a get (a noop, if it is of packets), and nothing else: so an answer too many is found.
 func (c *Conversation) Play(dial func() (Conn, error), o Options) error {
 	p := player{dial: dial, options: o, names: map[string]string{}}
 	defer p.close()
-	if err := p.ask(1, "flush_all\r\n", "OK\r\n"); err != nil {
+	if err := p.begin(c.ofPackets()); err != nil {
 		return fmt.Errorf("%s: %s: at the start: %w", c.At, c.Name, err)
 	}
 	for _, s := range c.steps {
 		for _, send := range s.sends {
-			if err := p.send(send.on, send.text.fill(p.names)); err != nil {
+			if err := p.say(send); err != nil {
 				return fmt.Errorf("%s: %s: %w", c.At, c.Name, err)
 			}
 		}
@@ -124,12 +128,24 @@ func (c *Conversation) Play(dial func() (Conn, error), o Options) error {
 	}
 	for on, ended := range p.ended {
 		if !ended && p.peers[on] != nil {
-			if err := p.ask(on, "get transcript:end\r\n", "END\r\n"); err != nil {
+			if err := p.end(on); err != nil {
 				return fmt.Errorf("%s: %s: at the end, connection %d: %w\n%s", c.At, c.Name, on, err, p.spoken())
 			}
 		}
 	}
 	return nil
+}
+
+// ofPackets reports whether packets are spoken on the first connection.
+func (c *Conversation) ofPackets() bool {
+	for _, s := range c.steps {
+		for _, send := range s.sends {
+			if send.on == 1 {
+				return send.packet != nil
+			}
+		}
+	}
+	return false
 }
 
 // Run plays each conversation as a subtest, as it stands and cut into pieces of one, three and seven bytes.
