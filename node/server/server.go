@@ -1,6 +1,7 @@
 // Package server is the network engine: it listens, reads batches and writes answers, and knows no command.
 //
 //	accept -> conn: read a batch -> session.Answer -> write the answers -> read on
+//	socket: a datagram is a batch of its own -> session.Answer -> datagrams
 //
 // One goroutine per connection. It reads only when everything read before has been answered and the answers are sent, so a client that does
 // not read its answers costs one buffer of answers, not more.
@@ -24,13 +25,38 @@ type Config struct {
 	// Session begins the conversation of a new connection.
 	Session func() *session.Session
 
+	// UDPSession begins the conversation of one datagram; needed for ListenUDP. Datagrams share no conversation: who sent one, and on which
+	// wire, says nothing about the next.
+	UDPSession func() *session.Session
+
 	// MaxConns is the number of connections served at once; more are sent Refusal and closed. 0: any number.
 	MaxConns int
 	Refusal  string
 
+	// PauseAtLimit lets connections over MaxConns wait, unanswered, until one closes, instead of refusing them.
+	PauseAtLimit bool
+
+	// IdleTimeout closes a connection that has sent no whole request for so long, at most two seconds later. A data block that keeps
+	// arriving is not idle. 0: never.
+	IdleTimeout time.Duration
+
+	// MaxBatch is the number of requests after which a connection lets the others run before it reads on. Its batch is still answered
+	// whole: a write for every few requests would cost more than the fairness is worth, and a batch is bounded by its buffers.
+	// Default 20.
+	MaxBatch int
+
 	// MaxRequestBytes bounds one request, its data block included. A connection's read buffer grows to that only for a request that
 	// needs it. Default 2 MiB.
 	MaxRequestBytes int
+
+	// MaxBufferBytes bounds what the read buffers of all connections have grown to, together. A connection that would exceed it waits up to
+	// a second for others to finish, then it is sent NoMemory and closed. Default 256 MiB: so many uploads of the largest item by default at
+	// once. At least four times MaxRequestBytes, so that uploads of that size still go on side by side.
+	MaxBufferBytes int64
+	NoMemory       string
+
+	// Now is the time in whole seconds. It is asked twice a batch. Default the system's.
+	Now func() int64
 
 	Log *slog.Logger
 }
@@ -40,19 +66,40 @@ type Stats struct {
 	CurrConns, TotalConns, RefusedConns atomic.Int64
 	BytesRead, BytesWritten             atomic.Int64
 	AcceptErrors                        atomic.Int64
+
+	Accepting                   atomic.Bool  // false while connections wait for MaxConns, and before Start
+	ListenDisabled              atomic.Int64 // how often that began
+	ListenDisabledMicros        atomic.Int64 // and lasted, once over, in all
+	IdleKicks                   atomic.Int64 // connections closed by IdleTimeout
+	Yields                      atomic.Int64 // how often MaxBatch was reached with more requests at hand
+	NoMemoryConns               atomic.Int64 // connections closed by MaxBufferBytes
+	Datagrams, DatagramsDropped atomic.Int64 // requests by UDP, and those of them that got no answer though they may have wanted one
 }
 
 // A Server serves the connections of its listeners.
 type Server struct {
-	cfg   Config
-	stats Stats
+	cfg    Config
+	stats  Stats
+	budget *budget // of the read buffers that have grown
 
-	running sync.WaitGroup // listeners and connections
+	running  sync.WaitGroup // listeners, sockets and connections
+	stopping chan struct{}  // closed when Stop begins
 
 	mu        sync.Mutex // guards the rest
-	listeners []net.Listener
+	listeners []*listener
+	sockets   []*socket
 	conns     map[*conn]struct{}
-	stopping  bool
+	lastID    int64
+	seat      *sync.Cond // told when a connection has ended, and when Stop begins
+	waiting   int        // listeners that hold a connection over MaxConns
+	pausedAt  time.Time  // when the first of them began to
+}
+
+// A listener is where connections come in.
+type listener struct {
+	net.Listener
+	id    int64
+	since int64 // seconds
 }
 
 // acceptPause is waited after a failed accept: it fails for want of descriptors, and at once again.
@@ -63,15 +110,27 @@ func New(cfg Config) *Server {
 	if cfg.MaxRequestBytes == 0 {
 		cfg.MaxRequestBytes = 2 << 20
 	}
-	return &Server{cfg: cfg, conns: make(map[*conn]struct{})}
+	if cfg.MaxBatch == 0 {
+		cfg.MaxBatch = 20
+	}
+	if cfg.MaxBufferBytes == 0 {
+		cfg.MaxBufferBytes = 256 << 20
+	}
+	cfg.MaxBufferBytes = max(cfg.MaxBufferBytes, 4*int64(cfg.MaxRequestBytes))
+	if cfg.Now == nil {
+		cfg.Now = func() int64 { return time.Now().Unix() }
+	}
+	s := &Server{cfg: cfg, budget: newBudget(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
+	s.seat = sync.NewCond(&s.mu)
+	return s
 }
 
 // Stats gives the live counters.
 func (s *Server) Stats() *Stats { return &s.stats }
 
 // Listen binds an address and gives it as bound: network "tcp", "tcp4", "tcp6" or "unix"; mode is the permission of a unix socket, whose
-// file is replaced if an earlier process has left it behind, but not if it still answers.
-// Connections wait in the system's queue until Start.
+// file is replaced if an earlier process has left it behind, but not if it still answers. Stop removes it.
+// Network "tcp" on 0.0.0.0 takes IPv6 as well; "tcp4" does not. Connections wait in the system's queue until Start.
 func (s *Server) Listen(network, address string, mode os.FileMode) (bound string, err error) {
 	var l net.Listener
 	if network == "unix" {
@@ -84,24 +143,34 @@ func (s *Server) Listen(network, address string, mode os.FileMode) (bound string
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.listeners = append(s.listeners, l)
+	s.lastID++
+	s.listeners = append(s.listeners, &listener{Listener: l, id: s.lastID, since: s.cfg.Now()})
 	return l.Addr().String(), nil
 }
 
-// Start serves the connections of all listeners until Stop. It returns at once.
+// Start serves the connections of all listeners, and the datagrams, until Stop. It returns at once.
 func (s *Server) Start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {
 		s.running.Go(func() { s.accept(l) })
 	}
+	for _, u := range s.sockets {
+		for range udpReaders {
+			s.running.Go(u.serve)
+		}
+	}
+	s.stats.Accepting.Store(true)
 }
 
 // Stop closes the listeners, lets every connection finish the batch it is answering, and closes what is still open after grace.
-// It returns when no goroutine of s is left.
+// It returns when no goroutine of s is left. It may be called again.
 func (s *Server) Stop(grace time.Duration) error {
 	s.mu.Lock()
-	s.stopping = true
+	if !s.stopped() {
+		close(s.stopping)
+	}
+	s.seat.Broadcast()
 	var errs []error
 	for _, l := range s.listeners {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -112,23 +181,44 @@ func (s *Server) Stop(grace time.Duration) error {
 	for c := range s.conns {
 		c.finish()
 	}
+	for _, u := range s.sockets {
+		u.finish()
+	}
 	s.mu.Unlock()
 
-	cut := time.AfterFunc(grace, s.cutConns)
+	cut := time.AfterFunc(grace, s.cut)
 	s.running.Wait()
 	cut.Stop()
+	s.cut() // the sockets, whose readers end without closing them
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sockets = nil
+	s.stats.Accepting.Store(false)
 	return errors.Join(errs...)
 }
 
-func (s *Server) cutConns() {
+// cut closes what is still open.
+func (s *Server) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
 		c.net.Close()
 	}
+	for _, u := range s.sockets {
+		u.net.Close()
+	}
 }
 
-func (s *Server) accept(l net.Listener) {
+func (s *Server) stopped() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) accept(l *listener) {
 	for {
 		nc, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -144,34 +234,6 @@ func (s *Server) accept(l net.Listener) {
 		}
 		s.admit(nc)
 	}
-}
-
-// admit serves nc on a goroutine of its own, or refuses it.
-func (s *Server) admit(nc net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.stopping:
-		nc.Close()
-	case s.cfg.MaxConns > 0 && len(s.conns) >= s.cfg.MaxConns:
-		s.stats.RefusedConns.Add(1)
-		// The socket is new and its buffer empty, so this short write does not block.
-		_, _ = nc.Write([]byte(s.cfg.Refusal))
-		nc.Close()
-	default:
-		c := &conn{server: s, net: nc, session: s.cfg.Session()}
-		s.conns[c] = struct{}{}
-		s.stats.CurrConns.Add(1)
-		s.stats.TotalConns.Add(1)
-		s.running.Go(c.serve)
-	}
-}
-
-func (s *Server) forget(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	s.stats.CurrConns.Add(-1)
 }
 
 func listenUnix(path string, mode os.FileMode) (net.Listener, error) {

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,51 +15,16 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/memring/memring/node/server"
-	"github.com/memring/memring/protocol"
-	"github.com/memring/memring/protocol/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// blocks is a wire of data blocks: "5:hello" is answered "5:hello"; a "." ends the conversation.
-type blocks struct{}
-
-func (blocks) Parse(buf []byte, req *protocol.Request) int {
-	if buf[0] == '.' {
-		req.Op = protocol.Quit
-		return 1
-	}
-	colon := bytes.IndexByte(buf, ':')
-	if colon < 0 {
-		return 0
-	}
-	var size int
-	fmt.Sscanf(string(buf[:colon]), "%d", &size)
-	if end := colon + 1 + size; len(buf) < end {
-		return -end
-	} else {
-		req.Op, req.Value = protocol.Set, buf[:end]
-		return end
-	}
-}
-
-func (blocks) Append(dst []byte, _ *protocol.Request, resp *protocol.Response) []byte {
-	return append(dst, resp.Value...)
-}
-
-type echo struct{}
-
-func (echo) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
-	resp.Value = req.Value
-	return nil
-}
 
 const deadline = 10 * time.Second
 
 // start serves blocks on a free port and stops when the test ends.
 func start(t *testing.T, cfg server.Config) (*server.Server, string) {
 	t.Helper()
-	cfg.Session = func() *session.Session { return session.New(echo{}, blocks{}, 1) }
+	cfg.Session = server.EchoSession
 	cfg.Log = slog.New(slog.DiscardHandler)
 	s := server.New(cfg)
 	address, err := s.Listen("tcp", "127.0.0.1:0", 0)
@@ -230,7 +194,7 @@ func TestUnixSockets(t *testing.T) {
 }
 
 func BenchmarkEcho(b *testing.B) {
-	cfg := server.Config{Log: slog.New(slog.DiscardHandler), Session: func() *session.Session { return session.New(echo{}, blocks{}, 1) }}
+	cfg := server.Config{Log: slog.New(slog.DiscardHandler), Session: server.EchoSession}
 	s := server.New(cfg)
 	address, err := s.Listen("tcp", "127.0.0.1:0", 0)
 	if err != nil {

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"net"
+	"time"
+)
+
+// admit serves nc on a goroutine of its own, or refuses it. At the limit it may wait, and with it its listener: what comes after nc waits in
+// the system's queue.
+func (s *Server) admit(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cfg.PauseAtLimit {
+		s.waitForSeatLocked()
+	}
+	switch {
+	case s.stopped():
+		nc.Close()
+	case s.fullLocked():
+		s.stats.RefusedConns.Add(1)
+		// The socket is new and its buffer empty, so this short write does not block.
+		_, _ = nc.Write([]byte(s.cfg.Refusal))
+		nc.Close()
+	default:
+		s.lastID++
+		c := &conn{server: s, id: s.lastID, net: nc, session: s.cfg.Session()}
+		c.mark(reading, s.cfg.Now())
+		if s.cfg.IdleTimeout > 0 {
+			_ = nc.SetReadDeadline(time.Now().Add(s.cfg.IdleTimeout))
+		}
+		s.conns[c] = struct{}{}
+		s.stats.CurrConns.Add(1)
+		s.stats.TotalConns.Add(1)
+		s.running.Go(c.serve)
+	}
+}
+
+func (s *Server) fullLocked() bool { return s.cfg.MaxConns > 0 && len(s.conns) >= s.cfg.MaxConns }
+
+// waitForSeatLocked returns when there is room for a connection, or at the end.
+func (s *Server) waitForSeatLocked() {
+	if !s.fullLocked() {
+		return
+	}
+	if s.waiting++; s.waiting == 1 {
+		s.pausedAt = time.Now()
+		s.stats.ListenDisabled.Add(1)
+		s.stats.Accepting.Store(false)
+	}
+	for s.fullLocked() && !s.stopped() {
+		s.seat.Wait()
+	}
+	if s.waiting--; s.waiting == 0 {
+		s.stats.ListenDisabledMicros.Add(time.Since(s.pausedAt).Microseconds())
+		s.stats.Accepting.Store(true)
+	}
+}
+
+// forget frees the seat of c.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.stats.CurrConns.Add(-1)
+	s.seat.Signal()
+}
+
+// prolong gives c the rest of its time after a read that ran into its deadline; false if it has none left, or the server stops.
+//
+// The deadline is moved here only, once per IdleTimeout, and not by every request. It is in seconds, cut off, hence "more than": nobody is
+// kicked early.
+func (s *Server) prolong(c *conn) bool {
+	s.mu.Lock() // against Stop, which moves the deadline into the past for good
+	defer s.mu.Unlock()
+	if s.stopped() || s.cfg.IdleTimeout == 0 {
+		return false
+	}
+	_, since := c.marked()
+	idle := time.Duration(s.cfg.Now()-since) * time.Second
+	if idle > s.cfg.IdleTimeout {
+		s.stats.IdleKicks.Add(1)
+		return false
+	}
+	return c.net.SetReadDeadline(time.Now().Add(max(s.cfg.IdleTimeout-idle, time.Second))) == nil
+}

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBudget(t *testing.T) {
+	f := func(name string, between func(b *budget, stop chan struct{}), want bool, wait time.Duration) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, stop := newBudget(100), make(chan struct{})
+				if !b.take(80, stop) {
+					t.Fatal("80 of 100 are not to be had")
+				}
+				start := time.Now()
+				go between(b, stop)
+				if got := b.take(30, stop); got != want || time.Since(start) != wait {
+					t.Fatalf("%v after %v; want %v after %v", got, time.Since(start), want, wait)
+				}
+				synctest.Wait()
+				if want {
+					b.give(30)
+				}
+				if b.tryTake(b.left) != nil || b.left != 0 {
+					t.Fatal("the sums are wrong")
+				}
+			})
+		})
+	}
+	f("nothing comes back", func(*budget, chan struct{}) {}, false, budgetPatience)
+	f("too little comes back", func(b *budget, _ chan struct{}) { b.give(5) }, false, budgetPatience)
+	f("some comes back", func(b *budget, _ chan struct{}) { time.Sleep(time.Millisecond); b.give(10) }, true, time.Millisecond)
+	f("it comes back bit by bit", func(b *budget, _ chan struct{}) {
+		for range 10 {
+			time.Sleep(time.Millisecond)
+			b.give(1)
+		}
+	}, true, 10*time.Millisecond)
+	f("the server stops", func(_ *budget, stop chan struct{}) { time.Sleep(time.Millisecond); close(stop) }, false, time.Millisecond)
+}
+
+// Half requests fill the memory up to its bound. Of those who wait for each other one is refused, the others go on, and all comes back.
+func TestHalfRequestsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 4 * readBytes
+		s := New(Config{Session: EchoSession, MaxRequestBytes: size, MaxBufferBytes: 1, NoMemory: "no memory\n"})
+		whole := block(size - 6)
+		send := func(part string, c net.Conn) {
+			t.Helper()
+			if _, err := io.WriteString(c, part); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		left := func(want int64) {
+			t.Helper()
+			if s.budget.left != want {
+				t.Fatalf("%d bytes left, want %d", s.budget.left, want)
+			}
+		}
+		finish := func(rest string, c net.Conn) {
+			t.Helper()
+			go func() { _, _ = io.WriteString(c, rest) }()
+			if _, err := io.ReadFull(c, make([]byte, len(whole))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left(4 * size)
+		large := []net.Conn{plug(s), plug(s), plug(s)}
+		for _, c := range large {
+			send(whole[:2*readBytes+1], c)
+		}
+		left(size)
+		first, second := plug(s), plug(s)
+		send(whole[:readBytes+1], first)
+		send(whole[:readBytes+1], second)
+		left(0)
+
+		start := time.Now()
+		send(whole[readBytes+1:2*readBytes], first) // now each needs what the other has
+		time.Sleep(time.Millisecond)
+		send(whole[readBytes+1:2*readBytes], second)
+		if got, err := io.ReadAll(first); string(got) != "no memory\n" || err != nil || time.Since(start) != budgetPatience {
+			t.Fatalf("got %q, %v after %v", got, err, time.Since(start))
+		}
+		finish(whole[2*readBytes:], second)
+		for _, c := range large {
+			finish(whole[2*readBytes+1:], c)
+			exchange(t, c, "5:hello")
+		}
+		synctest.Wait()
+		left(4 * size)
+		if n := s.stats.NoMemoryConns.Load(); n != 1 {
+			t.Fatalf("%d refused, want 1", n)
+		}
+		if err := s.Stop(0); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// A client that is refused memory and does not read that keeps nothing.
+func TestRefusedMemoryIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Session: EchoSession, MaxRequestBytes: 4 * readBytes, NoMemory: "no memory\n"})
+		if !s.budget.take(s.budget.left-2*readBytes, nil) {
+			t.Fatal("not to be had")
+		}
+		c := plug(s)
+		if _, err := io.WriteString(c, block(3 * readBytes)[:2*readBytes]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * budgetPatience)
+		synctest.Wait()
+		if s.budget.left != 2*readBytes || s.stats.CurrConns.Load() != 0 {
+			t.Fatalf("%d bytes left, want %d", s.budget.left, 2*readBytes)
+		}
+	})
+}
+
+func block(size int) string {
+	digits := []byte{}
+	for n := size; n > 0; n /= 10 {
+		digits = append([]byte{byte('0' + n%10)}, digits...)
+	}
+	return string(digits) + ":" + strings.Repeat("x", size)
+}
