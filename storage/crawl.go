@@ -1,6 +1,9 @@
 package storage
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // A crawler is how far Crawl has come.
 type crawler struct {
@@ -22,6 +25,7 @@ func (s *Store) Crawl(budget int) (examined, removed int) {
 		e, r, done := st.crawl(&s.crawl, min(budget-examined, crawlRecords))
 		examined, removed = examined+e, removed+r
 		if !done {
+			runtime.Gosched()
 			continue
 		}
 		idle++
@@ -41,8 +45,8 @@ func (s *Store) CrawlRounds() uint64 {
 	return s.crawl.rounds
 }
 
-// crawlRecords bounds how long a stripe is held: some 20 us.
-const crawlRecords = 1024
+// crawlRecords bounds how long a stripe is held: some 5 us.
+const crawlRecords = 256
 
 // crawl goes on with the segments of this stripe; done is true at their end.
 func (st *stripe) crawl(at *crawler, budget int) (examined, removed int, done bool) {

@@ -29,18 +29,10 @@ func (s *Store) FlushBefore(cas uint64) {
 		st.clock = max(st.clock, mark)
 		st.mu.Unlock()
 	}
-	s.eachTable(func(st *stripe, t *table) {
-		for i := range t.groups {
-			for _, ref := range t.groups[i].refs {
-				if ref == 0 {
-					continue
-				}
-				var it Item
-				g, n := st.locate(ref)
-				if st.load(g, n, &it, &st.reread); it.CAS>>tagOfNodeBits <= mark {
-					st.remove(g, n, flushed)
-				}
-			}
+	s.each(func(uint64) bool { return true }, func(st *stripe, g *segment, n uint32) {
+		var it Item
+		if st.load(g, n, &it, &st.reread); it.CAS>>tagOfNodeBits <= mark {
+			st.remove(g, n, flushed)
 		}
 		st.reread.release()
 	})

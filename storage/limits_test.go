@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,12 +73,12 @@ func TestCountersDoNotEvict(t *testing.T) {
 	check(t, s)
 }
 
-// TestStall measures the slowest Put on a full store, by the time its thread has had a processor.
+// TestStall measures the slowest Put on a full store, by the time its thread has had a processor, while a walk and the crawler go round.
 func TestStall(t *testing.T) {
 	if raceOn {
 		t.Skip("the race detector makes it slow")
 	}
-	maxBytes := int64(64 << 20)
+	maxBytes := int64(16 << 20)
 	if v := os.Getenv("MEMRING_STALL_MB"); v != "" {
 		mb, _ := strconv.Atoi(v)
 		maxBytes = int64(mb) << 20
@@ -87,7 +88,21 @@ func TestStall(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	s := openStore(t, Config{MaxBytes: maxBytes})
 	n := int(maxBytes / 140)
-	fill(t, s, n*3/2, 50)
+	fill(t, s, n*5/4, 50)
+	n = min(n, 10_000_000)
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		for c := (Cursor{}); ; {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			s.Crawl(1000)
+			c, _ = s.Walk(c, func(hash uint64) bool { return hash%100 == 0 }, func([]byte, Item) bool { return true })
+		}
+	})
 	key, value := make([]byte, 8), make([]byte, 50)
 	took := make([]time.Duration, 0, n)
 	rnd := rand.New(rand.NewPCG(1, 1))
@@ -103,6 +118,8 @@ func TestStall(t *testing.T) {
 			_, _, _ = s.Get(nil, key)
 		}
 	}
+	close(stop)
+	others.Wait()
 	slices.Sort(took)
 	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1))] }
 	if at(.9999) > 200*time.Microsecond {

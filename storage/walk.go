@@ -1,5 +1,10 @@
 package storage
 
+import (
+	"runtime"
+	"slices"
+)
+
 // A Cursor is how far a Walk has come. The zero Cursor is at the beginning; it is plain numbers and may be kept and passed on, and stays good as
 // long as the store lives.
 type Cursor struct{ Stripe, Table int }
@@ -36,12 +41,47 @@ func (s *Store) Walk(c Cursor, want func(hash uint64) bool, visit func(key []byt
 	return c, true
 }
 
-// list gives the hashes of a table that are wanted.
+// atOnce is how many items are looked at with a stripe held: some 10 us. Between, others are let in.
+const atOnce = 64
+
+// list gives the hashes of a table that are wanted, as of one moment.
+//
+// The references are copied at once, which is quick; to look up the hash of each is not, and is done by and by. A record keeps its hash until
+// its segment is recycled, dead or not; should that happen meanwhile, all is done again, and at once.
 func (st *stripe) list(table int, want func(hash uint64) bool) (hashes []uint64) {
 	st.mu.Lock()
-	defer st.mu.Unlock()
 	st.settle()
 	t := &st.tables[table]
+	refs, laps := make([]uint32, 0, t.used), st.laps
+	for i := range t.groups {
+		for _, ref := range t.groups[i].refs {
+			if ref != 0 {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	st.mu.Unlock()
+
+	for part := range slices.Chunk(refs, atOnce) {
+		st.mu.Lock()
+		if st.laps != laps {
+			hashes = st.listAtOnce(t, want, hashes[:0])
+			st.mu.Unlock()
+			return hashes
+		}
+		for _, ref := range part {
+			if hash := st.meta(ref).key(); want(hash) {
+				hashes = append(hashes, hash)
+			}
+		}
+		st.mu.Unlock()
+		runtime.Gosched()
+	}
+	return hashes
+}
+
+// listAtOnce needs the lock.
+func (st *stripe) listAtOnce(t *table, want func(hash uint64) bool, hashes []uint64) []uint64 {
 	for i := range t.groups {
 		for _, ref := range t.groups[i].refs {
 			if ref == 0 {
@@ -77,21 +117,14 @@ func (st *stripe) peek(hash uint64, now int64) uint32 {
 	return *p
 }
 
-// Drop removes the items whose hash is said to be gone: those of a partition that is no longer ours. It does so table by table; others are let in
-// between. Of what is stored meanwhile some may be dropped and some not.
+// Drop removes the items whose hash is said to be gone: those of a partition that is no longer ours. Others are let in between, and what they
+// store meanwhile may be dropped or not.
 func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
-	s.eachTable(func(st *stripe, t *table) {
-		for i := range t.groups {
-			for _, ref := range t.groups[i].refs {
-				if ref != 0 && gone(st.meta(ref).key()) {
-					g, n := st.locate(ref)
-					if !g.meta(n).has(tombstone) {
-						items++
-					}
-					st.remove(g, n, dropped)
-				}
-			}
+	s.each(gone, func(st *stripe, g *segment, n uint32) {
+		if !g.meta(n).has(tombstone) {
+			items++
 		}
+		st.remove(g, n, dropped)
 	})
 	return items
 }
@@ -99,26 +132,29 @@ func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
 // Count calls add with the hash of every item, and its bytes as memcached counts them, to be summed up by partition. Items that have expired
 // and were not met since are among them.
 func (s *Store) Count(add func(hash uint64, bytes int)) {
-	s.eachTable(func(st *stripe, t *table) {
-		for i := range t.groups {
-			for _, ref := range t.groups[i].refs {
-				if ref != 0 && !st.meta(ref).has(tombstone) {
-					g, n := st.locate(ref)
-					add(g.meta(n).key(), st.itemLength(g, n)+recordToMC)
-				}
-			}
+	s.each(func(uint64) bool { return true }, func(st *stripe, g *segment, n uint32) {
+		if m := g.meta(n); !m.has(tombstone) {
+			add(m.key(), st.itemLength(g, n)+recordToMC)
 		}
 	})
 }
 
-// eachTable calls visit with every table of the index, its stripe held.
-func (s *Store) eachTable(visit func(*stripe, *table)) {
+// each calls do with every item and tombstone whose hash is wanted, its stripe held.
+func (s *Store) each(want func(hash uint64) bool, do func(st *stripe, g *segment, n uint32)) {
 	for _, st := range s.stripe {
 		for i := range st.tables {
-			st.mu.Lock()
-			st.settle()
-			visit(st, &st.tables[i])
-			st.mu.Unlock()
+			for part := range slices.Chunk(st.list(i, want), atOnce) {
+				st.mu.Lock()
+				st.settle()
+				for _, hash := range part {
+					if p := st.find(&st.tables[i], hash); p != nil {
+						g, n := st.locate(*p)
+						do(st, g, n)
+					}
+				}
+				st.mu.Unlock()
+				runtime.Gosched()
+			}
 		}
 	}
 }
