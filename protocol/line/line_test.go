@@ -133,6 +133,7 @@ func TestAppendError(t *testing.T) {
 	f(protocol.PeerLost, "", "SERVER_ERROR peer unreachable")
 	f(protocol.PeerOverloaded, "", "SERVER_ERROR peer overloaded")
 	f(protocol.ClientError, "no", "CLIENT_ERROR no")
+	f(protocol.Pipelined, "watch", "ERROR cannot pipeline other commands before watch")
 	f(protocol.ServerError, "why\r\nSTORED", "SERVER_ERROR why")
 	f(protocol.ServerError, "", "SERVER_ERROR ")
 	f(protocol.Unset, "", "SERVER_ERROR no answer")
@@ -142,7 +143,7 @@ func TestAppendError(t *testing.T) {
 		if !bytes.HasSuffix(got, []byte("\r\n")) || bytes.Count(got, []byte("\n")) != 1 || !bytes.Contains(got, []byte("ERROR")) {
 			t.Errorf("status %d: %q is not one error line", status, got)
 		}
-		special := status == protocol.Unset || status == protocol.OK || status == protocol.NotFound || status == protocol.NotStored || status == protocol.Exists
+		special := status == protocol.Unset || status == protocol.OK || status == protocol.Verbatim || status == protocol.NotFound || status == protocol.NotStored || status == protocol.Exists
 		if strings.Contains(string(got), "no answer") != special {
 			t.Errorf("status %d: %q", status, got)
 		}

@@ -16,10 +16,14 @@ func (c *Codec) Append(dst []byte, req *protocol.Request, resp *protocol.Respons
 		return dst
 	case req.Op == protocol.Reject || req.Op == protocol.Discard:
 		return line.AppendError(dst, req.Reason, nil)
+	case resp.Stream != nil:
+		return dst // its pieces follow
 	}
 	switch resp.Status {
 	case protocol.OK:
 		return appendDone(dst, req, resp)
+	case protocol.Verbatim:
+		return appendVerbatim(dst, resp.Value)
 	case protocol.NotFound:
 		return append(dst, "NOT_FOUND\r\n"...)
 	case protocol.NotStored:
@@ -86,6 +90,8 @@ func appendDone(dst []byte, req *protocol.Request, resp *protocol.Response) []by
 		return append(dst, "\r\n"...)
 	case protocol.ResetStats:
 		return append(dst, "RESET\r\n"...)
+	case protocol.Configuration:
+		return appendConfiguration(dst, req, resp)
 	case protocol.Stats, protocol.Members, protocol.Owner:
 		return appendReport(dst, resp.Report)
 	default:

@@ -190,46 +190,19 @@ func parseRare(text, name, words []byte, req *protocol.Request) {
 	case "quit":
 		req.Op = protocol.Quit
 	case "stats":
-		parseStats(first, req)
+		parseStats(words, first, req)
 	case "cluster":
 		parseCluster(first, more, req)
 	case "flush_all":
 		parseFlush(words, first, more, req)
 	case "verbosity":
 		parseVerbosity(words, first, req)
+	case "config":
+		parseConfiguration(first, more, req)
+	case "cache_memlimit", "debugtime", "lru", "lru_crawler", "refresh_certs", "shutdown", "slabs", "watch":
+		parseOperate(name, words, req)
 	default:
 		parseUnknown(text, req)
-	}
-}
-
-// parseStats reads "[GROUP]". A name that no key could bear is no group's either.
-func parseStats(group []byte, req *protocol.Request) {
-	switch {
-	case string(group) == "reset":
-		req.Op = protocol.ResetStats
-	case len(group) > protocol.MaxKeyBytes:
-		reject(req, protocol.UnknownCommand)
-	default:
-		req.Op, req.Key = protocol.Stats, group
-	}
-}
-
-// parseCluster reads "members" and "owner KEY": ours, for whoever asks with telnet.
-func parseCluster(what, rest []byte, req *protocol.Request) {
-	key, _ := line.Word(rest)
-	switch string(what) {
-	case "members":
-		req.Op = protocol.Members
-	case "owner":
-		if len(key) == 0 || len(key) > protocol.MaxKeyBytes {
-			reject(req, protocol.BadFormat)
-			return
-		}
-		req.Op, req.Key = protocol.Owner, key
-	case "":
-		reject(req, protocol.BadFormat)
-	default:
-		reject(req, protocol.UnknownCommand)
 	}
 }
 
