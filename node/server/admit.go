@@ -3,11 +3,13 @@ package server
 import (
 	"net"
 	"time"
+
+	"github.com/memring/memring/protocol/session"
 )
 
-// admit serves nc on a goroutine of its own, or refuses it. At the limit it may wait, and with it its listener: what comes after nc waits in
+// admit serves nc on a goroutine of its own, in a conversation that begin begins, or refuses it. At the limit it may wait, and with it its listener: what comes after nc waits in
 // the system's queue.
-func (s *Server) admit(nc net.Conn) {
+func (s *Server) admit(nc net.Conn, begin func() *session.Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cfg.PauseAtLimit {
@@ -23,7 +25,7 @@ func (s *Server) admit(nc net.Conn) {
 		nc.Close()
 	default:
 		s.lastID++
-		c := &conn{server: s, id: s.lastID, net: nc, session: s.cfg.Session()}
+		c := &conn{server: s, id: s.lastID, net: nc, session: begin()}
 		c.mark(reading, s.cfg.Now())
 		if s.cfg.IdleTimeout > 0 {
 			_ = nc.SetReadDeadline(time.Now().Add(s.cfg.IdleTimeout))

@@ -15,6 +15,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/memring/memring/protocol/session"
@@ -28,6 +29,9 @@ type Config struct {
 	// UDPSession begins the conversation of one datagram; needed for ListenUDP. Datagrams share no conversation: who sent one, and on which
 	// wire, says nothing about the next.
 	UDPSession func() *session.Session
+
+	// Backlog is the number of connections that the system keeps until they are accepted, at most its own limit. 0: that limit.
+	Backlog int
 
 	// MaxConns is the number of connections served at once; more are sent Refusal and closed. 0: any number.
 	MaxConns int
@@ -98,6 +102,7 @@ type Server struct {
 // A listener is where connections come in.
 type listener struct {
 	net.Listener
+	begin func() *session.Session
 	id    int64
 	since int64 // seconds
 }
@@ -132,6 +137,11 @@ func (s *Server) Stats() *Stats { return &s.stats }
 // file is replaced if an earlier process has left it behind, but not if it still answers. Stop removes it.
 // Network "tcp" on 0.0.0.0 takes IPv6 as well; "tcp4" does not. Connections wait in the system's queue until Start.
 func (s *Server) Listen(network, address string, mode os.FileMode) (bound string, err error) {
+	return s.ListenAs(s.cfg.Session, network, address, mode)
+}
+
+// ListenAs is Listen for connections whose conversations begin otherwise than by Config.Session: each address may have wires of its own.
+func (s *Server) ListenAs(begin func() *session.Session, network, address string, mode os.FileMode) (bound string, err error) {
 	var l net.Listener
 	if network == "unix" {
 		l, err = listenUnix(address, mode)
@@ -141,10 +151,13 @@ func (s *Server) Listen(network, address string, mode os.FileMode) (bound string
 	if err != nil {
 		return "", err
 	}
+	if err := setBacklog(l, s.cfg.Backlog); err != nil {
+		return "", errors.Join(fmt.Errorf("listen %s %s: set the backlog: %w", network, address, err), l.Close())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastID++
-	s.listeners = append(s.listeners, &listener{Listener: l, id: s.lastID, since: s.cfg.Now()})
+	s.listeners = append(s.listeners, &listener{Listener: l, begin: begin, id: s.lastID, since: s.cfg.Now()})
 	return l.Addr().String(), nil
 }
 
@@ -232,8 +245,22 @@ func (s *Server) accept(l *listener) {
 			time.Sleep(acceptPause)
 			continue
 		}
-		s.admit(nc)
+		s.admit(nc, l.begin)
 	}
+}
+
+// setBacklog tells the system the length of l's queue: package net always asks for the longest, and listen(2) may be called again.
+func setBacklog(l net.Listener, backlog int) error {
+	if backlog <= 0 {
+		return nil
+	}
+	raw, err := l.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = syscall.Listen(int(fd), backlog) })
+	return errors.Join(err, failed)
 }
 
 func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
