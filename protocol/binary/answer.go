@@ -17,6 +17,8 @@ func (c *Codec) Append(dst []byte, req *protocol.Request, resp *protocol.Respons
 		return appendDone(dst, req, resp)
 	case resp.Status == protocol.NotFound && (req.Op == protocol.Get || req.Op == protocol.Gat):
 		return appendMiss(dst, req)
+	case resp.Status == protocol.Verbatim && string(resp.Value) == "OK":
+		return appendReport(dst, req, nil) // "stat detail on"
 	default:
 		return appendError(dst, req, resp.Status, resp.Value)
 	}
@@ -35,6 +37,8 @@ func appendDone(dst []byte, req *protocol.Request, resp *protocol.Response) []by
 	case req.Op == protocol.Version:
 		dst = appendHead(dst, req, done, 0, 0, len(resp.Value), 0)
 		return append(dst, resp.Value...)
+	case string(req.Key) == "detail dump" && req.Op == protocol.Stats:
+		return appendDetail(dst, req, resp.Report)
 	case req.Op == protocol.Stats || req.Op == protocol.ResetStats:
 		return appendReport(dst, req, resp.Report)
 	default:
@@ -88,6 +92,26 @@ func appendReport(dst []byte, req *protocol.Request, report []protocol.ReportLin
 		dst = append(dst, name...)
 		dst = append(dst, l.Value...)
 	}
+	return appendHead(dst, req, done, 0, 0, 0, 0)
+}
+
+// appendDetail adds a report in one packet, as it looks on the text wire, and an empty one: so memcached has it for "stat detail dump".
+func appendDetail(dst []byte, req *protocol.Request, report []protocol.ReportLine) []byte {
+	const name = "detailed"
+	at := len(dst)
+	dst = appendHead(dst, req, done, 0, len(name), 0, 0)
+	dst = append(dst, name...)
+	for i := range report {
+		l := &report[i]
+		dst = append(dst, l.Label...)
+		dst = append(dst, ' ')
+		dst = append(dst, l.Name...)
+		dst = append(dst, ' ')
+		dst = append(dst, l.Value...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = append(dst, "END\r\n"...)
+	binary.BigEndian.PutUint32(dst[at+bodyAt:], uint32(len(dst)-at-headBytes))
 	return appendHead(dst, req, done, 0, 0, 0, 0)
 }
 
@@ -151,6 +175,8 @@ func failure(op protocol.Op, status protocol.Status) (code uint16, text string) 
 			return notFound, "Not found" // the group
 		}
 		return unknownCommand, "Unknown command"
+	case protocol.Verbatim:
+		return notFound, "Not found" // what was said of a group is not understood, or not allowed
 	case protocol.OutOfMemory:
 		if op == protocol.Incr || op == protocol.Decr {
 			return outOfMemory, "Out of memory incrementing value"

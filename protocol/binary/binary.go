@@ -20,7 +20,7 @@ import (
 
 // Config is what a conversation must know.
 type Config struct {
-	// MaxItemBytes is the largest item stored, with memcached's overhead (itemBytes): its -I, by default 1 MiB. A conversation
+	// MaxItemBytes is the largest item stored, with memcached's overhead (protocol.ItemBytes): its -I, by default 1 MiB. A conversation
 	// buffers one packet with a value of that size.
 	MaxItemBytes int
 }
@@ -35,6 +35,7 @@ const (
 	requestMagic = 0x80
 	answerMagic  = 0x81
 	headBytes    = 24
+	bodyAt       = 8 // the place of the body length
 
 	// maxBodyBytes is memcached's largest -I. Who announces more is not believed: it would have to be swallowed.
 	maxBodyBytes = 1 << 30
@@ -99,7 +100,7 @@ func readHead(buf []byte) (h head) {
 	h.verb = buf[1]
 	h.key = int(binary.BigEndian.Uint16(buf[2:]))
 	h.extras = int(buf[4])
-	h.body = int(binary.BigEndian.Uint32(buf[8:]))
+	h.body = int(binary.BigEndian.Uint32(buf[bodyAt:]))
 	h.value = h.body - h.extras - h.key
 	h.opaque = binary.BigEndian.Uint32(buf[12:])
 	h.cas = binary.BigEndian.Uint64(buf[16:])
@@ -114,7 +115,7 @@ func (c *Codec) parseBody(buf []byte, h head, v *verb, req *protocol.Request) (u
 	}
 	extras, key := buf[headBytes:headBytes+h.extras], buf[named-h.key:named:named]
 	readExtras(req, v, extras)
-	if v.value && itemBytes(h, req.Flags) > c.maxItemBytes {
+	if v.value && protocol.ItemBytes(h.key, req.Flags, h.value) > c.maxItemBytes {
 		c.refuse(req, protocol.TooLarge, named, h.value)
 		if v.op == protocol.Set {
 			// The client has said that the old value is out of date: only of this command memcached takes it at its word.
@@ -160,17 +161,6 @@ func readExtras(req *protocol.Request, v *verb, extras []byte) {
 			req.Exptime = int64(number(0))
 		}
 	}
-}
-
-// itemBytes is what memcached reckons an item to weigh: its header, CAS unique, key with a NUL, flags if any, and data with the CR LF that
-// it adds. So a value that fits there fits here, and the other way round.
-func itemBytes(h head, flags uint32) int {
-	const header, cas, end = 48, 8, 2
-	n := header + cas + h.key + 1 + h.value + end
-	if flags != 0 {
-		n += 4
-	}
-	return n
 }
 
 // refuse rejects a request of which used bytes have been read and the rest is not wanted.

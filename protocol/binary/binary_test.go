@@ -349,6 +349,28 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+// "stat detail dump" is a report in one packet; what is said of it beyond OK is no group's.
+func TestDetail(t *testing.T) {
+	f := func(key string, resp protocol.Response, want string) {
+		t.Helper()
+		req := protocol.Request{Op: protocol.Stats, Verb: 0x10, Opaque: 1, Key: []byte(key)}
+		if got := binary.New(binary.Config{}).Append([]byte("x"), &req, &resp); string(got) != "x"+want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+	packet := func(keyBytes, status, bodyBytes byte, body string) string {
+		return "\x81\x10\x00" + string([]byte{keyBytes}) + "\x00\x00\x00" + string([]byte{status}) + "\x00\x00\x00" + string([]byte{bodyBytes}) +
+			"\x00\x00\x00\x01" + strings.Repeat("\x00", 8) + body
+	}
+	report := []protocol.ReportLine{{Label: "PREFIX", Name: "a", Value: "get 1 hit 0 set 0 del 0"}}
+	end := packet(0, 0, 0, "")
+	f("detail dump", protocol.Response{Status: protocol.OK, Report: report},
+		packet(8, 0, 47, "detailedPREFIX a get 1 hit 0 set 0 del 0\r\nEND\r\n")+end)
+	f("detail dump", protocol.Response{Status: protocol.OK}, packet(8, 0, 13, "detailedEND\r\n")+end)
+	f("detail on", protocol.Response{Status: protocol.Verbatim, Value: []byte("OK")}, end)
+	f("detail bogus", protocol.Response{Status: protocol.Verbatim, Value: []byte("CLIENT_ERROR usage")}, packet(0, 1, 9, "Not found"))
+}
+
 // A report is a packet a line, and an empty one: none but the last is without a key.
 func TestReports(t *testing.T) {
 	f := func(lines []protocol.ReportLine, want ...string) {
