@@ -13,8 +13,9 @@ const tick = 50 * time.Millisecond
 type Clock struct {
 	milli atomic.Int64 // Unix milliseconds
 
-	mu    sync.Mutex // guards what follows, and who sets milli
-	ahead time.Duration
+	mu     sync.Mutex // guards what follows, and who sets milli
+	ahead  time.Duration
+	paused bool
 
 	stop, done chan struct{} // nil if set by hand
 }
@@ -46,7 +47,9 @@ func (c *Clock) run(start time.Time) {
 			return
 		case <-ticker.C:
 			c.mu.Lock()
-			c.milli.Store(start.UnixMilli() + (time.Since(start) + c.ahead).Milliseconds())
+			if !c.paused {
+				c.milli.Store(start.UnixMilli() + (time.Since(start) + c.ahead).Milliseconds())
+			}
 			c.mu.Unlock()
 		}
 	}
@@ -57,6 +60,13 @@ func (c *Clock) Now() int64 { return c.milli.Load() / 1000 }
 
 // Milli is the Unix millisecond, up to a tick late.
 func (c *Clock) Milli() int64 { return c.milli.Load() }
+
+// Pause lets the clock stand until it is resumed; then it shows what it would have shown. Advance moves it all the while.
+func (c *Clock) Pause(stand bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paused = stand
+}
 
 // Advance puts the clock forward, for tests and memcached's debugtime command.
 func (c *Clock) Advance(seconds int64) {

@@ -13,6 +13,10 @@ type Config struct {
 	Store   *storage.Store
 	Clock   *storage.Clock
 	NoFlush bool // refuse flush_all (memcached's -F)
+	NoCAS   bool // show every CAS unique as 0, so that nobody can name one (memcached's -C)
+
+	Delimiter byte // ends the part of a key by which Prefixes counts (memcached's -D); default ':'
+	Detail    bool // Prefixes counts from the start
 }
 
 // An Executor is the end of the chain. It answers at once.
@@ -20,12 +24,17 @@ type Executor struct {
 	store   *storage.Store
 	clock   *storage.Clock
 	noFlush bool
+	noCAS   bool
 	stats   Stats
+
+	prefixes Prefixes
 }
 
 // New makes an executor over a store.
 func New(cfg Config) *Executor {
-	return &Executor{store: cfg.Store, clock: cfg.Clock, noFlush: cfg.NoFlush}
+	e := &Executor{store: cfg.Store, clock: cfg.Clock, noFlush: cfg.NoFlush, noCAS: cfg.NoCAS}
+	e.prefixes.init(cfg.Delimiter, cfg.Detail)
+	return e
 }
 
 // Handle implements protocol.Handler.
@@ -55,6 +64,12 @@ func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *proto
 		resp.Status = protocol.OK
 	default:
 		resp.Status = protocol.UnknownCommand
+	}
+	if e.prefixes.on.Load() {
+		e.prefixes.count(req, resp)
+	}
+	if e.noCAS {
+		resp.CAS = 0
 	}
 	return nil
 }
