@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/protocol/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -190,6 +191,33 @@ func TestUnixSockets(t *testing.T) {
 	}
 	if err := s.Stop(deadline); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Each address may have conversations of its own.
+func TestListenAs(t *testing.T) {
+	s := server.New(server.Config{Session: server.EchoSession, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() {
+		if err := s.Stop(deadline); err != nil {
+			t.Error(err)
+		}
+	})
+	boasting := func() *session.Session { return server.BoastSession(3) }
+	echo, err := s.Listen("tcp4", "127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	boast, err := s.ListenAs(boasting, "tcp4", "127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	for address, want := range map[string]string{echo: "1:a", boast: "xxx"} {
+		c := dial(t, address)
+		send(t, c, "1:a")
+		if got, err := io.ReadAll(c); err != nil || string(got) != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
 	}
 }
 
