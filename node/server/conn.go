@@ -18,11 +18,18 @@ type conn struct {
 	id      int64
 	net     net.Conn
 	session *session.Session
-	in      []byte // what has been read and not answered: in[start:end]
-	start   int
-	end     int
-	grown   int64        // what in has taken from the budget
-	doing   atomic.Int64 // what it does, and when its last request was, for those who ask: see mark
+
+	in    []byte // what has been read and not answered is in[start:end]; nil while c waits with nothing
+	start int
+	end   int
+	small *[readBytes]byte // the buffer at rest; nil like in
+	grown int64            // what in has taken from the budget
+
+	unbroken int // requests answered since c last waited or let others run
+
+	raw   bool         // net is a mere socket
+	fd    uintptr      // that socket, during turn
+	doing atomic.Int64 // what c does, and when its last request was, for those who ask: see mark
 }
 
 // readBytes is the size of a read buffer at rest: a batch of some hundred small requests.
@@ -30,25 +37,59 @@ const readBytes = 16 << 10
 
 var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 
-// serve answers until the client goes, the conversation ends, or the server stops.
-func (c *conn) serve() {
-	defer c.server.forget(c)
-	defer c.net.Close()
-	buffer := readBuffers.Get().(*[readBytes]byte)
-	defer readBuffers.Put(buffer)
-	defer c.shrink()
-
-	c.in = buffer[:]
+// servePlain is the loop over Read and Write, for connections that are more than a socket.
+func (c *conn) servePlain() {
 	for {
+		c.borrow()
 		n, err := c.net.Read(c.in[c.end:])
-		c.end += n
-		c.server.stats.BytesRead.Add(int64(n))
-		if n > 0 && (!c.answer() || !c.makeRoom(buffer[:])) {
+		if n > 0 && !c.received(n) {
 			return
 		}
-		if err != nil && !(errors.Is(err, os.ErrDeadlineExceeded) && c.server.prolong(c)) {
+		if err != nil && !c.goesOnAfter(err) {
 			return
 		}
+	}
+}
+
+// received answers a batch of which n more bytes have come, and reports whether to read on. A client that has had its share lets others
+// run first.
+func (c *conn) received(n int) bool {
+	if c.unbroken > c.server.cfg.MaxBatch {
+		c.unbroken = 0
+		runtime.Gosched()
+	}
+	c.end += n
+	c.server.stats.BytesRead.Add(int64(n))
+	return c.answer() && c.makeRoom() && !c.server.stopped()
+}
+
+// goesOnAfter reports whether a read may be tried again.
+func (c *conn) goesOnAfter(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && c.server.prolong(c)
+}
+
+func (c *conn) close() {
+	c.net.Close()
+	c.shrink()
+	c.end = 0
+	c.start = 0
+	c.lend()
+	c.server.forget(c)
+}
+
+// borrow sees to it that there is a buffer.
+func (c *conn) borrow() {
+	if c.in == nil {
+		c.small = readBuffers.Get().(*[readBytes]byte)
+		c.in = c.small[:]
+	}
+}
+
+// lend lets others have the buffer while there is nothing in it.
+func (c *conn) lend() {
+	if c.end == 0 && c.small != nil {
+		readBuffers.Put(c.small)
+		c.small, c.in = nil, nil
 	}
 }
 
@@ -65,9 +106,7 @@ func (c *conn) answer() bool {
 		c.start += used
 		requests += c.session.Requests()
 		if len(answers) > 0 {
-			n, err := c.net.Write(answers)
-			c.server.stats.BytesWritten.Add(int64(n))
-			if err != nil {
+			if c.send(answers) != nil {
 				return false
 			}
 		}
@@ -93,24 +132,24 @@ func (c *conn) rest(requests int, since int64) {
 	} else {
 		c.mark(reading, since)
 	}
+	c.unbroken += requests
 	if most := c.server.cfg.MaxBatch; requests > most {
 		c.server.stats.Yields.Add(int64((requests - 1) / most))
-		runtime.Gosched()
 	}
 }
 
 // makeRoom prepares the buffer for the next read: what is left moves to its front. A buffer that is full of one request is doubled, up to
 // the request's size: it grows with what has arrived, never with what was only announced.
 // It reports false for a request over the bound, which the codec should have refused, and if there is no memory for it.
-func (c *conn) makeRoom(small []byte) bool {
+func (c *conn) makeRoom() bool {
 	left := c.in[c.start:c.end]
 	need, limit := c.session.Missing(), c.server.cfg.MaxRequestBytes
 	switch {
 	case max(need, len(left)+1) > limit:
 		return false
-	case max(need, len(left)+1) <= len(small):
-		copy(small, left)
-		c.in = small
+	case max(need, len(left)+1) <= readBytes:
+		copy(c.small[:], left)
+		c.in = c.small[:]
 		c.shrink()
 	case len(left) < len(c.in):
 		copy(c.in, left)
