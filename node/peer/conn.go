@@ -34,6 +34,7 @@ type conn struct {
 	writeBy  time.Duration // the write deadline that is set
 	broken   error         // why writing has failed
 	armed    bool          // the read deadline is set, to a moment no later than the first awaited seat is due
+	room     chan struct{} // closed when seats become free; nil: nobody waits for that
 
 	// The run goroutine's own:
 	in      []byte            // what is read
@@ -84,17 +85,23 @@ func newConn(l *lane) *conn {
 	return c
 }
 
-// send queues req, or gives nil: the connection is lost, and another is needed.
+// send queues req, or gives nil: the connection is lost, and another is needed. When the lane is full it waits for room, as long as it would for
+// the answer.
 func (c *conn) send(req *protocol.Request) *protocol.Pending {
 	peers := c.lane.link.peers
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
-		return nil
+	if !c.over && c.seats.head != c.seats.awaited {
+		// The peer owes answers that are overdue already, so this one would be.
+		peers.stats.Timeouts.Add(1)
+		return answered(protocol.PeerTimeout)
 	}
-	if c.seats.len() >= peers.cfg.MaxWaiting || c.seats.bytes+frame.RequestBytes(req) > peers.cfg.MaxWaitingBytes {
+	if !c.over && c.fullLocked(req) && !c.waitForRoomLocked(req) {
 		peers.stats.Overloaded.Add(1)
 		return answered(protocol.PeerOverloaded)
+	}
+	if c.over {
+		return nil
 	}
 	pending := protocol.NewPending(c.flush)
 	c.addLocked(req, pending)
@@ -102,6 +109,44 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 		c.armLocked(c.seats.at(c.seats.awaited).due)
 	}
 	return pending
+}
+
+func (c *conn) fullLocked(req *protocol.Request) bool {
+	cfg := &c.lane.link.peers.cfg
+	return c.seats.len() >= cfg.MaxWaiting || c.seats.bytes+frame.RequestBytes(req) > cfg.MaxWaitingBytes && c.seats.len() > 0
+}
+
+// waitForRoomLocked sends what fills the lane, and reports whether there was room before the Deadline, or the connection was lost; mu is free
+// meanwhile. Who waits here holds up only himself: answers are read by the run goroutine, which waits for no session.
+func (c *conn) waitForRoomLocked(req *protocol.Request) bool {
+	timer := time.NewTimer(c.lane.link.peers.cfg.Deadline)
+	defer timer.Stop()
+	for c.fullLocked(req) && !c.over {
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		room, late := c.room, false
+		c.mu.Unlock()
+		c.write()
+		select {
+		case <-room:
+		case <-timer.C:
+			late = true
+		}
+		c.mu.Lock()
+		if late {
+			return false
+		}
+	}
+	return true
+}
+
+// giveRoomLocked wakes those who wait for room.
+func (c *conn) giveRoomLocked() {
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
 }
 
 func (c *conn) addLocked(req *protocol.Request, pending *protocol.Pending) {

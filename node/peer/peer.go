@@ -42,7 +42,8 @@ type Config struct {
 	// send smaller batches. Default GOMAXPROCS, at most 4.
 	Lanes int
 
-	// MaxWaiting and MaxWaitingBytes bound what waits on one lane for the peer's answers; more is answered with PeerOverloaded.
+	// MaxWaiting and MaxWaitingBytes bound what waits on one lane for the peer's answers. More must wait for room first, and is answered
+	// with PeerOverloaded when there is none within the Deadline.
 	// Defaults 4096 requests and 64 MiB.
 	MaxWaiting, MaxWaitingBytes int
 
@@ -196,7 +197,8 @@ func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
 	return l
 }
 
-// Send queues req, of which it keeps a copy, and gives its answer to come; what cannot be sent is answered already. It never blocks.
+// Send queues req, of which it keeps a copy, and gives its answer to come; what cannot be sent is answered already. It blocks only while the lane is
+// full, and no longer than the Deadline.
 // Nothing is written before somebody flushes or waits, for any request of the lane. Requests of one origin are sent in their order.
 func (l *Link) Send(req *protocol.Request) *protocol.Pending {
 	if !frame.Fits(req) {

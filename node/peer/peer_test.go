@@ -531,25 +531,77 @@ func TestOverload(t *testing.T) {
 		t.Helper()
 		p := peersOf(t, cfg)
 		link := p.Link("there", h.addr)
+		set := &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, 1000)}
 		var waiting []*protocol.Pending
-		for range fit + 10 {
-			waiting = append(waiting, link.Send(&protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, 1000)}))
+		for range fit {
+			waiting = append(waiting, link.Send(set))
+		}
+		var above sync.WaitGroup
+		for range 10 {
+			above.Go(func() {
+				if status, _ := wait(t, link.Send(set)); status != protocol.PeerOverloaded {
+					t.Errorf("%s: status %d above the bound, want %d", name, status, protocol.PeerOverloaded)
+				}
+			})
 		}
 		for i, pending := range waiting {
-			want := protocol.PeerTimeout
-			if i >= fit {
-				want = protocol.PeerOverloaded
-			}
-			if status, _ := wait(t, pending); status != want {
-				t.Errorf("%s: request %d has status %d, want %d", name, i, status, want)
+			if status, _ := wait(t, pending); status != protocol.PeerTimeout {
+				t.Errorf("%s: request %d has status %d, want %d", name, i, status, protocol.PeerTimeout)
 			}
 		}
+		above.Wait()
 		if n := p.Stats().Overloaded.Load(); n != 10 {
 			t.Errorf("%s: %d counted", name, n)
 		}
 	}
 	f("by number", peer.Config{Lanes: 1, MaxWaiting: 30}, 29)                 // and the hello
 	f("by size", peer.Config{Lanes: 1, MaxWaitingBytes: 10 * (1000 + 77)}, 9) // and the hello
+}
+
+// A full lane of a healthy peer makes senders wait; it loses nothing.
+func TestFullLaneMakesRoom(t *testing.T) {
+	link := peersOf(t, peer.Config{Lanes: 1, MaxWaiting: 8, Deadline: 10 * time.Second}).Link("there", member(t, echo{}).addr)
+	var running sync.WaitGroup
+	for range 20 {
+		running.Go(func() {
+			var waiting []*protocol.Pending
+			for range 100 {
+				waiting = append(waiting, link.Send(get("k")))
+			}
+			for _, pending := range waiting {
+				if status, _ := wait(t, pending); status != protocol.OK {
+					t.Errorf("status %d", status)
+				}
+			}
+		})
+	}
+	running.Wait()
+}
+
+// While a peer owes answers that are overdue, nobody else waits for it; once it answers, all is well again.
+func TestOverdueAnswersFailTheNextAtOnce(t *testing.T) {
+	const deadline = 200 * time.Millisecond
+	answerNow := make(chan struct{})
+	h := newHost(t, rogue(true, func(nc net.Conn) {
+		<-answerNow
+		ok := protocol.Response{Status: protocol.OK}
+		_, _ = nc.Write(frame.AppendResponse(nil, 1, &ok))
+		_, _ = nc.Read(make([]byte, 1000))
+		<-answerNow
+	}))
+	defer close(answerNow)
+	link := peersOf(t, peer.Config{Lanes: 1, Deadline: deadline}).Link("there", h.addr)
+	ask(t, link, get("a"))
+	began := time.Now()
+	if status, _ := ask(t, link, get("b")); status != protocol.PeerTimeout || time.Since(began) > deadline/2 {
+		t.Fatalf("status %d after %v", status, time.Since(began))
+	}
+	answerNow <- struct{}{}
+	until(t, "a request is waited for again", func() bool {
+		began := time.Now()
+		ask(t, link, get("c"))
+		return time.Since(began) >= deadline
+	})
 }
 
 func TestLinks(t *testing.T) {

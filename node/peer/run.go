@@ -87,6 +87,7 @@ func (c *conn) deliver(in []byte) (used int, err error) {
 		c.mu.Lock()
 		first, n := c.seats.give(c.batch[:whole])
 		c.together = n
+		c.giveRoomLocked()
 		c.mu.Unlock()
 		took, err := c.answer(first, c.batch[:n], in[used:])
 		if used += took; err != nil {
@@ -172,6 +173,7 @@ func (c *conn) look(unread int) bool {
 		next = min(next, c.seats.at(c.seats.awaited).due)
 	}
 	c.armLocked(max(next, now+peers.cfg.Deadline/looksPerDeadline))
+	c.armed = c.seats.awaited != c.seats.tail // else the next request is due before that
 	return true
 }
 
@@ -232,6 +234,7 @@ func (c *conn) lose(why error) {
 	c.over = true
 	waiting := c.seats
 	c.seats, c.out, c.spare = seats{}, nil, nil
+	c.giveRoomLocked()
 	if c.net != nil {
 		_ = c.net.Close()
 	}

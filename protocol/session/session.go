@@ -27,8 +27,10 @@ const (
 	// large values cannot fill the memory.
 	maxTapeBytes = 256 << 10
 
-	// maxGaps bounds the answers that one conversation waits for at a time.
-	maxGaps = 1024
+	// A conversation waits for firstGaps answers at a time to begin with, and for up to maxGaps as long as they are small: how large they
+	// are is known only when they have come.
+	firstGaps = 32
+	maxGaps   = 1024
 
 	// maxKeptBytes bounds each of the buffers that a session keeps from one batch to the next.
 	maxKeptBytes = 64 << 10
@@ -49,6 +51,7 @@ type Session struct {
 	resp   protocol.Response
 	tape   []byte // the answers known so far, encoded
 	gaps   []gap  // the answers to come
+	width  int    // how many of them are waited for at a time
 	filled []byte // the tape with its gaps filled
 }
 
@@ -61,7 +64,7 @@ type gap struct {
 
 // New begins a conversation whose requests h answers. origin tells it from the others of this process (Request.Origin).
 func New(h protocol.Handler, c Codec, origin uint32) *Session {
-	return &Session{handler: h, codec: c, origin: origin}
+	return &Session{handler: h, codec: c, origin: origin, width: firstGaps}
 }
 
 // Answer handles whole requests from the head of in; used says how many bytes of it are done with. The answers are good until the next call.
@@ -76,7 +79,7 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 	if s.stream != nil && s.continueStream() {
 		return s.tape, 0
 	}
-	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < maxGaps {
+	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < s.width {
 		s.req = protocol.Request{Origin: s.origin}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
@@ -186,6 +189,19 @@ func (s *Session) fill() []byte {
 		*g = gap{}
 	}
 	s.filled = append(s.filled, s.tape[from:]...)
-	s.gaps = s.gaps[:0]
+	s.adapt()
 	return s.filled
+}
+
+// adapt chooses how many answers the next batch may wait for by the size of these.
+func (s *Session) adapt() {
+	switch full := len(s.gaps) == s.width; {
+	case len(s.filled) > maxTapeBytes:
+		s.width = max(s.width/4, 1)
+	case full && len(s.filled) < maxTapeBytes/4:
+		s.width = min(2*s.width, maxGaps)
+	case !full && s.width > firstGaps && len(s.gaps) < s.width/8:
+		s.width, s.gaps = firstGaps, nil // wide batches are rare: their memory is let go
+	}
+	s.gaps = s.gaps[:0]
 }

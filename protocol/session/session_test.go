@@ -177,13 +177,29 @@ func TestLargeAnswersEndABatchEarly(t *testing.T) {
 	}
 }
 
-func TestManyGapsEndABatchEarly(t *testing.T) {
-	s := session.New(&lane{}, words{}, 1)
-	in := []byte(strings.Repeat("r\n", 5000))
-	_, used := s.Answer(in)
-	if used != 2*1024 {
-		t.Fatalf("a batch of %d requests left gaps, want 1024", used/2)
+// How many answers are waited for at a time follows their size: their memory is bounded, and small ones travel together.
+func TestGapsFollowTheSizeOfAnswers(t *testing.T) {
+	f := func(key string, requests, wantLast int) {
+		t.Helper()
+		s := session.New(&lane{}, words{}, 1)
+		in := []byte(strings.Repeat(key+"\n", requests))
+		var last, most int
+		for len(in) > 0 {
+			answers, used := s.Answer(in)
+			if len(in) > requests/2*(len(key)+1) {
+				last = used / (len(key) + 1)
+			}
+			most, in = max(most, len(answers)), in[used:]
+		}
+		if last != wantLast {
+			t.Errorf("keys of %d bytes: %d answers at a time, want %d", len(key), last, wantLast)
+		}
+		if limit := 32 * 2 * (len(key) + 2); most > max(512<<10, limit) {
+			t.Errorf("keys of %d bytes: %d bytes of answers at a time", len(key), most)
+		}
 	}
+	f("r", 5000, 1024)
+	f("r"+strings.Repeat("x", 200_000), 100, 1)
 }
 
 // echo answers at once, out of its scratch memory.
