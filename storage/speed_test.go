@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/VictoriaMetrics/fastcache"
@@ -97,7 +98,7 @@ func benchGet(b *testing.B, get func(dst, key []byte) []byte) {
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		key, buf := make([]byte, 8), make([]byte, 0, 256)
-		for i := uint64(0); pb.Next(); i += 7919 {
+		for i := rand.Uint64N(1_000_000); pb.Next(); i += 7919 {
 			binary.LittleEndian.PutUint64(key, i%benchItems)
 			buf = get(buf[:0], key)
 		}
@@ -133,7 +134,7 @@ func benchSet(b *testing.B, set func(key []byte)) {
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		key := make([]byte, 8)
-		for i := uint64(0); pb.Next(); i += 7919 {
+		for i := rand.Uint64N(1_000_000); pb.Next(); i += 7919 {
 			binary.LittleEndian.PutUint64(key, i%1_000_000)
 			set(key)
 		}
