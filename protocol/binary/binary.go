@@ -5,9 +5,10 @@
 //	0     1    2          4             5    6        8          12     16  24
 //	magic verb key length extras length type reserved body length opaque CAS extras key value
 //
-//	inHead --- a packet that is whole ---> a request
-//	       --- one nobody knows, or whose value is refused ---> inBody: what is left of it is swallowed as it comes
-//	       --- one that contradicts itself ---> the end: nobody can tell where the next begins
+//	a whole packet                           a request
+//	one whose verb nobody knows              a rejected request; the rest of its body is swallowed as it comes
+//	one whose value is refused               the same
+//	one that contradicts itself or its verb  a rejected request, and the end: nobody can tell where the next packet begins
 //
 // So memory is bounded by one item, and what is given never depends on how the bytes were cut into pieces.
 package binary
@@ -61,7 +62,7 @@ func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
 		return -headBytes
 	}
 	h := readHead(buf)
-	v := &verbs[h.verb]
+	v := verbs[h.verb]
 	req.Verb, req.Opaque = h.verb, h.opaque
 	switch {
 	case h.value < 0:
@@ -108,7 +109,7 @@ func readHead(buf []byte) (h head) {
 }
 
 // parseBody reads the extras, the key and the value of a packet whose head is right.
-func (c *Codec) parseBody(buf []byte, h head, v *verb, req *protocol.Request) (used int) {
+func (c *Codec) parseBody(buf []byte, h head, v verb, req *protocol.Request) (used int) {
 	named := headBytes + h.extras + h.key
 	if len(buf) < named {
 		return -named
@@ -143,7 +144,7 @@ func (c *Codec) parseBody(buf []byte, h head, v *verb, req *protocol.Request) (u
 }
 
 // readExtras reads what the verb has extras for.
-func readExtras(req *protocol.Request, v *verb, extras []byte) {
+func readExtras(req *protocol.Request, v verb, extras []byte) {
 	number := func(at int) uint32 { return binary.BigEndian.Uint32(extras[at:]) }
 	switch v.op {
 	case protocol.Set, protocol.Add, protocol.Replace:

@@ -23,7 +23,7 @@ const (
 )
 
 // fits reports whether a packet is built as its verb wants it.
-func (v *verb) fits(h head) bool {
+func (v verb) fits(h head) bool {
 	return (h.extras == v.extras || h.extras == 0 && v.op == protocol.Flush) &&
 		(h.key > 0 && v.key != never || h.key == 0 && v.key != always) &&
 		(h.value == 0 || v.value)
