@@ -211,6 +211,7 @@ func TestParse(t *testing.T) {
 	f("mg k v T5 t\r\n", `gat key="k" raw=" v T5 t"`+options(lease, setExptime)+" exptime=5")
 	f("mg k v R5\r\n", `gat key="k" raw=" v R5"`+options(lease, recache)+" recache=5")
 	f("mg k v N5 E6\r\n", `gat key="k" raw=" v N5 E6"`+options(lease, vivify, setCAS)+" newcas=6 vivify=5")
+	f("mg k v N5 E0\r\n", `gat key="k" raw=" v N5 E0"`+options(lease, vivify)+" vivify=5")
 	f("mg k v N5 T6\r\n", `gat key="k" raw=" v N5 T6"`+options(lease, vivify, setExptime)+" exptime=6 vivify=6")
 	f("mg k v T6 N5\r\n", `gat key="k" raw=" v T6 N5"`+options(lease, vivify, setExptime)+" exptime=6 vivify=5")
 	f("me k\r\n", `inspect key="k"`)
