@@ -84,7 +84,7 @@ func (cfg Config) withDefaults() Config {
 
 // Stats are counted since the start, over all links.
 type Stats struct {
-	Forwards                atomic.Int64 // requests written, or lost before that
+	Forwards                atomic.Int64 // requests written; those lost before that count as Lost alone
 	Timeouts                atomic.Int64 // requests answered with PeerTimeout
 	Lost                    atomic.Int64 // requests answered with PeerLost
 	Overloaded              atomic.Int64 // requests answered with PeerOverloaded

@@ -92,7 +92,7 @@ func (r *Reception) check(h *frame.Hello) error {
 		return fmt.Errorf("the ring's parameters differ: print %x here, %x there", r.self.Print, h.Print)
 	case h.Receiver != r.self.ID:
 		return fmt.Errorf("this is member %q, not %q", r.self.ID, h.Receiver)
-	case h.Sender == r.self.ID:
+	case h.Sender == r.self.ID && h.Boot == r.self.Boot:
 		return fmt.Errorf("member %q is this one", h.Sender)
 	case r.handler[h.Lane] == nil:
 		return fmt.Errorf("no %s lanes are taken here", h.Lane)

@@ -56,7 +56,7 @@ func TestReceptionLetsInWhoBelongs(t *testing.T) {
 	out(`cluster "memring", not "other"`, func(h *frame.Hello) { h.Cluster = "other" })
 	out("parameters differ: print 7 here, 8 there", func(h *frame.Hello) { h.Print = 8 })
 	out(`member "there", not "elsewhere"`, func(h *frame.Hello) { h.Receiver = "elsewhere" })
-	out("is this one", func(h *frame.Hello) { h.Sender = "there" })
+	out("is this one", func(h *frame.Hello) { h.Sender, h.Boot = "there", there.Boot })
 	out("not a hello", func(h *frame.Hello) { h.Lane = 9 })
 
 	if n := r.Refused(); n != 6 {

@@ -65,10 +65,11 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 	if !req.Op.Keyed() {
 		return r.next.Handle(req, resp)
 	}
-	link := now.links[now.table.Owner(now.table.Partition(req.Key))]
-	if link == nil {
+	owner := now.table.Owner(now.table.Partition(req.Key))
+	if owner < 0 || now.links[owner] == nil {
 		return r.next.Handle(req, resp)
 	}
+	link := now.links[owner]
 	r.stats.Forwarded.Add(1)
 	pending := link.Send(req)
 	if !req.Op.Writes() {

@@ -17,12 +17,18 @@ const (
 	open                 // the Hello was answered with OK
 )
 
+// maxHelloBytes is more than any Hello has.
+const maxHelloBytes = 4 << 10
+
 // NewCodec gives the codec of a new lane.
 func NewCodec() *Codec { return &Codec{} }
 
 // Parse reads the next request; see session.Codec. Request.Opaque is the frame's sequence. Bytes that are no request are a Reject with Hangup.
 func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
 	used, ok := parseRequest(buf, req)
+	if c.stage == silent && -used > maxHelloBytes {
+		ok = false // nobody is given memory before he has said who he is
+	}
 	if ok && used <= 0 {
 		*req = protocol.Request{Origin: req.Origin}
 		return used
