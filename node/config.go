@@ -26,9 +26,16 @@ type Config struct {
 	Zone   string
 	Weight uint8
 
-	// Listen are the client addresses, HOST:PORT; port 0 takes any free one. -l and -p; default 127.0.0.1:11211.
+	// Listen are the client addresses. -l, -p and -B; default 127.0.0.1:11211; none: this node only serves other members.
 	// Gossip and peers listen on the host of the first.
-	Listen []string
+	Listen []Listener
+
+	// UDP are client addresses for datagrams, HOST:PORT. -U; default none: whoever can send datagrams with a forged sender can make this node
+	// flood that sender, so keep them on networks you trust.
+	UDP []string
+
+	// Wire is what is spoken on the unix socket and over UDP. -B; default AnyWire.
+	Wire Wire
 
 	// UnixSocket is the path of a client socket. -s; then nothing listens on TCP for clients unless -l says so.
 	UnixSocket     string
@@ -40,6 +47,10 @@ type Config struct {
 	// Advertise is the address at which other members reach this one, when it listens on all addresses. --advertise; default the host
 	// listened on, else the first private address of the machine.
 	Advertise netip.Addr
+
+	// GiveWay tells which of these ports are nobody's wish: when taken, any free one does, so that several nodes run on a machine as several
+	// memcacheds do. Default none; cmd names those without a flag.
+	GiveWay GiveWay
 
 	// AdminListen is the address of the admin HTTP port, "off" for none. --admin-listen; default 127.0.0.1:9150.
 	AdminListen string
@@ -55,8 +66,35 @@ type Config struct {
 	NoEvict bool
 	// NoFlush refuses flush_all. -F.
 	NoFlush bool
+	// NoCAS keeps no CAS uniques for clients: they see 0, and a store that names one succeeds whatever it says. -C.
+	NoCAS bool
+	// NoDump refuses what lists keys: stats cachedump, stats detail, lru_crawler metadump and mgdump. -X.
+	NoDump bool
+	// NoWatch refuses watch. -W.
+	NoWatch bool
+	// EnableShutdown lets clients ask for the end of this process, by the command shutdown: Shutdowns tells. -A.
+	EnableShutdown bool
+	// Debug lets clients move the clock, by the command debugtime: for memcached's own tests. -o relaxed_privileges.
+	Debug bool
+	// Delimiter ends the part of a key by which "stats detail" counts; Detail counts from the start. -D sets both; default ':' and not.
+	Delimiter byte
+	Detail    bool
+
 	// MaxConns is the number of client connections served at once. -c; default 1024.
 	MaxConns int
+	// PauseAtLimit lets connections above MaxConns wait until one closes, instead of refusing them. -o no_maxconns_fast.
+	PauseAtLimit bool
+	// IdleTimeout closes client connections without a request for so long; 0: never. -o idle_timeout.
+	IdleTimeout time.Duration
+	// MaxBatch is the number of requests after which a connection lets others run. -R; default 20.
+	MaxBatch int
+	// Backlog is the number of connections that the system keeps waiting to be accepted. -b; default 1024, as memcached's.
+	Backlog int
+	// MaxBufferBytes bounds the read buffers of all client connections together; 0: the server's default. -o read_buf_mem_limit.
+	MaxBufferBytes int64
+
+	// Tuning is what has no effect here, but is asked for.
+	Tuning Tuning
 
 	// PeerDeadline bounds how long a client waits for another member. --peer-timeout; default 500 ms.
 	PeerDeadline time.Duration
@@ -69,20 +107,45 @@ type Config struct {
 	Level *slog.LevelVar // what "verbosity" changes; may be nil
 }
 
+// A Listener is one client address.
+type Listener struct {
+	Address string // HOST:PORT; port 0 takes any free one, host 0.0.0.0 all of IPv4, no host all there are
+	Wire    Wire   // proto[...] of -l, else -B
+}
+
+// A Wire is what clients may speak at an address.
+type Wire uint8
+
+const (
+	AnyWire    Wire = iota // a connection's first byte decides
+	TextWire               // lines only: the classic commands and meta
+	BinaryWire             // packets only
+)
+
+// String gives memcached's name of the wire, as "stats settings" has it.
+func (w Wire) String() string { return [...]string{"auto-negotiate", "ascii", "binary"}[w] }
+
+// GiveWay: see Config.GiveWay.
+type GiveWay struct{ Peer, Gossip, Admin bool }
+
 // Default gives the values that hold when nothing else is said. ID and Log are left to the caller.
 func Default() Config {
 	return Config{
 		Version:        "1.6.45",
 		Cluster:        "memring",
 		Weight:         1,
-		Listen:         []string{"127.0.0.1:11211"},
+		Listen:         []Listener{{Address: "127.0.0.1:11211"}},
 		UnixSocketMode: 0o700,
 		PeerPort:       11212,
 		GossipPort:     7946,
 		AdminListen:    "127.0.0.1:9150",
 		MaxBytes:       64 << 20,
 		MaxItemBytes:   1 << 20,
+		Delimiter:      ':',
 		MaxConns:       1024,
+		MaxBatch:       20,
+		Backlog:        1024,
+		Tuning:         DefaultTuning(),
 		PeerDeadline:   500 * time.Millisecond,
 		LeaveGrace:     time.Second,
 		Ring:           ring.DefaultParams(),
@@ -104,13 +167,19 @@ func (c Config) Validate() error {
 		}
 	}
 	refuse(c.ID == "" || len(c.ID) > 64, "--id: the node's name must have 1 to 64 bytes, not %d", len(c.ID))
-	refuse(len(c.Listen) == 0 && c.UnixSocket == "", "-l: nothing to listen on")
+	for _, l := range c.Listen {
+		refuse(l.Address == "", "-l: an empty address")
+	}
 	refuse(c.PeerPort < 0 || c.PeerPort > 65535, "--peer-port: %d is not a port", c.PeerPort)
 	refuse(c.GossipPort < 0 || c.GossipPort > 65535, "--gossip-port: %d is not a port", c.GossipPort)
 	refuse(c.MaxBytes <= 0, "-m: the memory limit must be above 0")
 	refuse(c.MaxItemBytes < minItemBytes, "-I: item max size must be at least %d bytes", minItemBytes)
 	refuse(c.MaxItemBytes > maxItemBytes, "-I: item max size must be at most %d bytes", maxItemBytes)
 	refuse(c.MaxConns <= 0, "-c: maximum connections must be greater than 0")
+	refuse(c.MaxBatch <= 0, "-R: number of requests per event must be greater than 0")
+	refuse(c.Backlog < 0, "-b: %d is not a length of a queue", c.Backlog)
+	refuse(c.IdleTimeout < 0, "-o idle_timeout: must not be negative")
+	refuse(c.MaxBufferBytes < 0, "-o read_buf_mem_limit: must not be negative")
 	refuse(c.PeerDeadline <= 0, "--peer-timeout: must be above 0")
 	return errors.Join(errs...)
 }

@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/memring/memring/node/admin"
@@ -27,7 +28,9 @@ import (
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/protocol/binary"
 	"github.com/memring/memring/protocol/frame"
+	"github.com/memring/memring/protocol/meta"
 	"github.com/memring/memring/protocol/session"
 	"github.com/memring/memring/protocol/text"
 	"github.com/memring/memring/ring"
@@ -53,6 +56,7 @@ type Node struct {
 	admin     *admin.Admin
 
 	listening []string      // client addresses as bound
+	datagrams []string      // and those for UDP
 	origins   atomic.Uint32 // numbers the sessions
 
 	endFollow context.CancelFunc
@@ -96,28 +100,25 @@ func (n *Node) openStore() error {
 // bind takes all addresses, so that a port in use is told before anybody hears of this node.
 func (n *Node) bind() error {
 	n.clients = server.New(server.Config{
-		Session:         n.clientSession,
+		Session:         n.speaking(n.cfg.Wire),
+		UDPSession:      n.speaking(n.cfg.Wire),
+		Backlog:         n.cfg.Backlog,
 		MaxConns:        n.cfg.MaxConns,
+		PauseAtLimit:    n.cfg.PauseAtLimit,
+		IdleTimeout:     n.cfg.IdleTimeout,
+		MaxBatch:        n.cfg.MaxBatch,
+		MaxBufferBytes:  n.cfg.MaxBufferBytes,
 		Refusal:         "ERROR Too many open connections\r\n",
 		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
 		Log:             n.log,
 	})
 	n.lanes = server.New(server.Config{Session: n.laneSession, MaxRequestBytes: frame.MaxBytes, Log: n.log})
 
-	for _, address := range n.cfg.Listen {
-		bound, err := n.clients.Listen("tcp", address, 0)
-		if err != nil {
-			return fmt.Errorf("client port: %w (change it with -p or -l)", err)
-		}
-		n.listening = append(n.listening, bound)
-	}
-	if n.cfg.UnixSocket != "" {
-		if _, err := n.clients.Listen("unix", n.cfg.UnixSocket, n.cfg.UnixSocketMode); err != nil {
-			return fmt.Errorf("client socket: %w (change it with -s)", err)
-		}
+	if err := n.bindClients(); err != nil {
+		return err
 	}
 	client := n.clientAddr()
-	bound, err := n.lanes.Listen("tcp", netip.AddrPortFrom(client.Addr(), uint16(n.cfg.PeerPort)).String(), 0)
+	bound, err := n.bindLanes(netip.AddrPortFrom(client.Addr(), uint16(n.cfg.PeerPort)))
 	if err != nil {
 		return fmt.Errorf("peer port: %w (change it with --peer-port)", err)
 	}
@@ -130,6 +131,55 @@ func (n *Node) bind() error {
 	}
 	return nil
 }
+
+// bindClients takes the addresses for clients.
+func (n *Node) bindClients() error {
+	for _, l := range n.cfg.Listen {
+		bound, err := n.clients.ListenAs(n.speaking(l.Wire), network("tcp", l.Address), l.Address, 0)
+		if err != nil {
+			return fmt.Errorf("client port: %w (change it with -p or -l)", err)
+		}
+		n.listening = append(n.listening, bound)
+	}
+	for _, address := range n.cfg.UDP {
+		bound, err := n.clients.ListenUDP(network("udp", address), address)
+		if err != nil {
+			return fmt.Errorf("client port: %w (change it with -U)", err)
+		}
+		n.datagrams = append(n.datagrams, bound)
+	}
+	if n.cfg.UnixSocket != "" {
+		if _, err := n.clients.Listen("unix", n.cfg.UnixSocket, n.cfg.UnixSocketMode); err != nil {
+			return fmt.Errorf("client socket: %w (change it with -s)", err)
+		}
+	}
+	return nil
+}
+
+// bindLanes takes the address for other members, on any free port if the one wanted may give way.
+func (n *Node) bindLanes(wanted netip.AddrPort) (bound string, err error) {
+	bound, err = n.lanes.Listen("tcp", wanted.String(), 0)
+	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.GiveWay.Peer {
+		bound, err = n.lanes.Listen("tcp", netip.AddrPortFrom(wanted.Addr(), 0).String(), 0)
+		n.log.Warn("the peer port is taken: another one (choose with --peer-port)", "wanted", wanted, "bound", bound)
+	}
+	return bound, err
+}
+
+// network tells IPv4 from IPv6, where the address does: 0.0.0.0 is all of IPv4 and no more, as users of memcached expect.
+func network(kind, address string) string {
+	switch at, err := netip.ParseAddrPort(address); {
+	case err != nil:
+		return kind
+	case at.Addr().Is4():
+		return kind + "4"
+	default:
+		return kind + "6"
+	}
+}
+
+// Listening gives the addresses for clients as bound.
+func (n *Node) Listening() (tcp, udp []string) { return n.listening, n.datagrams }
 
 // clientAddr is where clients reach this node over TCP; without such a listener, the loopback address and no port.
 func (n *Node) clientAddr() netip.AddrPort {
@@ -148,6 +198,7 @@ func (n *Node) join() error {
 		Cluster:   n.cfg.Cluster,
 		Bind:      netip.AddrPortFrom(n.self.Client.Addr(), uint16(n.cfg.GossipPort)),
 		Advertise: n.cfg.Advertise,
+		AnyPort:   n.cfg.GiveWay.Gossip,
 		Seeds:     n.cfg.Join,
 		Log:       n.log,
 	})
@@ -177,11 +228,20 @@ func (n *Node) serve() error {
 	}
 	var err error
 	n.admin, err = admin.Start(n.cfg.AdminListen, admin.Config{Ready: n.Ready, Log: n.log})
+	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.GiveWay.Admin {
+		n.log.Warn("no admin port: another process has it (choose with --admin-listen)", "wanted", n.cfg.AdminListen)
+		return nil
+	}
 	return err
 }
 
+// speaking gives what begins conversations on a wire.
+func (n *Node) speaking(wire Wire) func() *session.Session {
+	return func() *session.Session { return n.clientSession(wire) }
+}
+
 // clientSession begins a conversation with a client.
-func (n *Node) clientSession() *session.Session {
+func (n *Node) clientSession(wire Wire) *session.Session {
 	chain := operator.New(operator.Config{
 		Version:    n.cfg.Version,
 		Stats:      n.statsLines,
@@ -190,7 +250,22 @@ func (n *Node) clientSession() *session.Session {
 		Owner:      n.ownerLines,
 		Verbosity:  n.setVerbosity,
 	}, n.router)
-	return session.New(chain, text.New(text.Config{MaxItemBytes: n.cfg.MaxItemBytes}), n.origins.Add(1))
+	return session.New(chain, n.clientWires(wire), n.origins.Add(1))
+}
+
+// clientWires are what a client may speak.
+func (n *Node) clientWires(wire Wire) session.Codec {
+	var (
+		classic, modern session.LineCodec
+		packets         session.Codec
+	)
+	if wire != BinaryWire {
+		classic, modern = text.New(text.Config{MaxItemBytes: n.cfg.MaxItemBytes}), meta.New(meta.Config{MaxItemBytes: n.cfg.MaxItemBytes})
+	}
+	if wire != TextWire {
+		packets = binary.New(binary.Config{MaxItemBytes: n.cfg.MaxItemBytes})
+	}
+	return session.NewWires(classic, modern, meta.Speaks, packets)
 }
 
 // laneSession begins a conversation with another member. Its requests go to the executor: they have been routed.

@@ -18,7 +18,7 @@ func TestWrongConfigNamesTheFlag(t *testing.T) {
 		t.Helper()
 		cfg := node.Default()
 		cfg.ID, cfg.Log = "n", slog.New(slog.DiscardHandler)
-		cfg.Listen, cfg.PeerPort, cfg.GossipPort, cfg.AdminListen = []string{"127.0.0.1:0"}, 0, 0, "off"
+		cfg.Listen, cfg.PeerPort, cfg.GossipPort, cfg.AdminListen = []node.Listener{{Address: "127.0.0.1:0"}}, 0, 0, "off"
 		change(&cfg)
 		if _, err := node.Start(cfg); err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("want an error that names %s, got: %v", flag, err)
@@ -26,7 +26,7 @@ func TestWrongConfigNamesTheFlag(t *testing.T) {
 	}
 	f("--id", func(c *node.Config) { c.ID = "" })
 	f("--id", func(c *node.Config) { c.ID = strings.Repeat("x", 65) })
-	f("-l", func(c *node.Config) { c.Listen = nil })
+	f("-l", func(c *node.Config) { c.Listen = []node.Listener{{}} })
 	f("--peer-port", func(c *node.Config) { c.PeerPort = 70_000 })
 	f("--gossip-port", func(c *node.Config) { c.GossipPort = -1 })
 	f("-m", func(c *node.Config) { c.MaxBytes = 0 })
@@ -42,9 +42,66 @@ func TestWrongConfigNamesTheFlag(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	f("-p", func(c *node.Config) { c.Listen = []string{taken.Addr().String()} })
+	f("-p", func(c *node.Config) { c.Listen[0].Address = taken.Addr().String() })
 	f("--peer-port", func(c *node.Config) { c.PeerPort = port })
 	f("--admin-listen", func(c *node.Config) { c.AdminListen = taken.Addr().String() })
+}
+
+// Several nodes run on a machine as several memcacheds do: ports that nobody has asked for give way.
+func TestPortsGiveWay(t *testing.T) {
+	first := nodetest.Start(t, 1).Nodes[0]
+	admin, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	taken := func(c *node.Config) {
+		c.PeerPort, c.GossipPort = int(first.Self().Peer.Port()), int(first.Self().Gossip.Port())
+		c.AdminListen = admin.Addr().String()
+		c.GiveWay = node.GiveWay{Peer: true, Gossip: true, Admin: true}
+	}
+	second := nodetest.Start(t, 1, taken).Nodes[0]
+	if a, b := first.Self(), second.Self(); a.Peer == b.Peer || a.Gossip == b.Gossip {
+		t.Errorf("the same ports: %+v, %+v", a, b)
+	}
+}
+
+// What an address speaks is told by its listener: another wire is hung up on.
+func TestWires(t *testing.T) {
+	const (
+		classic = "version\r\n"
+		packet  = "\x80\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // version
+	)
+	n := nodetest.Start(t, 1, func(c *node.Config) {
+		c.Listen = nil
+		for _, wire := range []node.Wire{node.AnyWire, node.TextWire, node.BinaryWire} {
+			c.Listen = append(c.Listen, node.Listener{Address: "127.0.0.1:0", Wire: wire})
+		}
+	}).Nodes[0]
+	addresses, _ := n.Listening()
+	f := func(wire node.Wire, request string, answers bool) {
+		t.Helper()
+		conn, err := net.Dial("tcp", addresses[wire])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.(*net.TCPConn).CloseWrite()
+		got, err := io.ReadAll(conn)
+		if err != nil || (len(got) > 0) != answers {
+			t.Errorf("%v: %.3q is answered %q, %v", wire, request, got, err)
+		}
+	}
+	f(node.AnyWire, classic, true)
+	f(node.AnyWire, packet, true)
+	f(node.TextWire, classic, true)
+	f(node.TextWire, packet, false)
+	f(node.BinaryWire, classic, false)
+	f(node.BinaryWire, packet, true)
 }
 
 func TestReadiness(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,6 +31,7 @@ func main() {
 func command(getenv func(string) string, serve func(*options) error) *cobra.Command {
 	o := newOptions()
 	memcached, cluster := o.flags()
+	idle := o.idleFlags()
 	root := &cobra.Command{
 		Use:           "memring",
 		Args:          cobra.NoArgs,
@@ -49,6 +51,7 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 			if err := o.resolve(cmd.Flags()); err != nil {
 				return err
 			}
+			o.portFile = getenv("MEMCACHED_PORT_FILENAME")
 			return serve(o)
 		},
 	}
@@ -56,13 +59,14 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // -h is enough
 	root.Flags().AddFlagSet(memcached)
 	root.Flags().AddFlagSet(cluster)
-	root.Flags().AddFlagSet(unserved())
+	root.Flags().AddFlagSet(idle)
+	root.Flags().AddFlagSet(o.missing())
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd != root {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nUsage:\n  %s\n\n%s", cmd.Short, cmd.UseLine(), cmd.Flags().FlagUsagesWrapped(helpColumns))
 			return
 		}
-		printHelp(cmd.OutOrStdout(), memcached, cluster)
+		printHelp(cmd.OutOrStdout(), memcached, cluster, idle, o.words())
 	})
 	root.AddCommand(clusterCommand(), &cobra.Command{
 		Use:   "version",
@@ -76,7 +80,7 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 // helpColumns is the width that help is wrapped to.
 const helpColumns = 120
 
-func printHelp(w io.Writer, memcached, cluster *pflag.FlagSet) {
+func printHelp(w io.Writer, memcached, cluster, idle *pflag.FlagSet, words []word) {
 	fmt.Fprintf(w, `memring %s: a memcached cluster that stays warm
 
 Usage:
@@ -89,9 +93,49 @@ Memcached's flags:
 %s
 The cluster's:
 %s
+Words of -o:
+%s
+Accepted, since memcached has them, and checked, but without effect here:
+%s
+      -o %s
+
 Every long flag may be given in the environment too: --peer-port as MEMRING_PEER_PORT. A flag wins over the environment.
+When $MEMCACHED_PORT_FILENAME names a file, the ports for clients are written there once they are open.
+Of the ports for members and for HTTP, those that no flag names give way to any free one when taken.
 Started as root without -u it stays root, and says so; -u root says that this is meant.
-`, revision(), memcached.FlagUsagesWrapped(helpColumns), cluster.FlagUsagesWrapped(helpColumns))
+`, revision(), memcached.FlagUsagesWrapped(helpColumns), cluster.FlagUsagesWrapped(helpColumns), usagesOf(words), idle.FlagUsagesWrapped(helpColumns),
+		idleWords(words))
+}
+
+// usagesOf tells the words of -o that have an effect, one a line.
+func usagesOf(words []word) string {
+	var text strings.Builder
+	for _, w := range words {
+		switch {
+		case w.about == "":
+		case w.value == "":
+			fmt.Fprintf(&text, "      %-30s %s\n", w.name, w.about)
+		default:
+			fmt.Fprintf(&text, "      %-30s %s\n", w.name+"="+w.value, w.about)
+		}
+	}
+	return text.String()
+}
+
+// idleWords names the other words, in lines of a width, but for the forms with no_ that switch them off.
+func idleWords(words []word) string {
+	var lines []string
+	line := ""
+	for _, w := range words {
+		switch {
+		case !w.idle || strings.HasPrefix(w.name, "no_"):
+			continue
+		case len(line)+len(w.name) > helpColumns-12:
+			lines, line = append(lines, line), ""
+		}
+		line += w.name + " "
+	}
+	return strings.Join(append(lines, line+"(most have a form with no_)"), "\n         ")
 }
 
 func printVersion(w io.Writer) error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -30,11 +29,23 @@ type options struct {
 	pidFile, user    string
 	daemon           bool
 	version, license bool
+	coreDumps        bool
+	lockMemory       bool
+	delimiter        string
+	protocol         string
+	sasl, tls        bool
+	authFile         string
+	largePages       bool
+	extended         []string
 
 	advertise, zone, config string
 	weight, copies          int
 
-	firstPort int // the client port that the node is named after and the peer port stands beside; 0: any
+	chunkMaxGiven bool     // whether -o slab_chunk_max was
+	slabSizes     string   // -o slab_sizes
+	idle          []string // what was given and has no effect here
+	firstPort     int      // the client port that the node is named after and the peer port stands beside; 0: any
+	portFile      string   // where to write the client ports, once bound: $MEMCACHED_PORT_FILENAME
 }
 
 const defaultPort = 11211
@@ -45,21 +56,33 @@ func newOptions() *options { return &options{node: node.Default()} }
 func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	m := pflag.NewFlagSet("memcached", pflag.ContinueOnError)
 	m.SortFlags = false
-	m.IntVarP(&o.port, "port", "p", defaultPort, "TCP port for clients")
-	m.StringSliceVarP(&o.listen, "listen", "l", []string{"127.0.0.1"}, "address for clients, `HOST[:PORT]`; repeatable, or with commas")
-	m.StringVarP(&o.node.UnixSocket, "unix-socket", "s", "", "unix socket for clients, a `PATH`; then no TCP port but those of -l")
+	m.IntVarP(&o.port, "port", "p", defaultPort, "TCP `PORT` for clients; 0 for none, -1 for any")
+	m.IntVarP(&o.udpPort, "udp-port", "U", 0, "UDP `PORT` for clients; 0 for none, -1 for any; without -p the TCP port too")
+	m.StringArrayVarP(&o.listen, "listen", "l", []string{"127.0.0.1"}, "address for clients, `HOST[:PORT]`; repeatable, or with commas; before it may "+
+		"stand the protocol, proto[ascii|binary|negotiating]: (tag[NAME]: is accepted); host * is all addresses")
+	m.StringVarP(&o.node.UnixSocket, "unix-socket", "s", "", "unix socket for clients, a `PATH`; then no ports but those of -l")
 	m.StringVarP(&o.unixMask, "unix-mask", "a", "700", "access `MODE` of the unix socket, in octal")
-	m.IntVarP(&o.udpPort, "udp-port", "U", 0, "UDP port for clients; not there yet, so only 0")
+	m.StringVarP(&o.protocol, "protocol", "B", "auto", "`PROTOCOL` for clients: ascii, binary, or auto for both")
 	m.IntVarP(&o.memoryMB, "memory-limit", "m", 64, "memory for items, in `MEGABYTES`")
 	m.StringVarP(&o.itemSize, "max-item-size", "I", "1m", "`SIZE` of the largest item, 1k to 1024m and at most half of -m")
 	m.BoolVarP(&o.node.NoEvict, "disable-evictions", "M", false, "when memory is full refuse stores, instead of evicting")
+	m.BoolVarP(&o.node.NoCAS, "disable-cas", "C", false, "keep no CAS uniques for clients")
 	m.BoolVarP(&o.node.NoFlush, "disable-flush-all", "F", false, "refuse flush_all")
-	m.IntVarP(&o.node.MaxConns, "conn-limit", "c", o.node.MaxConns, "client connections served at once")
-	m.IntVarP(&o.threads, "threads", "t", 0, "processors to use at once (default: all)")
+	m.BoolVarP(&o.node.NoDump, "disable-dumping", "X", false, "refuse what lists keys: stats cachedump, stats detail, lru_crawler metadump")
+	m.BoolVarP(&o.node.NoWatch, "disable-watch", "W", false, "refuse watch")
+	m.BoolVarP(&o.node.EnableShutdown, "enable-shutdown", "A", false, "let clients end the process, by the command shutdown")
+	m.StringVarP(&o.delimiter, "prefix-delimiter", "D", ":", "`CHARACTER` that ends the part of a key by which stats detail counts; switches the counting on")
+	m.IntVarP(&o.node.MaxConns, "conn-limit", "c", o.node.MaxConns, "client connections served at once, a `NUMBER`")
+	m.IntVarP(&o.node.Backlog, "listen-backlog", "b", o.node.Backlog, "connections that wait to be accepted, a `NUMBER`")
+	m.IntVarP(&o.node.MaxBatch, "max-reqs-per-event", "R", o.node.MaxBatch, "requests after which a connection lets others run, a `NUMBER`")
+	m.IntVarP(&o.threads, "threads", "t", 0, "processors to use at once, a `NUMBER` (default all)")
 	m.CountVarP(&o.verbose, "verbose", "v", "log more; -vv, -vvv: more still")
 	m.BoolVarP(&o.daemon, "daemon", "d", false, "detach and run in the background")
 	m.StringVarP(&o.pidFile, "pidfile", "P", "", "write the process id to a `FILE`")
 	m.StringVarP(&o.user, "user", "u", "", "`NAME` of the user to become (only when run as root)")
+	m.BoolVarP(&o.coreDumps, "enable-coredumps", "r", false, "raise the limit of core files, and leave one at a crash")
+	m.BoolVarP(&o.lockMemory, "lock-memory", "k", false, "keep what is in memory from being swapped out")
+	m.StringArrayVarP(&o.extended, "extended", "o", nil, "extended options, `WORD[=VALUE]`, see below; repeatable, or with commas")
 	m.BoolP("help", "h", false, "print this help")
 	m.BoolVarP(&o.version, "version", "V", false, "print the version")
 	m.BoolVarP(&o.license, "license", "i", false, "print the license")
@@ -81,36 +104,25 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	return m, c
 }
 
-// unserved gives the flags of memcached that do nothing here yet: they are known, so that they are refused for what they are.
-func unserved() *pflag.FlagSet {
-	set := pflag.NewFlagSet("unserved", pflag.ContinueOnError)
-	for _, f := range []struct{ short, long string }{
-		{"A", "enable-shutdown"},
-		{"r", "enable-coredumps"},
-		{"k", "lock-memory"},
-		{"L", "enable-largepages"},
-		{"C", "disable-cas"},
-		{"S", "enable-sasl"},
-		{"X", "disable-dumping"},
-		{"W", "disable-watch"},
-		{"Z", "enable-ssl"},
-	} {
-		set.BoolP(f.long, f.short, false, "")
-	}
-	for _, f := range []struct{ short, long string }{
-		{"f", "slab-growth-factor"},
-		{"n", "slab-min-size"},
-		{"D", "prefix-delimiter"}, // memcached has no long name for it
-		{"R", "max-reqs-per-event"},
-		{"b", "listen-backlog"},
-		{"B", "protocol"},
-		{"Y", "auth-file"},
-		{"e", "memory-file"},
-		{"N", "napi-ids"},
-		{"o", "extended"},
-	} {
-		set.StringP(f.long, f.short, "", "")
-	}
+// idleFlags gives the flags of memcached that are accepted, and have no effect: here are neither slabs, nor a way to choose where memory is.
+func (o *options) idleFlags() *pflag.FlagSet {
+	set, t := pflag.NewFlagSet("idle", pflag.ContinueOnError), &o.node.Tuning
+	set.SortFlags = false
+	set.Float64VarP(&t.GrowthFactor, "slab-growth-factor", "f", t.GrowthFactor, "growth of slab classes, a `FACTOR`")
+	set.IntVarP(&t.ChunkBytes, "slab-min-size", "n", t.ChunkBytes, "smallest slab class, in `BYTES`")
+	set.BoolVarP(&o.largePages, "enable-largepages", "L", false, "large pages: the system decides")
+	set.StringVarP(&t.MemoryFile, "memory-file", "e", "", "keep items in a `FILE` over a restart: here the other members keep them")
+	set.IntVarP(&t.NAPIIDs, "napi-ids", "N", 0, "threads by network queue, a `NUMBER`")
+	return set
+}
+
+// missing gives the flags of memcached whose work cannot be done yet: they are known, so that they are refused for what they are, and not in
+// the help, which scripts ask for what they can use.
+func (o *options) missing() *pflag.FlagSet {
+	set := pflag.NewFlagSet("missing", pflag.ContinueOnError)
+	set.BoolVarP(&o.sasl, "enable-sasl", "S", false, "")
+	set.StringVarP(&o.authFile, "auth-file", "Y", "", "")
+	set.BoolVarP(&o.tls, "enable-ssl", "Z", false, "")
 	set.VisitAll(func(f *pflag.Flag) { f.Hidden = true })
 	return set
 }
@@ -136,35 +148,51 @@ func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
 
 // resolve makes o.node out of the flags given, and refuses what cannot be served. Whatever node.Config can tell by itself, its Validate does.
 func (o *options) resolve(flags *pflag.FlagSet) error {
-	if err := o.refuseUnserved(flags); err != nil {
-		return err
+	for _, step := range []func(*pflag.FlagSet) error{o.resolveWires, o.resolveListen, o.resolveLimits, o.resolveRest} {
+		if err := step(flags); err != nil {
+			return err
+		}
 	}
-	if err := o.resolveListen(flags); err != nil {
-		return err
-	}
-	if err := o.resolveLimits(flags); err != nil {
-		return err
-	}
-	if err := o.resolveNames(); err != nil {
-		return err
-	}
+	newOptions().idleFlags().VisitAll(func(f *pflag.Flag) {
+		if given := flags.Lookup(f.Name); given != nil && given.Changed {
+			o.idle = append(o.idle, "-"+f.Shorthand)
+		}
+	})
 	o.node.Level = new(slog.LevelVar)
 	o.node.Level.Set(slog.LevelInfo - slog.Level(4*o.verbose))
 	o.node.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.node.Level}))
 	return o.node.Validate()
 }
 
-func (o *options) refuseUnserved(flags *pflag.FlagSet) (err error) {
-	unserved().VisitAll(func(f *pflag.Flag) {
+// resolveWires reads -B, and refuses what does not go together: users log in by SASL on the binary wire, by -Y in lines, and never by UDP.
+func (o *options) resolveWires(flags *pflag.FlagSet) (err error) {
+	if o.node.Wire, err = parseWire(o.protocol); err != nil || o.protocol == "negotiating" {
+		return fmt.Errorf("-B %s: one of auto, binary or ascii", o.protocol)
+	}
+	given := flags.Changed("protocol")
+	switch {
+	case o.sasl && given && o.node.Wire != node.BinaryWire:
+		return fmt.Errorf("-B %s: the ASCII protocol cannot be allowed while using -S", o.protocol)
+	case o.sasl && o.udpPort != 0:
+		return fmt.Errorf("-U %d: UDP cannot be used with -S", o.udpPort)
+	case o.authFile != "" && given && o.node.Wire != node.TextWire:
+		return fmt.Errorf("-B %s: the binary protocol cannot be allowed while using -Y", o.protocol)
+	case o.authFile != "" && o.udpPort != 0:
+		return fmt.Errorf("-U %d: UDP cannot be used with -Y", o.udpPort)
+	case o.tls && flags.Changed("port") && o.port == 0:
+		return errors.New("-Z: TLS needs a TCP port, not -p 0")
+	}
+	newOptions().missing().VisitAll(func(f *pflag.Flag) {
 		if given := flags.Lookup(f.Name); given != nil && given.Changed && err == nil {
 			err = fmt.Errorf("-%s (--%s): memcached's, but not yet memring's: leave it out", f.Shorthand, f.Name)
 		}
 	})
+	return err
+}
+
+// resolveRest refuses what is not there yet of the cluster's, and gives the node its name and its address for others.
+func (o *options) resolveRest(*pflag.FlagSet) error {
 	switch {
-	case err != nil:
-		return err
-	case o.udpPort != 0:
-		return fmt.Errorf("-U %d: UDP is not there yet: only 0", o.udpPort)
 	case o.zone != "":
 		return fmt.Errorf("--zone %s: zones are not there yet: leave it out", o.zone)
 	case o.weight != 1:
@@ -174,55 +202,7 @@ func (o *options) refuseUnserved(flags *pflag.FlagSet) (err error) {
 	case o.config != "":
 		return fmt.Errorf("--config %s: a file of settings is not there yet: use flags or MEMRING_*", o.config)
 	}
-	return nil
-}
-
-// resolveListen makes addresses of -l, -p and -s, and gives the peer port its default.
-func (o *options) resolveListen(flags *pflag.FlagSet) error {
-	if o.port < 1 || o.port > 65535 {
-		return fmt.Errorf("-p %d: not a port from 1 to 65535 (memcached's 0 and -1 are not there yet)", o.port)
-	}
-	o.node.Listen = nil
-	for _, address := range o.listen {
-		listen, err := clientAddress(address, o.port)
-		if err != nil {
-			return err
-		}
-		o.node.Listen = append(o.node.Listen, listen)
-	}
-	if o.node.UnixSocket != "" && !flags.Changed("listen") {
-		o.node.Listen = nil
-	}
-	mode, err := strconv.ParseUint(o.unixMask, 8, 9)
-	if err != nil {
-		return fmt.Errorf("-a %s: not an access mode in octal, such as 700", o.unixMask)
-	}
-	o.node.UnixSocketMode = os.FileMode(mode)
-
-	o.firstPort = o.port
-	if len(o.node.Listen) > 0 {
-		_, port, _ := net.SplitHostPort(o.node.Listen[0])
-		o.firstPort, _ = strconv.Atoi(port)
-	}
-	if !flags.Changed("peer-port") && o.firstPort != 0 { // beside any free port, any free one
-		o.node.PeerPort = o.firstPort + 1
-	}
-	return nil
-}
-
-// clientAddress completes what -l gives, HOST, HOST:PORT, [V6]:PORT or V6, to HOST:PORT.
-func clientAddress(listen string, port int) (string, error) {
-	if _, err := netip.ParseAddr(listen); err == nil {
-		return net.JoinHostPort(listen, strconv.Itoa(port)), nil
-	}
-	host, given := listen, strconv.Itoa(port)
-	if strings.Contains(listen, ":") {
-		host, given, _ = net.SplitHostPort(listen) // both empty if that fails
-	}
-	if _, err := strconv.ParseUint(given, 10, 16); err != nil || host == "" || strings.ContainsAny(host, " /[]") {
-		return "", fmt.Errorf("-l %s: not HOST, HOST:PORT or [V6]:PORT (memcached's prefixes are not there yet)", listen)
-	}
-	return net.JoinHostPort(host, given), nil
+	return o.resolveNames()
 }
 
 // resolveLimits makes bytes of -m and -I, and checks -c and -t. It refuses what memcached refuses, in words that its users know.
@@ -245,9 +225,22 @@ func (o *options) resolveLimits(flags *pflag.FlagSet) error {
 		return fmt.Errorf("-c %d: maximum connections must be greater than 0", o.node.MaxConns)
 	case flags.Changed("threads") && o.threads < 1:
 		return fmt.Errorf("-t %d: number of threads must be greater than 0", o.threads)
+	case o.delimiter == "":
+		return errors.New("-D: no delimiter specified")
 	}
 	o.node.MaxItemBytes = int(size)
-	return nil
+	o.node.Delimiter, o.node.Detail = o.delimiter[0], flags.Changed("prefix-delimiter")
+	switch t := o.node.Tuning; {
+	case t.GrowthFactor <= 1:
+		return fmt.Errorf("-f %g: factor must be greater than 1", t.GrowthFactor)
+	case t.ChunkBytes < 1:
+		return fmt.Errorf("-n %d: chunk size must be greater than 0", t.ChunkBytes)
+	case flags.Changed("napi-ids") && t.NAPIIDs < 1:
+		return fmt.Errorf("-N %d: number of napi ids must be greater than 0", t.NAPIIDs)
+	case o.threads > 0 && t.NAPIIDs > o.threads:
+		return fmt.Errorf("-N %d: cannot be greater than the number of threads (-t %d)", t.NAPIIDs, o.threads)
+	}
+	return o.resolveExtended()
 }
 
 // parseSize reads a number of bytes, with k or m for units of 1024 and 1024 times that.

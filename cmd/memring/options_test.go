@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ func TestFlags(t *testing.T) {
 		t.Helper()
 		want := node.Default()
 		want.ID = hostname(t) + "-11211"
+		want.GiveWay = node.GiveWay{Peer: true, Gossip: true, Admin: true}
 		if change != nil {
 			change(&want)
 		}
@@ -47,33 +49,110 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%q:\n got %+v\nwant %+v", line, got, want)
 		}
 	}
-	port := func(c *node.Config) {
-		c.Listen, c.PeerPort, c.ID = []string{"127.0.0.1:11300"}, 11301, hostname(t)+"-11300"
+	at := func(addresses ...string) (listen []node.Listener) {
+		for _, address := range addresses {
+			listen = append(listen, node.Listener{Address: address})
+		}
+		return listen
 	}
+	tuning := func(change func(*node.Tuning)) func(*node.Config) {
+		return func(c *node.Config) { change(&c.Tuning) }
+	}
+	port := func(c *node.Config) {
+		c.Listen, c.PeerPort, c.ID = at("127.0.0.1:11300"), 11301, hostname(t)+"-11300"
+	}
+	anyID := fmt.Sprintf("%s-%d", hostname(t), os.Getpid())
 	f("", nil)
 	f("-p 11300", port)
 	f("-p11300", port)
 	f("--port=11300", port)
 	f("--port 11300 -U 0", port)
 	f("-l 127.0.0.1:11300", port)
-	f("-p 11300 --peer-port 12000", func(c *node.Config) { port(c); c.PeerPort = 12000 })
-	f("-p 11300 --peer-port 0", func(c *node.Config) { port(c); c.PeerPort = 0 })
-	f("-l 0.0.0.0", func(c *node.Config) { c.Listen = []string{"0.0.0.0:11211"} })
-	f("-l 10.0.0.1,[::1]:1 -l ::1 -l cache.local", func(c *node.Config) {
-		c.Listen = []string{"10.0.0.1:11211", "[::1]:1", "[::1]:11211", "cache.local:11211"}
+	f("-p 11300 --peer-port 12000", func(c *node.Config) { port(c); c.PeerPort, c.GiveWay.Peer = 12000, false })
+	f("-p 11300 --peer-port 0", func(c *node.Config) { port(c); c.PeerPort, c.GiveWay.Peer = 0, false })
+	f("-p -1", func(c *node.Config) { c.Listen, c.PeerPort, c.ID = at("127.0.0.1:0"), 0, anyID })
+	f("-p 0", func(c *node.Config) { c.Listen, c.PeerPort, c.ID = nil, 0, anyID })
+	f("-l 0.0.0.0", func(c *node.Config) { c.Listen = at("0.0.0.0:11211") })
+	f("-l *", func(c *node.Config) { c.Listen = at(":11211") })
+	f("-l 10.0.0.1,[::1]:1 -l ::1;[::2] -l cache.local,::1", func(c *node.Config) {
+		c.Listen = at("10.0.0.1:11211", "[::1]:1", "[::1]:11211", "[::2]:11211", "cache.local:11211")
 	})
 	f("-s /run/m.sock -a 770", func(c *node.Config) { c.Listen, c.UnixSocket, c.UnixSocketMode = nil, "/run/m.sock", 0o770 })
 	f("-s /run/m.sock -l 127.0.0.1", func(c *node.Config) { c.UnixSocket = "/run/m.sock" })
+	f("-s /run/m.sock -U 11300", func(c *node.Config) {
+		c.Listen, c.UnixSocket, c.PeerPort, c.ID = nil, "/run/m.sock", 11301, hostname(t)+"-11300"
+	})
+
+	// UDP.
+	f("-U 11300", func(c *node.Config) { port(c); c.UDP = []string{"127.0.0.1:11300"} })
+	f("-U 11300 -p 11211", func(c *node.Config) { c.UDP = []string{"127.0.0.1:11300"} })
+	f("-U -1 -p 11300", func(c *node.Config) { port(c); c.UDP = []string{"127.0.0.1:0"} })
+	f("-U -1", func(c *node.Config) {
+		c.Listen, c.UDP, c.PeerPort, c.ID = at("127.0.0.1:0"), []string{"127.0.0.1:0"}, 0, anyID
+	})
+	f("-U 11300 -p 0 -l ::1", func(c *node.Config) { c.Listen, c.UDP, c.PeerPort, c.ID = nil, []string{"[::1]:11300"}, 0, anyID })
+	f("-U 2 -p 1 -l 127.0.0.1:11300", func(c *node.Config) { port(c); c.UDP = []string{"127.0.0.1:11300"} })
+
+	// Wires.
+	f("-B auto", nil)
+	f("-B ascii", func(c *node.Config) { c.Wire, c.Listen[0].Wire = node.TextWire, node.TextWire })
+	f("-B binary -l proto[ascii]:127.0.0.1,proto[negotiating]:tag[web]:[::1]:1,tag_x_:::1", func(c *node.Config) {
+		c.Wire = node.BinaryWire
+		c.Listen = []node.Listener{{Address: "127.0.0.1:11211", Wire: node.TextWire}, {Address: "[::1]:1"}, {Address: "[::1]:11211", Wire: node.BinaryWire}}
+	})
+
 	f("-m 1024", func(c *node.Config) { c.MaxBytes = 1 << 30 })
 	f("-I 2048", func(c *node.Config) { c.MaxItemBytes = 2048 })
 	f("-I 512k", func(c *node.Config) { c.MaxItemBytes = 512 << 10 })
 	f("-m 256 -I 32M", func(c *node.Config) { c.MaxBytes, c.MaxItemBytes = 256<<20, 32<<20 })
 	f("-MF", func(c *node.Config) { c.NoEvict, c.NoFlush = true, true })
-	f("-c 10 -t 2 -u nobody -P /run/m.pid -vv", func(c *node.Config) { c.MaxConns = 10 })
-	f("--id a --cluster b --gossip-port 1 --peer-port 2", func(c *node.Config) { c.ID, c.Cluster, c.GossipPort, c.PeerPort = "a", "b", 1, 2 })
+	f("-CXWA", func(c *node.Config) { c.NoCAS, c.NoDump, c.NoWatch, c.EnableShutdown = true, true, true, true })
+	f("-D /", func(c *node.Config) { c.Delimiter, c.Detail = '/', true })
+	f("-D :", func(c *node.Config) { c.Detail = true })
+	f("-R 7 -b 8675", func(c *node.Config) { c.MaxBatch, c.Backlog = 7, 8675 })
+	f("-c 10 -t 2 -u nobody -P /run/m.pid -vvrk", func(c *node.Config) { c.MaxConns = 10 })
+	f("--id a --cluster b --gossip-port 1 --peer-port 2", func(c *node.Config) {
+		c.ID, c.Cluster, c.GossipPort, c.PeerPort, c.GiveWay = "a", "b", 1, 2, node.GiveWay{Admin: true}
+	})
 	f("--join a,b:7 --join c", func(c *node.Config) { c.Join = []string{"a", "b:7", "c"} })
-	f("--admin-listen off --peer-timeout 2s", func(c *node.Config) { c.AdminListen, c.PeerDeadline = "off", 2*time.Second })
+	f("--admin-listen off --peer-timeout 2s", func(c *node.Config) { c.AdminListen, c.PeerDeadline, c.GiveWay.Admin = "off", 2*time.Second, false })
 	f("--weight 1 --copies 1", nil)
+
+	// Of slabs, and the like: only told.
+	f("-f 2 -n 100 -L -e /dev/shm/m -N 3", tuning(func(t *node.Tuning) { t.GrowthFactor, t.ChunkBytes, t.MemoryFile, t.NAPIIDs = 2, 100, "/dev/shm/m", 3 }))
+	f("-o idle_timeout=3", func(c *node.Config) { c.IdleTimeout = 3 * time.Second })
+	f("-o no_maxconns_fast,read_buf_mem_limit=9 -o relaxed_privileges,", func(c *node.Config) {
+		c.PauseAtLimit, c.MaxBufferBytes, c.Debug = true, 9<<20, true
+	})
+	f("-o no_maxconns_fast,maxconns_fast,modern,inline_ascii_resp,no_inline_ascii_resp,drop_privileges,no_drop_privileges,resp_obj_mem_limit", nil)
+	f("-o hashpower=20,no_hashexpand,hash_algorithm=xxh3,tail_repair_time=10,track_sizes", tuning(func(t *node.Tuning) {
+		t.HashPower, t.HashAlgorithm, t.TailRepairSeconds, t.TrackSizes = 20, "xxh3", 10, true
+	}))
+	f("-o no_slab_reassign,slab_automove=2,slab_automove_ratio=0.5,slab_automove_window=3,slab_chunk_max=16,slab_sizes=100-200", tuning(func(t *node.Tuning) {
+		t.SlabReassign, t.SlabAutomove, t.SlabAutomoveRatio, t.SlabAutomoveSeconds, t.SlabChunkMaxBytes = false, 2, 0.5, 3, 16<<10
+	}))
+	f("-o no_slab_automove,no_chunked_items,slab_reassign", tuning(func(t *node.Tuning) { t.SlabAutomove, t.SlabChunkMaxBytes = 0, 1<<20 }))
+	f("-o slab_automove", nil)
+	f("-o no_lru_crawler,lru_crawler_sleep=0,lru_crawler_tocrawl=4294967295", tuning(func(t *node.Tuning) {
+		t.LRUCrawler, t.LRUCrawlerSleep, t.LRUCrawlerToCrawl = false, 0, 4294967295
+	}))
+	f("-o hot_lru_pct=1,warm_lru_pct=79,hot_max_factor=1.5,warm_max_factor=3,temporary_ttl=9", tuning(func(t *node.Tuning) {
+		t.HotPercent, t.WarmPercent, t.HotMaxFactor, t.WarmMaxFactor, t.TempLRU, t.TemporaryTTL = 1, 79, 1.5, 3, true, 9
+	}))
+	f("-o watcher_logbuf_size=1,worker_logbuf_size=2", tuning(func(t *node.Tuning) { t.WatcherBufferBytes, t.WorkerBufferBytes = 1<<10, 2<<10 }))
+	f("-o ssl_chain_cert=c,ssl_key=k,ssl_ca_cert=a,ssl_ciphers=x,ssl_verify_mode=2,ssl_min_version=3,ssl_wbuf_size=64,ssl_session_cache,ssl_kernel_tls,ssl_keyformat=1", nil)
+
+	old := func(c *node.Config) {
+		t := &c.Tuning
+		t.SlabReassign, t.SlabAutomove, t.LRUSegmented, t.LRUCrawler, t.LRUMaintainer = false, 0, false, false, false
+		t.HashAlgorithm, t.SlabChunkMaxBytes = "jenkins", 1<<20
+		c.PauseAtLimit = true
+	}
+	f("-o no_modern", old)
+	f("-o no_modern,lru_crawler", func(c *node.Config) { old(c); c.Tuning.LRUCrawler = true })
+	f("-o no_modern,lru_maintainer", func(c *node.Config) { old(c); c.Tuning.LRUMaintainer, c.Tuning.LRUSegmented = true, true })
+	f("-o slab_chunk_max=4 -o no_modern", func(c *node.Config) { old(c); c.Tuning.SlabChunkMaxBytes = 4 << 10 })
+	f("-o no_modern,slab_chunk_max=4", func(c *node.Config) { old(c); c.Tuning.SlabChunkMaxBytes = 4 << 10 })
 }
 
 func TestProcessFlags(t *testing.T) {
@@ -81,11 +160,24 @@ func TestProcessFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(o.idle) != 0 {
+		t.Errorf("without effect: %v", o.idle)
+	}
 	if !o.daemon || o.threads != 2 || o.user != "nobody" || o.pidFile != "/run/m.pid" {
 		t.Errorf("got %+v", o)
 	}
 	if level := o.node.Level.Level(); level != slog.LevelInfo-8 {
 		t.Errorf("-vv: level %v", level)
+	}
+}
+
+func TestTellsWhatHasNoEffect(t *testing.T) {
+	o, _, err := run(nil, strings.Fields("-f 1.5 -L -o modern,hashpower=12,idle_timeout=1 -o no_lru_crawler")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"-o hashpower", "-o no_lru_crawler", "-f", "-L"}; !slices.Equal(o.idle, want) {
+		t.Errorf("got %v, want %v", o.idle, want)
 	}
 }
 
@@ -112,25 +204,78 @@ func TestRefusals(t *testing.T) {
 	f("-p 65536", "-p 65536: not a port")
 	f("-p 65535", "--peer-port: 65536 is not a port")
 	f("-p x", `invalid argument "x" for "-p, --port"`)
+	f("-p -2", "-p -2: not a port")
+	f("-U 65536", "-U 65536: not a port")
+	f("-U -2", "-U -2: not a port")
 	f("-l 127.0.0.1:70000", "-l 127.0.0.1:70000: not HOST")
+	f("-l 127.0.0.1:x", "not HOST")
 	f("-l :11211", "not HOST")
-	f("-l notls:127.0.0.1:11211", "not HOST")
-	f("-l notls:127.0.0.1", "not HOST")
-	f("-l proto[ascii]:127.0.0.1", "not HOST")
+	f("-l [::1", "not HOST")
+	f("-l [here]", "not HOST")
+	f("-l ::1]", "not HOST")
+	f("-l proto[ascii:127.0.0.1", "not HOST")
+	f("-l notls:127.0.0.1:11211", "notls is only for a server that has TLS enabled")
+	f("-l mtls:127.0.0.1", "mtls is only for")
+	f("-l proto[proxy]:127.0.0.1", "is no protocol")
+	f("-l tag[]:127.0.0.1", "1 to 8 characters")
+	f("-l tag[ninechars]:127.0.0.1", "1 to 8 characters")
 	f("-a 999", "not an access mode")
 	f("--advertise here", "not an IP address")
 
-	// Not yet.
-	for _, flag := range strings.Fields("-A -r -k -L -C -S -X -W -Z") {
-		f(flag, flag+" (--")
-	}
-	for _, flag := range strings.Fields("-f -n -D -R -b -B -Y -e -N -o") {
-		f(flag+" 1", flag+" (--")
+	// Other bad values.
+	f("-B http", "one of auto, binary or ascii")
+	f("-B negotiating", "one of auto, binary or ascii")
+	f("-R 0", "number of requests per event must be greater than 0")
+	f("-b -1", "-b: -1")
+	f("--prefix-delimiter=", "no delimiter")
+	f("-f 1", "factor must be greater than 1")
+	f("-n 0", "chunk size must be greater than 0")
+	f("-N 0", "greater than 0")
+	f("-N 3 -t 2", "number of threads")
+
+	// Words of -o.
+	f("-o fast", `illegal suboption "fast"`)
+	f("-o modern,,", `illegal suboption ""`)
+	f("-o proxy_config=x", "illegal suboption")
+	f("-o ext_path=x", "illegal suboption")
+	f("-o modern=1", "takes no value")
+	f("-o hashpower", "missing argument")
+	f("-o idle_timeout=", "missing argument")
+	f("-o hashpower=11", "from 12 to 32")
+	f("-o hashpower=33", "from 12 to 32")
+	f("-o hash_algorithm=md5", "one of jenkins, murmur3, xxh3")
+	f("-o slab_automove=3", "from 0 to 2")
+	f("-o slab_automove_ratio=1.1", "above 0, at most 1")
+	f("-o slab_automove_ratio=NaN", "above 0, at most 1")
+	f("-o slab_automove_window=2", "from 3 to 1800")
+	f("-o lru_crawler_sleep=1000001", "from 0 to 1000000")
+	f("-o lru_crawler_tocrawl=4294967296", "must be a number")
+	f("-o tail_repair_time=9", "must be a number from 10")
+	f("-o idle_timeout=-1", "must be a number from 0")
+	f("-o hot_lru_pct=80", "from 1 to 79")
+	f("-o hot_lru_pct=41", "cannot be more than 80 combined")
+	f("-o hot_max_factor=0", "above 0")
+	f("-o temporary_ttl=5,no_lru_maintainer", "requires lru_maintainer")
+	f("-o slab_sizes=200-100", "above the one before")
+	f("-o slab_sizes=10", "from 48")
+	f("-o ssl_verify_mode=4", "from 0 to 3")
+	f("-o ssl_min_version=4", "from 0 to 3")
+	f("-o slab_chunk_max=0", "from 1 to 1024")
+	f("-I 4k -o slab_chunk_max=8", "cannot be larger than -I")
+	f("-I 1000k -o slab_chunk_max=16", "must evenly divide")
+	f("-o slab_chunk_max=3", "must evenly divide")
+
+	// What does not go together, and what is not there yet.
+	f("-S -B ascii", "ASCII protocol cannot be allowed")
+	f("-S -B auto", "ASCII protocol cannot be allowed")
+	f("-S -U 11211", "UDP")
+	f("-Y users -B binary", "binary protocol cannot be allowed")
+	f("-Y users -U 11211", "UDP")
+	f("-Z -p 0", "TCP port")
+	for _, flag := range []string{"-S", "-S -B binary", "-Z", "-Y users", "-Y users -B ascii"} {
+		f(flag, flag[:2]+" (--")
 	}
 	f("--enable-ssl", "not yet memring's")
-	f("-p 0", "not there yet")
-	f("-p -1", "not there yet")
-	f("-U 11211", "UDP is not there yet")
 	f("--zone a", "--zone a")
 	f("--weight 2", "only 1")
 	f("--copies 2", "only 1")
@@ -172,7 +317,9 @@ func TestEnvironment(t *testing.T) {
 	for env, want := range map[string]string{
 		"MEMRING_PEER_PORT=x": "MEMRING_PEER_PORT: ",
 		"MEMRING_COPIES=2":    "only 1",
-		"MEMRING_PROTOCOL=x":  "not yet memring's",
+		"MEMRING_PROTOCOL=x":  "one of auto, binary or ascii",
+		"MEMRING_AUTH_FILE=x": "not yet memring's",
+		"MEMRING_EXTENDED=x":  "illegal suboption",
 	} {
 		name, value, _ := strings.Cut(env, "=")
 		if _, _, err := run(map[string]string{name: value}); err == nil || !strings.Contains(err.Error(), want) {
@@ -181,13 +328,13 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestHelp holds the help to what scripts look for in memcached's, and to telling every flag that does something.
+// TestHelp holds the help to what scripts look for in memcached's, and to not promising what is not there.
 func TestHelp(t *testing.T) {
 	o, help, err := run(nil, "-h")
 	if o != nil || err != nil {
 		t.Fatalf("-h: served %v, error %v", o != nil, err)
 	}
-	for _, want := range []string{"unix-socket", "--port", "--memory-limit", "--join", "MEMRING_PEER_PORT", "cluster members"} {
+	for _, want := range []string{"unix-socket", "--port", "--memory-limit", "--join", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("help lacks %q", want)
 		}

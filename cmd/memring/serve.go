@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,7 +30,8 @@ const (
 // serve runs the node until a signal ends it.
 //
 //	-d: detach, and wait for the child to serve -> the rest happens there
-//	become the user of -u -> start -> write the pid file -> serve -> SIGINT, SIGTERM or SIGUSR1 -> stop in order; a second one: at once
+//	become the user of -u -> start -> write the port and pid files -> serve -> SIGINT, SIGTERM, SIGUSR1 or shutdown -> stop in order;
+//	a second one: at once
 func serve(o *options) (err error) {
 	if o.threads > 0 {
 		runtime.GOMAXPROCS(o.threads)
@@ -44,30 +47,78 @@ func serve(o *options) (err error) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	if err := becomeUser(o.user, o.node.Log); err != nil {
+	if err := o.prepare(); err != nil {
 		return err
 	}
-	warnOfFileLimit(o.node)
 	n, err := node.Start(o.node)
 	if err != nil {
 		return err
 	}
 	removePIDFile, err := writePIDFile(o.pidFile)
+	if err == nil {
+		err = writePorts(o.portFile, n.Listening)
+	}
 	if err != nil {
 		return errors.Join(err, stop(n.Stop, signals, o.node.Log))
 	}
 	defer removePIDFile()
 	reportReady(nil)
 
-	for s := range signals {
-		if s == syscall.SIGHUP {
-			o.node.Log.Info("nothing to reload yet", "signal", s)
-			continue
-		}
-		o.node.Log.Info("stopping", "signal", s, "at_most", stopBound)
-		break
-	}
+	wait(signals, nil, o.node.Log)
 	return stop(n.Stop, signals, o.node.Log)
+}
+
+// wait returns when the process is to end.
+func wait(signals <-chan os.Signal, shutdowns <-chan bool, log *slog.Logger) {
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				log.Info("stopping", "signal", s, "at_most", stopBound)
+				return
+			}
+			log.Info("nothing to reload yet", "signal", s)
+		case graceful := <-shutdowns: // always in order: nothing is kept that a graceful end would keep
+			log.Info("stopping: a client says shutdown", "graceful", graceful, "at_most", stopBound)
+			return
+		}
+	}
+}
+
+// prepare makes of this process what the flags say, before it opens anything; and says what they may not have meant.
+func (o *options) prepare() error {
+	if o.coreDumps {
+		if err := raiseCoreLimit(); err != nil {
+			return fmt.Errorf("-r: %w", err)
+		}
+	}
+	if err := becomeUser(o.user, o.node.Log); err != nil {
+		return err
+	}
+	if o.coreDumps {
+		keepCoreDumps()
+	}
+	if o.lockMemory {
+		if err := lockMemory(); err != nil {
+			o.node.Log.Warn("-k: memory may be swapped out", "err", err)
+		}
+	}
+	warnOfFileLimit(o.node)
+	warnOfUDP(o.node)
+	if len(o.idle) > 0 {
+		o.node.Log.Info("accepted, but without effect here", "flags", strings.Join(o.idle, ", "))
+	}
+	return nil
+}
+
+// warnOfUDP tells when datagrams may come from other machines.
+func warnOfUDP(cfg node.Config) {
+	for _, address := range cfg.UDP {
+		if at, err := netip.ParseAddrPort(address); err != nil || !at.Addr().IsLoopback() {
+			cfg.Log.Warn("UDP is open to other machines: who forges a sender's address has that one flooded; keep it behind a firewall, or -U 0",
+				"address", address)
+		}
+	}
 }
 
 // warnOfFileLimit tells when there will be fewer connections than -c promises. (Go has raised the soft limit to the hard one.)
@@ -100,6 +151,36 @@ func stop(inOrder func(context.Context) error, signals <-chan os.Signal, log *sl
 			}
 		}
 	}
+}
+
+// writePorts writes the ports for clients, as they are, to the file of $MEMCACHED_PORT_FILENAME: lines "TCP INET: 11211". The file appears when
+// it is whole; until then it has another name, PATH.lck. Nothing is done for an empty path.
+func writePorts(path string, listening func() (tcp, udp []string)) error {
+	if path == "" {
+		return nil
+	}
+	var text []byte
+	write := func(kind string, addresses []string) {
+		for _, address := range addresses {
+			at, _ := netip.ParseAddrPort(address)
+			family := "INET"
+			if at.Addr().Unmap().Is6() {
+				family = "INET6"
+			}
+			text = fmt.Appendf(text, "%s %s: %d\n", kind, family, at.Port())
+		}
+	}
+	tcp, udp := listening()
+	write("TCP", tcp)
+	write("UDP", udp)
+	err := os.WriteFile(path+".lck", text, 0o644)
+	if err == nil {
+		err = os.Rename(path+".lck", path)
+	}
+	if err != nil {
+		return fmt.Errorf("$MEMCACHED_PORT_FILENAME: %w", err)
+	}
+	return nil
 }
 
 // writePIDFile writes our process id to path, whole or not at all, and gives what removes it. Nothing is done for an empty path.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,6 +104,64 @@ func TestSignals(t *testing.T) {
 	f(syscall.SIGINT)
 	f(syscall.SIGUSR1)
 	f(syscall.SIGHUP, syscall.SIGTERM) // the first does not end it: else it would not have ended well
+}
+
+func TestPortFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ports")
+	t.Setenv("MEMCACHED_PORT_FILENAME", path)
+	cmd, _, _ := started(t, "-U", "-1", "-l", "[::1]:0")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := regexp.MustCompile(`^TCP INET: (\d+)\nTCP INET6: (\d+)\nUDP INET: (\d+)\nUDP INET6: (\d+)\n$`).FindStringSubmatch(string(text))
+	if ports == nil {
+		t.Fatalf("got %q", text)
+	}
+	if conn, err := net.Dial("tcp", "[::1]:"+ports[2]); err != nil {
+		t.Error(err)
+	} else {
+		conn.Close()
+	}
+	if left, _ := filepath.Glob(path + ".*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWaitEndsWithShutdown(t *testing.T) {
+	signals, shutdowns := make(chan os.Signal, 1), make(chan bool, 1)
+	signals <- syscall.SIGHUP
+	shutdowns <- true
+	wait(signals, shutdowns, slog.New(slog.DiscardHandler)) // the test times out if it does not return
+}
+
+// What -r and -k promise can be seen in the process, when the system allows it.
+func TestCoresAndLockedMemory(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may surely lock memory")
+	}
+	cmd, logged, _ := started(t, "-r", "-k", "-u", "root")
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid))
+	if err != nil {
+		t.Skip(err)
+	}
+	if regexp.MustCompile(`Max core file size +0 `).Match(limits) {
+		t.Errorf("no core files:\n%s", limits)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
+		t.Error(err)
+	}
+	locked := !regexp.MustCompile(`VmLck:\s+0 kB`).Match(status)
+	if said := strings.Contains(logged.String(), "memory may be swapped out"); locked == said {
+		t.Errorf("locked %v, but said that it is not %v", locked, said)
+	}
 }
 
 func TestSecondSignalStopsAtOnce(t *testing.T) {

@@ -38,6 +38,8 @@ type Config struct {
 
 	// Bind is where gossip listens, UDP and TCP; port 0 takes any free one. Default: every address, any port.
 	Bind netip.AddrPort
+	// AnyPort takes any free port when Bind's is taken: the others learn it from a seed that they know.
+	AnyPort bool
 	// Advertise is the address that we tell the others. Default: Bind's, or if that is unspecified the one that this machine's default route uses.
 	Advertise netip.Addr
 
@@ -106,7 +108,13 @@ func Start(cfg Config) (*Membership, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.list, err = memberlist.Create(gossip); err != nil {
+	m.list, err = memberlist.Create(gossip)
+	if err != nil && cfg.AnyPort { // memberlist does not say what is wrong; if it is not the port, it fails again
+		m.log.Warn("cannot gossip on the port wanted: on another one (choose with --gossip-port)", "wanted", cfg.Bind, "err", err)
+		gossip.BindPort, gossip.AdvertisePort = 0, 0
+		m.list, err = memberlist.Create(gossip)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("listen for gossip on %v: %w", cfg.Bind, err)
 	}
 	if !m.Addr().IsValid() { // memberlist has refused its own node, and would not live without it

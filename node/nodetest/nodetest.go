@@ -49,7 +49,7 @@ func (c *Cluster) Launch(options ...Option) *node.Node {
 	c.t.Helper()
 	cfg := node.Default()
 	cfg.ID = fmt.Sprintf("n%d", c.started)
-	cfg.Listen = []string{"127.0.0.1:0"}
+	cfg.Listen = []node.Listener{{Address: "127.0.0.1:0"}}
 	cfg.PeerPort, cfg.GossipPort = 0, 0
 	cfg.AdminListen = "off"
 	cfg.MaxBytes = 16 << 20
