@@ -70,6 +70,7 @@ func (c *conn) goesOnAfter(err error) bool {
 
 func (c *conn) close() {
 	c.net.Close()
+	c.session.Close()
 	c.shrink()
 	c.end = 0
 	c.start = 0
@@ -101,7 +102,7 @@ func (c *conn) answer() bool {
 	_, since := c.marked()
 	c.mark(answering, since)
 	requests := 0
-	for c.start < c.end {
+	for {
 		answers, used := c.session.Answer(c.in[c.start:c.end])
 		c.start += used
 		requests += c.session.Requests()
@@ -113,7 +114,7 @@ func (c *conn) answer() bool {
 		if c.session.Ended() {
 			return false
 		}
-		if used == 0 {
+		if used == 0 && len(answers) == 0 {
 			break
 		}
 	}
