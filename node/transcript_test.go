@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/memring/memring/node"
@@ -11,6 +12,8 @@ import (
 	"github.com/memring/memring/node/nodetest"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/binary"
+	"github.com/memring/memring/protocol/meta"
 	"github.com/memring/memring/protocol/session"
 	"github.com/memring/memring/protocol/text"
 	"github.com/memring/memring/protocol/transcript"
@@ -21,14 +24,14 @@ import (
 func recorded(t *testing.T) []transcript.Conversation {
 	t.Helper()
 	var all []transcript.Conversation
-	for _, dir := range []string{"../protocol/text/testdata"} {
+	for _, dir := range []string{"../protocol/text/testdata", "../protocol/binary/testdata"} {
 		some, err := transcript.Load(os.DirFS(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, some...)
 	}
-	if len(all) < 150 {
+	if len(all) < 350 {
 		t.Fatalf("only %d conversations found", len(all))
 	}
 	return all
@@ -60,17 +63,51 @@ func aloneDial(t *testing.T) func() (transcript.Conn, error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	nothing := func() []protocol.ReportLine { return nil }
-	chain := operator.New(operator.Config{
-		Version:    node.Default().Version,
-		Stats:      func(group string) ([]protocol.ReportLine, bool) { return nil, group != "bogus" },
-		ResetStats: func() {},
-		Members:    nothing,
-		Owner:      func([]byte) []protocol.ReportLine { return nil },
-		Verbosity:  func(uint64) {},
-	}, executor.New(executor.Config{Store: store, Clock: clock}))
+	chain := operator.New(nobody(store), executor.New(executor.Config{Store: store, Clock: clock}))
 	return func() (transcript.Conn, error) {
-		s := session.New(chain, text.New(text.Config{MaxItemBytes: 1 << 20}), 1)
+		const itemBytes = 1 << 20
+		wires := session.NewWires(text.New(text.Config{MaxItemBytes: itemBytes}), meta.New(meta.Config{MaxItemBytes: itemBytes}), meta.Speaks,
+			binary.New(binary.Config{MaxItemBytes: itemBytes}))
+		s := session.New(chain, wires, 1)
 		return transcript.Alone(s.Answer, s.Ended), nil
 	}
 }
+
+// nobody is what an operator knows of a node that is not there: just enough for what is recorded.
+func nobody(store *storage.Store) operator.Config {
+	nothing := func() []protocol.ReportLine { return nil }
+	var crawling atomic.Bool
+	crawling.Store(true)
+	return operator.Config{
+		Version: node.Default().Version,
+		Stats: func(group string) ([]protocol.ReportLine, bool) {
+			switch group {
+			case "sizes":
+				return []protocol.ReportLine{{Label: "STAT", Name: "sizes_status", Value: "disabled"}}, true
+			case "", "settings":
+				return nil, true
+			}
+			return nil, false
+		},
+		ResetStats:  func() {},
+		Members:     nothing,
+		Owner:       func([]byte) []protocol.ReportLine { return nil },
+		Verbosity:   func(uint64) {},
+		SetLimit:    store.SetLimit,
+		Crawling:    crawling.Load,
+		SetCrawling: func(on bool) bool { return crawling.Swap(on) != on },
+		Crawl:       func() {},
+		Dump:        func(_ func([]byte, operator.Item) []byte, end string) protocol.Stream { return emptyDump(end) },
+		Some:        func(int, int) []operator.Item { return nil },
+		SetDetail:   func(bool) {},
+		Detail:      nothing,
+	}
+}
+
+// An emptyDump is that of an empty cache.
+type emptyDump string
+
+func (end emptyDump) Next(dst []byte) ([]byte, bool) {
+	return append(append(dst, "OK\r\n"...), end...), false
+}
+func (emptyDump) Close() {}
