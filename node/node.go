@@ -49,7 +49,9 @@ type Node struct {
 	executor  *executor.Executor
 	peers     *peer.Peers
 	reception *peer.Reception
+	crawler   *crawler
 	router    *router.Router
+	operator  *operator.Operator
 	clients   *server.Server // the client port
 	lanes     *server.Server // the peer port
 	members   *membership.Membership
@@ -58,6 +60,9 @@ type Node struct {
 	listening []string      // client addresses as bound
 	datagrams []string      // and those for UDP
 	origins   atomic.Uint32 // numbers the sessions
+
+	discovery discovery
+	shutdowns chan bool // asked for by clients; holds one
 
 	endFollow context.CancelFunc
 	following sync.WaitGroup
@@ -69,7 +74,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now()}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1)}
 	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.release(context.Background()))
@@ -92,8 +97,18 @@ func (n *Node) openStore() error {
 		return err
 	}
 	n.store = store
-	n.executor = executor.New(executor.Config{Store: n.store, Clock: n.clock, NoFlush: n.cfg.NoFlush})
+	n.executor = executor.New(executor.Config{
+		Store:     n.store,
+		Clock:     n.clock,
+		NoFlush:   n.cfg.NoFlush,
+		NoCAS:     n.cfg.NoCAS,
+		Delimiter: n.cfg.Delimiter,
+		Detail:    n.cfg.Detail,
+	})
+	n.crawler = newCrawler(n.store, n.cfg.Tuning.LRUCrawler)
+	n.crawler.Start()
 	n.router = router.New(n.executor)
+	n.operator = operator.New(n.operatorConfig(), n.router)
 	return nil
 }
 
@@ -242,15 +257,7 @@ func (n *Node) speaking(wire Wire) func() *session.Session {
 
 // clientSession begins a conversation with a client.
 func (n *Node) clientSession(wire Wire) *session.Session {
-	chain := operator.New(operator.Config{
-		Version:    n.cfg.Version,
-		Stats:      n.statsLines,
-		ResetStats: n.resetStats,
-		Members:    n.memberLines,
-		Owner:      n.ownerLines,
-		Verbosity:  n.setVerbosity,
-	}, n.router)
-	return session.New(chain, n.clientWires(wire), n.origins.Add(1))
+	return session.New(n.operator, n.clientWires(wire), n.origins.Add(1))
 }
 
 // clientWires are what a client may speak.
@@ -338,6 +345,7 @@ func (n *Node) release(ctx context.Context) error {
 		n.members.Stop()
 	}
 	if n.store != nil {
+		n.crawler.Stop()
 		n.store.Close()
 	}
 	if n.clock != nil {

@@ -1,0 +1,69 @@
+package node
+
+import (
+	"fmt"
+
+	"github.com/memring/memring/node/operator"
+	"github.com/memring/memring/protocol"
+)
+
+// operatorConfig is what an operator may ask of this node over the client port.
+func (n *Node) operatorConfig() operator.Config {
+	cfg := operator.Config{
+		Version:     n.cfg.Version,
+		Stats:       n.statsLines,
+		ResetStats:  n.resetStats,
+		Members:     n.memberLines,
+		Owner:       n.ownerLines,
+		Verbosity:   n.setVerbosity,
+		Nodes:       n.discovery.append,
+		SetLimit:    n.store.SetLimit,
+		Crawling:    n.crawler.on.Load,
+		SetCrawling: func(on bool) bool { return n.crawler.on.Swap(on) != on },
+		Crawl:       n.crawler.all,
+		NoDump:      n.cfg.NoDump,
+		Dump:        n.dump,
+		Some:        n.someItems,
+		SetDetail:   n.executor.Prefixes().Set,
+		Detail:      n.prefixLines,
+	}
+	if n.cfg.EnableShutdown {
+		cfg.Shutdown = n.askShutdown
+	}
+	if n.cfg.Debug {
+		cfg.Debug = n.debugClock
+	}
+	return cfg
+}
+
+// askShutdown tells whoever runs this node that a client wants its end.
+func (n *Node) askShutdown(graceful bool) {
+	select {
+	case n.shutdowns <- graceful:
+	default: // it has been told
+	}
+}
+
+// Shutdowns gives what a client asks for by "shutdown" (false) and "shutdown graceful" (true). It comes once; the caller is to stop the node.
+func (n *Node) Shutdowns() <-chan bool { return n.shutdowns }
+
+func (n *Node) debugClock(d operator.Debug) {
+	switch {
+	case d.Pause, d.Resume:
+		n.clock.Pause(d.Pause)
+	default:
+		n.clock.Advance(d.Advance)
+	}
+}
+
+// prefixLines is the answer to "stats detail dump".
+func (n *Node) prefixLines() []protocol.ReportLine {
+	var lines []protocol.ReportLine
+	for _, p := range n.executor.Prefixes().List() {
+		lines = append(lines, protocol.ReportLine{
+			Label: "PREFIX",
+			Name:  fmt.Sprintf("%s get %d hit %d set %d del %d", p.Name, p.Gets, p.Hits, p.Sets, p.Deletes),
+		})
+	}
+	return lines
+}

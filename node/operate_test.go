@@ -1,0 +1,205 @@
+package node_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/nodetest"
+)
+
+// stats gives the lines of a group by their names, in their order.
+func stats(t *testing.T, c *nodetest.Cluster, i int, group string) (names []string, values map[string]string) {
+	t.Helper()
+	out := talk(t, c.Dial(i), strings.TrimSpace("stats "+group)+"\r\nquit\r\n")
+	values = map[string]string{}
+	for line := range strings.SplitSeq(strings.TrimSuffix(out, "END\r\n"), "\r\n") {
+		if words := strings.SplitN(line, " ", 3); len(words) == 3 && words[0] == "STAT" {
+			names = append(names, words[1])
+			values[words[1]] = words[2]
+		} else if line != "" {
+			t.Fatalf("stats %s: %q", group, line)
+		}
+	}
+	return names, values
+}
+
+// Tools read the lines by their names, and memcached's own tests count them: each option brings its own.
+func TestStatLines(t *testing.T) {
+	f := func(want int, with, without string, change func(*node.Config)) {
+		t.Helper()
+		c := nodetest.Start(t, 1, change)
+		names, values := stats(t, c, 0, "")
+		if len(names) != want || len(values) != want {
+			t.Errorf("%d lines, %d different, want %d", len(names), len(values), want)
+		}
+		if _, has := values[with]; !has {
+			t.Errorf("%s is missing", with)
+		}
+		if _, has := values[without]; has {
+			t.Errorf("%s is there", without)
+		}
+	}
+	f(93, "lru_maintainer_juggles", "idle_kicks", func(*node.Config) {})
+	f(84, "slab_reassign_running", "lru_crawler_starts", func(c *node.Config) { c.Tuning.LRUCrawler, c.Tuning.LRUMaintainer = false, false })
+	f(74, "get_flushed", "rejected_connections", func(c *node.Config) { c.Tuning, c.PauseAtLimit = node.Tuning{}, true })
+	f(94, "idle_kicks", "cluster_members", func(c *node.Config) { c.IdleTimeout = 1e9 })
+}
+
+func TestStatGroups(t *testing.T) {
+	c := nodetest.Start(t, 1)
+	if got := talk(t, c.Dial(0), "set k 5 0 3\r\nabc\r\nget k j\r\nquit\r\n"); got != "STORED\r\nVALUE k 5 3\r\nabc\r\nEND\r\n" {
+		t.Fatal(got)
+	}
+	f := func(group, name, want string) {
+		t.Helper()
+		if _, values := stats(t, c, 0, group); !regexp.MustCompile("^(" + want + ")$").MatchString(values[name]) {
+			t.Errorf("stats %s: %s is %q, want %s", group, name, values[name], want)
+		}
+	}
+	f("", "curr_items", "1")
+	f("", "get_hits", "1")
+	f("", "get_misses", "1")
+	f("", "cmd_set", "1")
+	f("", "limit_maxbytes", "16777216")
+	f("settings", "maxbytes", "16777216")
+	f("settings", "item_size_max", "1048576")
+	f("settings", "flush_enabled", "yes")
+	f("settings", "binding_protocol", "auto-negotiate")
+	f("settings", "client_flags_size", "4")
+	f("items", "items:1:number", "1")
+	f("items", "items:1:mem_requested", "67")
+	f("slabs", "active_slabs", "1")
+	f("slabs", "total_malloced", "[1-9][0-9]*")
+	f("conns", "1:state", "conn_listening")
+	f("conns", "1:addr", "tcp:127.0.0.1:[0-9]+")
+	f("cluster", "cluster_members", "1")
+
+	// What is set shows, and what is counted can be reset.
+	talk(t, c.Dial(0), "cache_memlimit 32\r\nlru_crawler disable\r\nstats detail on\r\nstats reset\r\nquit\r\n")
+	f("settings", "maxbytes", "33554432")
+	f("settings", "lru_crawler", "no")
+	f("settings", "detail_enabled", "yes")
+	f("", "get_hits", "0")
+	f("", "curr_items", "1")
+}
+
+func TestDetailCountsByPrefix(t *testing.T) {
+	c := nodetest.Start(t, 1, func(c *node.Config) { c.Delimiter, c.Detail = '/', true })
+	in := "set foo/a 0 0 1\r\nx\r\nget foo/a foo/b foo\r\nget /a\r\ndelete foo/a\r\nstats detail off\r\nget foo/a\r\nstats detail dump\r\nquit\r\n"
+	want := "STORED\r\nVALUE foo/a 0 1\r\nx\r\nEND\r\nEND\r\nDELETED\r\nOK\r\nEND\r\n" +
+		"PREFIX  get 1 hit 0 set 0 del 0\r\nPREFIX foo get 2 hit 1 set 1 del 1\r\nEND\r\n"
+	if got := talk(t, c.Dial(0), in); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A dump of every node lists each key of the cluster once, through pieces, whatever follows on the same connection.
+func TestDumpsOfAllNodesListEachKeyOnce(t *testing.T) {
+	const keys = 2000
+	c := nodetest.Start(t, 3)
+	var sets strings.Builder
+	for i := range keys {
+		fmt.Fprintf(&sets, "set key:%d %d %d 1 noreply\r\nx\r\n", i, i, i%2*1000)
+	}
+	if got := talk(t, c.Dial(0), sets.String()+"get key:7\r\nquit\r\n"); got != "VALUE key:7 7 1\r\nx\r\nEND\r\n" {
+		t.Fatal(got)
+	}
+	meta := regexp.MustCompile(`^key=key%3A(\d+) exp=(-1|\d{10}) la=\d{10} cas=[1-9]\d* fetch=(yes|no) cls=1 size=(\d+) flags=(\d+) \n$`)
+	get := regexp.MustCompile(`^mg key:(\d+)\r\n$`)
+	f := func(command string, line *regexp.Regexp, end string) {
+		t.Helper()
+		seen := map[string]int{}
+		for i := range c.Nodes {
+			conn := c.Dial(i)
+			if _, err := io.WriteString(conn, command+"\r\nversion\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			in := bufio.NewReader(conn)
+			for n := 0; ; n++ {
+				text, err := in.ReadString('\n')
+				switch m := line.FindStringSubmatch(text); {
+				case err != nil:
+					t.Fatalf("%s: node %d: after %d lines: %v", command, i, n, err)
+				case n == 0 && text == "OK\r\n":
+					continue
+				case m != nil:
+					seen[m[1]]++
+					continue
+				case text != end:
+					t.Fatalf("%s: node %d: line %d is %q", command, i, n, text)
+				}
+				break
+			}
+			if text, err := in.ReadString('\n'); !strings.HasPrefix(text, "VERSION ") {
+				t.Errorf("%s: node %d: what follows is not answered: %q, %v", command, i, text, err)
+			}
+		}
+		if len(seen) != keys {
+			t.Errorf("%s: %d keys are listed, want %d", command, len(seen), keys)
+		}
+		for key, times := range seen {
+			if times != 1 {
+				t.Errorf("%s: key:%s is listed %d times", command, key, times)
+			}
+		}
+	}
+	f("lru_crawler metadump all", meta, "END\r\n")
+	f("lru_crawler mgdump hash", get, "EN\r\n")
+
+	total := 0
+	for i := range c.Nodes {
+		out := talk(t, c.Dial(i), "stats cachedump 1 0\r\nstats cachedump 1 3\r\nquit\r\n")
+		total += strings.Count(out, "ITEM key:") - 3
+	}
+	if total != keys {
+		t.Errorf("cachedump lists %d keys, want %d", total, keys)
+	}
+}
+
+func TestClientsFindTheNodes(t *testing.T) {
+	c := nodetest.Start(t, 3)
+	ask := func(i int) string {
+		out := talk(t, c.Dial(i), "config get cluster \nquit\r\n")
+		m := regexp.MustCompile("^CONFIG cluster 0 (\\d+)\r\n((?s).*\n)\r\nEND\r\n$").FindStringSubmatch(out)
+		if m == nil || m[1] != fmt.Sprint(len(m[2])) {
+			t.Fatalf("node %d: %q", i, out)
+		}
+		if old := talk(t, c.Dial(i), "get AmazonElastiCache:cluster\r\nquit\r\n"); old != "VALUE AmazonElastiCache:cluster 0 "+m[1]+"\r\n"+m[2]+"\r\nEND\r\n" {
+			t.Errorf("node %d: the old way: %q", i, old)
+		}
+		return m[2]
+	}
+	c.Wait("all nodes tell the same", func() bool { return ask(0) == ask(1) && ask(1) == ask(2) })
+	version, nodes, _ := strings.Cut(ask(0), "\n")
+	for i := range c.Nodes {
+		port := c.Addr(i).Port()
+		if line := fmt.Sprintf("localhost|127.0.0.1|%d", port); strings.Count(nodes, line) != 1 {
+			t.Errorf("%q lacks %s", nodes, line)
+		}
+	}
+	gone := fmt.Sprint(c.Addr(1).Port())
+	c.Stop(1)
+	c.Wait("the nodes are told of a leave, by a higher version", func() bool {
+		later, nodes, _ := strings.Cut(ask(0), "\n")
+		return ask(0) == ask(2) && !strings.Contains(nodes, gone) && len(later) == len(version) && later > version
+	})
+}
+
+func TestShutdownIsAskedFor(t *testing.T) {
+	c := nodetest.Start(t, 1, func(c *node.Config) { c.EnableShutdown, c.Debug = true, true })
+	if got := talk(t, c.Dial(0), "shutdown now\r\nshutdown graceful\r\nshutdown\r\nquit\r\n"); got != "CLIENT_ERROR invalid shutdown mode\r\n" {
+		t.Errorf("%q", got)
+	}
+	if graceful := <-c.Nodes[0].Shutdowns(); !graceful {
+		t.Error("it was to be graceful")
+	}
+	got := talk(t, c.Dial(0), "set k 0 100 1\r\nx\r\ndebugtime 101\r\nget k\r\ndebugtime p\r\ndebugtime r\r\nquit\r\n")
+	if got != "STORED\r\nOK\r\nEND\r\nOK\r\nOK\r\n" {
+		t.Errorf("%q", got)
+	}
+}
