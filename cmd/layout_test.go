@@ -52,6 +52,7 @@ var plan = map[string]int{
 	"protocol/frame":      20,
 	"protocol/transcript": 20,
 	"protocol/line":       15,
+	"protocol/login":      15,
 
 	"protocol":      10,
 	"storage":       10,
@@ -94,6 +95,9 @@ var homes = map[string][]string{
 	"github.com/prometheus/client_golang":     {"node", "node/admin"},
 	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
+	"github.com/HdrHistogram/hdrhistogram-go": {"benchmarks/..."},
+	"gonum.org/v1/plot":                       {"benchmarks/..."},
+	"github.com/xdg-go/scram":                 {"protocol/login", "tests"},
 	"go.uber.org/goleak":                      {"tests"},
 	"pgregory.net/rapid":                      {"tests"},
 }

@@ -1,0 +1,171 @@
+// Package login tells who may come in: users, and the exchanges by which a client proves to be one of them.
+//
+//	file.go      "user:password" lines, in clear or hashed ---> Users
+//	key.go       what is kept of a password
+//	exchange.go  SASL's steps: PLAIN, SCRAM-SHA-256, CRAM-MD5
+//
+// What is answered, and the time it takes, are the same for a user nobody knows and for a wrong password.
+package login
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// Config is what one can choose about logins.
+type Config struct {
+	// Mechanisms are those of SASL that are offered on the binary wire: Plain, Scram, Cram. None: nobody logs in there.
+	Mechanisms []string
+
+	// Hold calls answer, from any goroutine, after some tenths of a second: a wrong password is not told at once, so that guessing takes its
+	// time. nil: at once.
+	Hold func(answer func())
+}
+
+// The mechanisms there are. Cram is of old (RFC 2195), and only for users whose password is known in clear: offer it to those who need it.
+const (
+	Plain = "PLAIN"
+	Scram = "SCRAM-SHA-256"
+	Cram  = "CRAM-MD5"
+)
+
+// A User is one who may come in.
+type User struct{ Name string }
+
+// Users are all of them. Many sessions use them at once.
+type Users struct {
+	cfg   Config
+	known atomic.Pointer[list]
+	stats Stats
+
+	// secret makes up what is told of users that nobody knows, and keeps passwords comparable in constant time. It is new in every process.
+	secret [sha256.Size]byte
+
+	// deriving holds one element for each derivation of keys under way. Each takes some milliseconds of a processor, which anybody may ask
+	// for: those who are in already shall have the others.
+	deriving chan struct{}
+}
+
+// maxDeriving bounds the derivations at a time. Who has to wait for one waits for as many as there are connections, at most.
+const maxDeriving = 2
+
+// Stats are counted since the start, by the names of memcached: a login that is under way is counted once it has ended.
+type Stats struct {
+	Cmds   atomic.Uint64 // logins tried, auth_cmds
+	Errors atomic.Uint64 // those refused, auth_errors
+}
+
+// Reset begins to count again.
+func (s *Stats) Reset() {
+	s.Cmds.Store(0)
+	s.Errors.Store(0)
+}
+
+// New gives users of whom nobody is known yet: see Load.
+func New(cfg Config) (*Users, error) {
+	for _, m := range cfg.Mechanisms {
+		if !slices.Contains([]string{Plain, Scram, Cram}, m) {
+			return nil, fmt.Errorf("no mechanism to log in: %q", m)
+		}
+	}
+	u := &Users{cfg: cfg, deriving: make(chan struct{}, maxDeriving)}
+	_, _ = rand.Read(u.secret[:]) // never fails
+	u.known.Store(newList())
+	return u, nil
+}
+
+// Load makes the lines of a file (see parse) all the users there are. After an error, which names the line but not what it says, they are who
+// they were. Who is in stays in.
+//
+// With Scram offered it takes about a millisecond for each password in clear.
+func (u *Users) Load(file []byte) error {
+	l, err := parse(file)
+	if err != nil {
+		return err
+	}
+	for name, accounts := range l.accounts {
+		for i := range accounts {
+			if a := &accounts[i]; !a.hashed {
+				a.digest = u.digest(a.password)
+				if u.offers(Scram) {
+					a.keys = u.derive(a.password, u.salt(name), clearIterations)
+				}
+			}
+		}
+	}
+	u.known.Store(l)
+	return nil
+}
+
+// Len counts the users.
+func (u *Users) Len() int { return len(u.known.Load().accounts) }
+
+// Stats gives the live counters.
+func (u *Users) Stats() *Stats { return &u.stats }
+
+// Mechanisms names what is offered, with blanks between, in the order of preference.
+func (u *Users) Mechanisms() string { return strings.Join(u.cfg.Mechanisms, " ") }
+
+func (u *Users) offers(mechanism string) bool { return slices.Contains(u.cfg.Mechanisms, mechanism) }
+
+// Refuse calls answer when a client may be told that it has not come in.
+func (u *Users) Refuse(answer func()) {
+	if u.cfg.Hold == nil {
+		answer()
+		return
+	}
+	u.cfg.Hold(answer)
+}
+
+// ByWords logs in by "user password", as on the text wire. Of what it cannot read memcached takes no count.
+func (u *Users) ByWords(words []byte) (user *User, readable bool) {
+	name, password, readable := bytes.Cut(words, []byte{' '})
+	if !readable {
+		return nil, false
+	}
+	return u.count(u.byPassword(name, password)), true
+}
+
+// count counts a login that has ended, with user in or nobody.
+func (u *Users) count(user *User) *User {
+	u.stats.Cmds.Add(1)
+	if user == nil {
+		u.stats.Errors.Add(1)
+	}
+	return user
+}
+
+// byPassword gives the user of that name and password; nil if there is none.
+func (u *Users) byPassword(name, password []byte) (user *User) {
+	l := u.known.Load()
+	accounts := l.accounts[string(name)]
+	digest := u.digest(password)
+	derived := false
+	for i := range accounts {
+		a := &accounts[i]
+		same := false
+		if a.hashed {
+			keys := u.derive(password, []byte(a.keys.Salt), a.keys.Iters)
+			same, derived = subtle.ConstantTimeCompare(keys.StoredKey, a.keys.StoredKey) == 1, true
+		} else {
+			same = hmac.Equal(digest[:], a.digest[:])
+		}
+		if same && user == nil {
+			user = &User{Name: string(name)}
+		}
+	}
+	if l.hashed && !derived {
+		u.derive(password, u.salt(string(name)), l.iterations) // for the time it takes
+	}
+	if len(accounts) == 0 {
+		hmac.Equal(digest[:], u.secret[:])
+	}
+	return user
+}
