@@ -54,7 +54,7 @@ func (s *Server) waitForSeatLocked() {
 	}
 	if s.waiting--; s.waiting == 0 {
 		s.stats.ListenDisabledMicros.Add(time.Since(s.pausedAt).Microseconds())
-		s.stats.Accepting.Store(true)
+		s.stats.Accepting.Store(!s.stopped())
 	}
 }
 

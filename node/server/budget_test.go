@@ -47,9 +47,10 @@ func TestBudget(t *testing.T) {
 // Half requests fill the memory up to its bound. Of those who wait for each other one is refused, the others go on, and all comes back.
 func TestHalfRequestsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const size = 4 * readBytes
-		s := New(Config{Session: EchoSession, MaxRequestBytes: size, MaxBufferBytes: 1, NoMemory: "no memory\n"})
-		whole := block(size - 6)
+		small, big := largeBytes(0), largeBytes(1)
+		all := int64(3*big + 2*small)
+		s := New(Config{Session: EchoSession, MaxRequestBytes: big, MaxBufferBytes: all, NoMemory: "no memory\n"})
+		whole := block(big - 6)
 		send := func(part string, c net.Conn) {
 			t.Helper()
 			if _, err := io.WriteString(c, part); err != nil {
@@ -70,31 +71,31 @@ func TestHalfRequestsAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		left(4 * size)
+		left(all)
 		large := []net.Conn{plug(s), plug(s), plug(s)}
 		for _, c := range large {
-			send(whole[:2*readBytes+1], c)
+			send(whole[:small], c)
 		}
-		left(size)
+		left(int64(2 * small))
 		first, second := plug(s), plug(s)
-		send(whole[:readBytes+1], first)
-		send(whole[:readBytes+1], second)
+		send(whole[:readBytes], first)
+		send(whole[:readBytes], second)
 		left(0)
 
 		start := time.Now()
-		send(whole[readBytes+1:2*readBytes], first) // now each needs what the other has
+		send(whole[readBytes:small], first) // now each needs what the other has
 		time.Sleep(time.Millisecond)
-		send(whole[readBytes+1:2*readBytes], second)
+		send(whole[readBytes:small], second)
 		if got, err := io.ReadAll(first); string(got) != "no memory\n" || err != nil || time.Since(start) != budgetPatience {
 			t.Fatalf("got %q, %v after %v", got, err, time.Since(start))
 		}
-		finish(whole[2*readBytes:], second)
+		finish(whole[small:], second)
 		for _, c := range large {
-			finish(whole[2*readBytes+1:], c)
+			finish(whole[small:], c)
 			exchange(t, c, "5:hello")
 		}
 		synctest.Wait()
-		left(4 * size)
+		left(all)
 		if n := s.stats.NoMemoryConns.Load(); n != 1 {
 			t.Fatalf("%d refused, want 1", n)
 		}
@@ -108,17 +109,18 @@ func TestHalfRequestsAreBounded(t *testing.T) {
 func TestRefusedMemoryIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Session: EchoSession, MaxRequestBytes: 4 * readBytes, NoMemory: "no memory\n"})
-		if !s.budget.take(s.budget.left-2*readBytes, nil) {
+		little := int64(largeBytes(0))
+		if !s.budget.take(s.budget.left-little, nil) {
 			t.Fatal("not to be had")
 		}
 		c := plug(s)
-		if _, err := io.WriteString(c, block(3 * readBytes)[:2*readBytes]); err != nil {
+		if _, err := io.WriteString(c, block(3 * readBytes)[:little]); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * budgetPatience)
 		synctest.Wait()
-		if s.budget.left != 2*readBytes || s.stats.CurrConns.Load() != 0 {
-			t.Fatalf("%d bytes left, want %d", s.budget.left, 2*readBytes)
+		if s.budget.left != little || s.stats.CurrConns.Load() != 0 {
+			t.Fatalf("%d bytes left, want %d", s.budget.left, little)
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,11 +18,10 @@ type conn struct {
 	net     net.Conn
 	session *session.Session
 
-	in    []byte // what has been read and not answered is in[start:end]; nil while c waits with nothing
-	start int
-	end   int
-	small *[readBytes]byte // the buffer at rest; nil like in
-	grown int64            // what in has taken from the budget
+	in         []byte // what has been read and not answered is in[start:end]; nil while c waits with nothing
+	start, end int
+	small      *[readBytes]byte // the buffer at rest; nil like in
+	large      *[]byte          // the buffer that in is, if small is not enough
 
 	unbroken int // requests answered since c last waited or let others run
 
@@ -31,11 +29,6 @@ type conn struct {
 	fd    uintptr      // that socket, during turn
 	doing atomic.Int64 // what c does, and when its last request was, for those who ask: see mark
 }
-
-// readBytes is the size of a read buffer at rest: a batch of some hundred small requests.
-const readBytes = 16 << 10
-
-var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 
 // servePlain is the loop over Read and Write, for connections that are more than a socket.
 func (c *conn) servePlain() {
@@ -71,27 +64,11 @@ func (c *conn) goesOnAfter(err error) bool {
 func (c *conn) close() {
 	c.net.Close()
 	c.session.Close()
-	c.shrink()
-	c.end = 0
-	c.start = 0
-	c.lend()
+	if c.start, c.end = 0, 0; c.in != nil {
+		c.shrink()
+		c.lend()
+	}
 	c.server.forget(c)
-}
-
-// borrow sees to it that there is a buffer.
-func (c *conn) borrow() {
-	if c.in == nil {
-		c.small = readBuffers.Get().(*[readBytes]byte)
-		c.in = c.small[:]
-	}
-}
-
-// lend lets others have the buffer while there is nothing in it.
-func (c *conn) lend() {
-	if c.end == 0 && c.small != nil {
-		readBuffers.Put(c.small)
-		c.small, c.in = nil, nil
-	}
 }
 
 // finish lets c end once the batch at hand is answered: its next read fails.
@@ -137,52 +114,4 @@ func (c *conn) rest(requests int, since int64) {
 	if most := c.server.cfg.MaxBatch; requests > most {
 		c.server.stats.Yields.Add(int64((requests - 1) / most))
 	}
-}
-
-// makeRoom prepares the buffer for the next read: what is left moves to its front. A buffer that is full of one request is doubled, up to
-// the request's size: it grows with what has arrived, never with what was only announced.
-// It reports false for a request over the bound, which the codec should have refused, and if there is no memory for it.
-func (c *conn) makeRoom() bool {
-	left := c.in[c.start:c.end]
-	need, limit := c.session.Missing(), c.server.cfg.MaxRequestBytes
-	switch {
-	case max(need, len(left)+1) > limit:
-		return false
-	case max(need, len(left)+1) <= readBytes:
-		copy(c.small[:], left)
-		c.in = c.small[:]
-		c.shrink()
-	case len(left) < len(c.in):
-		copy(c.in, left)
-	default:
-		size := min(2*len(c.in), limit)
-		if need > 0 {
-			size = min(size, need)
-		}
-		if !c.server.budget.take(int64(size)-c.grown, c.server.stopping) {
-			c.refuseMemory()
-			return false
-		}
-		c.grown = int64(size)
-		larger := make([]byte, size)
-		copy(larger, left)
-		c.in = larger
-	}
-	c.start, c.end = 0, len(left)
-	return true
-}
-
-// shrink gives back to the budget what c had taken.
-func (c *conn) shrink() {
-	if c.grown > 0 {
-		c.server.budget.give(c.grown)
-		c.grown = 0
-	}
-}
-
-// refuseMemory says why c is closed. Its client may not be reading: that must not keep what c holds.
-func (c *conn) refuseMemory() {
-	c.server.stats.NoMemoryConns.Add(1)
-	_ = c.net.SetWriteDeadline(time.Now().Add(budgetPatience))
-	_, _ = c.net.Write([]byte(c.server.cfg.NoMemory))
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"net"
 	"syscall"
-	"unsafe"
 )
 
 // maxRawSend is the most that is sent without telling the scheduler: copying so much takes some microseconds.
@@ -74,16 +73,4 @@ func (c *conn) send(p []byte) error {
 	n, err := c.net.Write(p[sent:]) // meets the error again, if it was one
 	c.server.stats.BytesWritten.Add(int64(sent + n))
 	return err
-}
-
-// receive reads from a socket that does not block. p is not empty.
-func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
-	r, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	return int(r), errno
-}
-
-// transmit writes to a socket that does not block. p is not empty.
-func transmit(fd uintptr, p []byte) (n int, errno syscall.Errno) {
-	r, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
-	return int(r), errno
 }

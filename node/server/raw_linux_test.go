@@ -165,18 +165,3 @@ func TestStopEndsABusyConnection(t *testing.T) {
 	}
 	<-sent
 }
-
-func TestBuffersAreLentWhileEmpty(t *testing.T) {
-	c := &conn{}
-	if c.borrow(); len(c.in) != readBytes {
-		t.Fatalf("a buffer of %d bytes", len(c.in))
-	}
-	c.end = 1
-	if c.lend(); c.in == nil {
-		t.Fatal("it lent what it has read")
-	}
-	c.end = 0
-	if c.lend(); c.in != nil || c.small != nil {
-		t.Fatal("it keeps an empty buffer")
-	}
-}

@@ -54,8 +54,7 @@ type Config struct {
 	MaxRequestBytes int
 
 	// MaxBufferBytes bounds what the read buffers of all connections have grown to, together. A connection that would exceed it waits up to
-	// a second for others to finish, then it is sent NoMemory and closed. Default 256 MiB: so many uploads of the largest item by default at
-	// once. At least four times MaxRequestBytes, so that uploads of that size still go on side by side.
+	// a second for others to finish, then it is sent NoMemory and closed. Default 256 MiB: 127 uploads of the largest item by default at once. At least room for four of MaxRequestBytes, so that such uploads still go on side by side.
 	MaxBufferBytes int64
 	NoMemory       string
 
@@ -121,7 +120,7 @@ func New(cfg Config) *Server {
 	if cfg.MaxBufferBytes == 0 {
 		cfg.MaxBufferBytes = 256 << 20
 	}
-	cfg.MaxBufferBytes = max(cfg.MaxBufferBytes, 4*int64(cfg.MaxRequestBytes))
+	cfg.MaxBufferBytes = max(cfg.MaxBufferBytes, 4*int64(largeBytes(largeFor(cfg.MaxRequestBytes))))
 	if cfg.Now == nil {
 		cfg.Now = func() int64 { return time.Now().Unix() }
 	}

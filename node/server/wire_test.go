@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"net"
 	"testing"
 	"time"
 
@@ -49,6 +50,16 @@ func (echo) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pen
 
 // EchoSession begins a conversation in blocks.
 func EchoSession() *session.Session { return session.New(echo{}, blocks{}, 1) }
+
+// far is the far end of a connection that keeps what is sent.
+type far struct {
+	net.Conn
+	bytes.Buffer
+}
+
+func (f *far) Write(p []byte) (int, error) { return f.Buffer.Write(p) }
+
+func (f *far) Read(p []byte) (int, error) { return f.Buffer.Read(p) }
 
 // boast answers each request with so many bytes.
 type boast int

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+)
+
+const (
+	// readBytes is the size of a read buffer at rest: a batch of some hundred small requests.
+	readBytes = 16 << 10
+
+	// lineRoom is for the command line above a data block of a round size, in a buffer that has grown.
+	lineRoom = 4 << 10
+
+	// largeSizes is how often a buffer doubles and is still kept for the next who needs one: up to 4 MiB.
+	largeSizes = 8
+)
+
+var (
+	readBuffers  = sync.Pool{New: func() any { return new([readBytes]byte) }}
+	largeBuffers [largeSizes]sync.Pool // of *[]byte, each of largeBytes(i)
+)
+
+// largeBytes gives the size of a buffer that has doubled i+1 times.
+func largeBytes(i int) int { return readBytes<<(i+1) + lineRoom }
+
+// largeFor gives the number of the smallest size that holds n bytes.
+func largeFor(n int) int { return bits.Len(uint(max(n-lineRoom-1, 0) / (2 * readBytes))) }
+
+// borrow sees to it that there is a buffer.
+func (c *conn) borrow() {
+	if c.in == nil {
+		c.small = readBuffers.Get().(*[readBytes]byte)
+		c.in = c.small[:]
+	}
+}
+
+// lend lets others have the buffer while there is nothing in it. Then it is the one at rest: see makeRoom.
+func (c *conn) lend() {
+	if c.end == 0 && c.small != nil {
+		readBuffers.Put(c.small)
+		c.small, c.in = nil, nil
+	}
+}
+
+// makeRoom prepares the buffer for the next read: what is left moves to its front. A buffer that is full of one request is doubled: it grows
+// with what has arrived, never with what was only announced.
+// It reports false for a request over the bound, which the codec should have refused, and if there is no memory for it.
+func (c *conn) makeRoom() bool {
+	left := c.in[c.start:c.end]
+	need := max(c.session.Missing(), len(left)+1)
+	switch {
+	case need > c.server.cfg.MaxRequestBytes:
+		return false
+	case need <= readBytes:
+		copy(c.small[:], left)
+		c.shrink()
+	case len(left) < len(c.in):
+		copy(c.in, left)
+	case !c.grow(left):
+		return false
+	}
+	c.start, c.end = 0, len(left)
+	return true
+}
+
+// grow moves what is left, a buffer full, to one about twice as large.
+func (c *conn) grow(left []byte) bool {
+	i := largeFor(len(left) + 1)
+	if !c.server.budget.take(int64(largeBytes(i)-c.grown()), c.server.stopping) {
+		c.refuseMemory()
+		return false
+	}
+	larger := borrowLarge(i)
+	copy(*larger, left)
+	lendLarge(c.large)
+	c.large, c.in = larger, *larger
+	return true
+}
+
+// grown is what c has taken from the budget.
+func (c *conn) grown() int {
+	if c.large == nil {
+		return 0
+	}
+	return len(*c.large)
+}
+
+// shrink goes back to the buffer at rest.
+func (c *conn) shrink() {
+	if c.large != nil {
+		c.server.budget.give(int64(c.grown()))
+		lendLarge(c.large)
+		c.large = nil
+	}
+	c.in = c.small[:]
+}
+
+func borrowLarge(i int) *[]byte {
+	if i < largeSizes {
+		if kept, ok := largeBuffers[i].Get().(*[]byte); ok {
+			return kept
+		}
+	}
+	fresh := make([]byte, largeBytes(i))
+	return &fresh
+}
+
+func lendLarge(buffer *[]byte) {
+	if buffer == nil {
+		return
+	}
+	if i := largeFor(len(*buffer)); i < largeSizes {
+		largeBuffers[i].Put(buffer)
+	}
+}
+
+// refuseMemory says why c is closed. Its client may not be reading: that must not keep what c holds.
+func (c *conn) refuseMemory() {
+	c.server.stats.NoMemoryConns.Add(1)
+	_ = c.net.SetWriteDeadline(time.Now().Add(budgetPatience))
+	_, _ = c.net.Write([]byte(c.server.cfg.NoMemory))
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"bytes"
+	"testing"
+)
+
+func TestLargeSizes(t *testing.T) {
+	f := func(n, want int) {
+		t.Helper()
+		if i := largeFor(n); i != want || largeBytes(i) < n || i > 0 && largeBytes(i-1) >= n {
+			t.Fatalf("%d bytes: size %d of %d bytes, want %d", n, i, largeBytes(i), want)
+		}
+	}
+	f(1, 0)
+	f(readBytes+1, 0)
+	f(36<<10, 0)
+	f(36<<10+1, 1)
+	f(68<<10, 1)
+	f(68<<10+1, 2)
+	f(1<<20+4<<10, 5)
+	f(1<<30, 15)
+}
+
+// A buffer grows with what has come, whatever was announced.
+func TestBuffersGrowWithWhatHasCome(t *testing.T) {
+	f := func(arrived, want int) {
+		t.Helper()
+		c := &conn{server: New(Config{}), net: &far{}, session: EchoSession()}
+		rest := []byte(block(1 << 20))[:arrived]
+		for len(rest) > 0 {
+			c.borrow()
+			n := copy(c.in[c.end:], rest)
+			if rest = rest[n:]; !c.received(n) {
+				t.Fatal("it ends")
+			}
+		}
+		if len(c.in) != want {
+			t.Fatalf("a buffer of %d bytes for %d that have come, want %d", len(c.in), arrived, want)
+		}
+	}
+	f(100, readBytes)
+	f(readBytes-1, readBytes)
+	f(readBytes, 36<<10)
+	f(36<<10-1, 36<<10)
+	f(36<<10, 68<<10)
+	f(1<<20, 1<<20+4<<10)
+}
+
+func TestBuffersAreLentWhileEmpty(t *testing.T) {
+	c := &conn{}
+	if c.borrow(); len(c.in) != readBytes {
+		t.Fatalf("a buffer of %d bytes", len(c.in))
+	}
+	c.end = 1
+	if c.lend(); c.in == nil {
+		t.Fatal("it lent what it has read")
+	}
+	c.end = 0
+	if c.lend(); c.in != nil || c.small != nil {
+		t.Fatal("it keeps an empty buffer")
+	}
+}
+
+// FuzzArrival cuts requests of given sizes wherever it likes. They come back whole and in their order, from a
+// buffer no larger than they need, and it is not kept.
+func FuzzArrival(f *testing.F) {
+	f.Add([]byte{0, 1, 200, 3}, []byte{1, 2, 255})
+	f.Add([]byte{255, 255, 1, 128}, []byte{255, 254, 7})
+	f.Add([]byte{5}, []byte{0})
+	f.Fuzz(func(t *testing.T, sizes, cuts []byte) {
+		if len(sizes) > 50 || len(cuts) == 0 {
+			return
+		}
+		var in []byte
+		largest := 0
+		for _, size := range sizes {
+			request := block(int(size) * int(size))
+			in, largest = append(in, request...), max(largest, len(request))
+		}
+		out := &far{}
+		c := &conn{server: New(Config{MaxRequestBytes: 1 << 17}), net: out, session: EchoSession()}
+		all := c.server.budget.left
+		for i, rest := 0, in; len(rest) > 0; i++ {
+			c.borrow()
+			cut := int(cuts[i%len(cuts)])
+			n := copy(c.in[c.end:], rest[:min(cut*cut+1, len(rest))])
+			if rest = rest[n:]; n == 0 || !c.received(n) {
+				t.Fatalf("it ends %d bytes before the end", len(rest))
+			}
+			if len(c.in) > max(readBytes, largeBytes(largeFor(largest))) {
+				t.Fatalf("a buffer of %d bytes for requests of %d at most", len(c.in), largest)
+			}
+			c.lend()
+		}
+		if !bytes.Equal(out.Bytes(), in) {
+			t.Fatalf("%d bytes came back of %d", out.Len(), len(in))
+		}
+		if c.in != nil || c.large != nil || c.server.budget.left != all {
+			t.Fatal("it keeps a buffer")
+		}
+	})
+}
