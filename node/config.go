@@ -93,7 +93,7 @@ type Config struct {
 	// MaxBufferBytes bounds the read buffers of all client connections together; 0: the server's default. -o read_buf_mem_limit.
 	MaxBufferBytes int64
 
-	// Tuning is what has no effect here, but is asked for.
+	// Tuning is what has hardly an effect here, but is asked for.
 	Tuning Tuning
 
 	// PeerDeadline bounds how long a client waits for another member. --peer-timeout; default 500 ms.

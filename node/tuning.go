@@ -1,8 +1,8 @@
 package node
 
-// Tuning are settings of memcached that have no effect on this store, which has neither slabs nor their LRU lists. They are checked at start
-// (cmd/memring), and "stats settings" repeats them, so that what looks for them finds what was asked for. As in memcached, some decide which
-// lines "stats" has.
+// Tuning are settings of memcached's slabs, and of what keeps them tidy. All but LRUCrawler have no effect on this store, which has neither
+// slabs nor LRU lists: they are checked at start (cmd/memring), and "stats settings" repeats them, so that what looks for them finds what was
+// asked for. As in memcached, some decide which lines "stats" has.
 type Tuning struct {
 	GrowthFactor float64 // -f
 	ChunkBytes   int     // -n: the least space of an item
@@ -16,7 +16,7 @@ type Tuning struct {
 	SlabAutomoveRatio   float64 // -o slab_automove_ratio
 	SlabAutomoveSeconds int     // -o slab_automove_window
 
-	LRUCrawler        bool    // -o lru_crawler: "stats" has the lines lru_crawler_*
+	LRUCrawler        bool    // -o lru_crawler: expired items are looked for in the background; "stats" has the lines lru_crawler_*
 	LRUCrawlerSleep   int     // -o lru_crawler_sleep, in microseconds
 	LRUCrawlerToCrawl uint32  // -o lru_crawler_tocrawl
 	LRUMaintainer     bool    // -o lru_maintainer: "stats" has the lines moves_* and others

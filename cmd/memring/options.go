@@ -111,7 +111,7 @@ func (o *options) idleFlags() *pflag.FlagSet {
 	set.Float64VarP(&t.GrowthFactor, "slab-growth-factor", "f", t.GrowthFactor, "growth of slab classes, a `FACTOR`")
 	set.IntVarP(&t.ChunkBytes, "slab-min-size", "n", t.ChunkBytes, "smallest slab class, in `BYTES`")
 	set.BoolVarP(&o.largePages, "enable-largepages", "L", false, "large pages: the system decides")
-	set.StringVarP(&t.MemoryFile, "memory-file", "e", "", "keep items in a `FILE` over a restart: here the other members keep them")
+	set.StringVarP(&t.MemoryFile, "memory-file", "e", "", "a `FILE` for items over a restart: nothing is kept there")
 	set.IntVarP(&t.NAPIIDs, "napi-ids", "N", 0, "threads by network queue, a `NUMBER`")
 	return set
 }

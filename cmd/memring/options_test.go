@@ -172,11 +172,11 @@ func TestProcessFlags(t *testing.T) {
 }
 
 func TestTellsWhatHasNoEffect(t *testing.T) {
-	o, _, err := run(nil, strings.Fields("-f 1.5 -L -o modern,hashpower=12,idle_timeout=1 -o no_lru_crawler")...)
+	o, _, err := run(nil, strings.Fields("-f 1.5 -L -o modern,hashpower=12,idle_timeout=1 -o no_lru_crawler,track_sizes")...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"-o hashpower", "-o no_lru_crawler", "-f", "-L"}; !slices.Equal(o.idle, want) {
+	if want := []string{"-o hashpower", "-o track_sizes", "-f", "-L"}; !slices.Equal(o.idle, want) {
 		t.Errorf("got %v, want %v", o.idle, want)
 	}
 }
@@ -308,6 +308,10 @@ func TestEnvironment(t *testing.T) {
 	f("MEMRING_PORT=7000", "-p 8000", peerPort, 8001)
 	f("MEMRING_JOIN=a,b", "", join, []string{"a", "b"})
 	f("MEMRING_JOIN=a,b", "--join c", join, []string{"c"})
+	f("MEMRING_LISTEN=10.0.0.1,proto[ascii]:10.0.0.2:1", "", func(o *options) any { return o.node.Listen }, []node.Listener{
+		{Address: "10.0.0.1:11211"}, {Address: "10.0.0.2:1", Wire: node.TextWire},
+	})
+	f("MEMRING_EXTENDED=idle_timeout=1,no_modern", "", func(o *options) any { return o.node.IdleTimeout }, time.Second)
 	f("MEMRING_DISABLE_EVICTIONS=true", "", func(o *options) any { return o.node.NoEvict }, true)
 	f("MEMRING_VERBOSE=2", "", func(o *options) any { return o.verbose }, 2)
 
