@@ -24,14 +24,14 @@ import (
 func recorded(t *testing.T) []transcript.Conversation {
 	t.Helper()
 	var all []transcript.Conversation
-	for _, dir := range []string{"../protocol/text/testdata", "../protocol/binary/testdata"} {
+	for _, dir := range []string{"../protocol/text/testdata", "../protocol/meta/testdata", "../protocol/binary/testdata"} {
 		some, err := transcript.Load(os.DirFS(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, some...)
 	}
-	if len(all) < 350 {
+	if len(all) < 600 {
 		t.Fatalf("only %d conversations found", len(all))
 	}
 	return all
