@@ -15,14 +15,19 @@ FUZZTIME ?= 5s
 BENCH    ?= .
 SHORT    ?=
 
+# What memring is compared with: a name in PATH, or a path. FLAGS are more flags for the comparison: FLAGS='-m 64 -only zipf'.
+MEMCACHED ?= memcached
+FLAGS     ?=
+compare   := go run ./benchmarks/compare
+
 # tagged gives the packages with tests that ask for a build tag.
 tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd node protocol | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos bench fuzz fmt
+.PHONY: help run build test check interop chaos bench bench-hitratio bench-fill fuzz fmt
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## start three nodes on this machine, say how to talk to them, stop them on Ctrl-C
 	@.make/run
@@ -57,6 +62,12 @@ chaos: ## hurt a running cluster and see what it promises still hold; SHORT=-sho
 
 bench: ## the Go benchmarks of the hot files, BENCH=regexp for some (not yet: beside memcached)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-hitratio: build ## who misses less, memring or MEMCACHED (memcached), on recorded and generated traces: about an hour; FLAGS for less of it
+	$(compare) hitratio -memcached $(MEMCACHED) $(FLAGS)
+
+bench-fill: build ## how many items memring and MEMCACHED hold, in how much memory
+	$(compare) fill -memcached $(MEMCACHED) $(FLAGS)
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	@.make/fuzz $(FUZZTIME)

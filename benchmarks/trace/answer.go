@@ -11,7 +11,7 @@ func (p *Player) answers(requests []Request, t *Tally, outcome func(r Request, h
 		var hit bool
 		var err error
 		switch r.Op {
-		case Get:
+		case Get, Peek:
 			hit, err = p.found(r, t)
 		case Set:
 			err = p.stored(t)

@@ -24,6 +24,9 @@ const (
 	// answerBound is the longest a batch may take. A server that stalls for longer is taken for dead.
 	answerBound = 30 * time.Second
 
+	// lateAbove is what does not matter to TTLs, which are whole seconds.
+	lateAbove = time.Second
+
 	readBufferBytes = 256 << 10
 )
 
@@ -38,6 +41,9 @@ type Player struct {
 
 	// Played is told after each batch how many requests were played in all.
 	Played func(requests uint64)
+
+	// Late is the longest that a request was behind the Rate, if that is more than a trifle (lateAbove).
+	Late time.Duration
 
 	conn   net.Conn
 	read   *bufio.Reader
@@ -110,6 +116,9 @@ func (p *Player) wait(ctx context.Context, t *Tally, begun time.Time) error {
 	}
 	due := begun.Add(time.Duration(float64(t.Requests) / p.Rate * float64(time.Second)))
 	early := time.Until(due)
+	if -early > max(lateAbove, p.Late) {
+		p.Late = -early
+	}
 	if early < time.Millisecond { // timers are no finer
 		return ctx.Err()
 	}
@@ -124,9 +133,11 @@ func (p *Player) wait(ctx context.Context, t *Tally, begun time.Time) error {
 // first is told the outcome of a request of the batch.
 func (p *Player) first(r Request, hit bool, t *Tally) {
 	switch {
-	case r.Op != Get:
+	case r.Op == Set || r.Op == Delete:
 	case hit:
 		p.count(r, true, t)
+	case r.Op == Peek:
+		p.count(r, false, t)
 	case p.missed[r.Key]:
 		p.again = append(p.again, r) // an earlier request of the batch sets it: had this one waited, it would have found it
 	default:
@@ -185,7 +196,7 @@ func (p *Player) exchange(requests []Request, t *Tally, outcome func(Request, bo
 
 func (p *Player) append(r Request) {
 	switch r.Op {
-	case Get:
+	case Get, Peek:
 		p.out = AppendKey(append(p.out, "get "...), r.Key)
 	case Delete:
 		p.out = AppendKey(append(p.out, "delete "...), r.Key)

@@ -138,6 +138,9 @@ func TestPlayerSetsWhatItMissed(t *testing.T) {
 	if want := (Tally{Requests: 4, Gets: 3, Hits: 2, Misses: 1, Sets: 1, Deletes: 1, AskedBytes: 350, MissedBytes: 200}); got != want {
 		t.Errorf("warm: %+v, want %+v", got, want)
 	}
+	if got = f.play(t, Request{Key: 1, Size: 100, Op: Peek}, Request{Key: 9, Size: 100, Op: Peek}); got.Hits != 1 || got.Misses != 1 || got.Sets != 0 {
+		t.Errorf("peeked: %+v", got)
+	}
 	if n := len(f.items[string(AppendKey(nil, 1))]); n != 100-KeyBytes {
 		t.Errorf("the value of a size of 100 has %d bytes", n)
 	}

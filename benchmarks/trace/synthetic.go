@@ -31,7 +31,7 @@ func Kinds() []Kind {
 		{Name: "shift", Says: "Zipf 1.0, other keys are popular after each fifth of it", next: shift},
 		{Name: "ttl", Says: "Zipf 1.0, three quarters of the keys live 20 to 200 seconds of trace time", next: ttl, paced: true},
 		{Name: "one-hit", Says: "Zipf 1.0, and half of it keys never seen again", next: oneHit, perKey: 1.25},
-		{Name: "mixed", Says: "Zipf 0.9, sizes of 50 B to 180 KB, evenly over their logarithm", next: gets(0.9), size: mixedSize, meanBytes: 22_000},
+		{Name: "mixed", Says: "Zipf 0.9, sizes of 50 B to 180 KB, evenly over their logarithm", next: gets(0.9), size: MixedSize, meanBytes: 22_000},
 	}
 	for i := range kinds {
 		if kinds[i].size == nil {
@@ -44,11 +44,11 @@ func Kinds() []Kind {
 	return kinds
 }
 
-// Synthetic makes a trace of a kind whose footprint is in the neighbourhood of bytes: Fit it.
-func (k Kind) Synthetic(bytes, seed uint64) *Trace {
+// Synthetic makes a trace of a kind whose footprint is in the neighbourhood of bytes: Fit it. It has at most so many requests.
+func (k Kind) Synthetic(bytes uint64, most int, seed uint64) *Trace {
 	const minRequests = 500_000 // few large items still see enough requests for a ratio
 	keys := max(int(float64(bytes)/k.meanBytes), 100)
-	return k.Generate(keys, max(int(k.perKey*float64(keys)), minRequests), seed)
+	return k.Generate(keys, min(max(int(k.perKey*float64(keys)), minRequests), most), seed)
 }
 
 // Generate makes a trace of so many keys and requests.
@@ -149,7 +149,8 @@ func webSize(key uint32) uint32 {
 	return uint32(min(max(220*math.Exp(1.2*normal), float64(minBytes)), 60_000))
 }
 
-func mixedSize(key uint32) uint32 {
+// MixedSize is from 50 bytes to 180 KB, evenly over the logarithm: 22 KB in the mean.
+func MixedSize(key uint32) uint32 {
 	const least, most = 50, 180_000
 	return uint32(least * math.Pow(most/least, uniform(mix(uint64(key)^0x3175))))
 }

@@ -17,7 +17,7 @@ const (
 	// KeyBytes is the length of every key on the wire. A request's size contains it.
 	KeyBytes = len(keyPrefix) + 16
 
-	// MaxBytes is the largest size, key and value: what memcached takes as it comes (-I 1m), less its item's head.
+	// MaxBytes is the largest size, key and value, that a trace is fitted to: what memcached takes as it comes (-I 1m), less its item's head.
 	MaxBytes = 1_000_000
 
 	// PerSecond is how many requests make a second of a trace's own time, in which its TTLs count.
@@ -31,9 +31,10 @@ const (
 type Op uint8
 
 const (
-	Get    Op = iota // and on a miss set, with the request's size and TTL: cache-aside
-	Set              // without asking first
-	Delete           //
+	Get Op = iota // and on a miss set, with the request's size and TTL: cache-aside
+	Set           // without asking first
+	Delete
+	Peek // get, and leave it at that; no trace has it
 )
 
 // A Request is one line of a trace.
@@ -153,6 +154,8 @@ func (o Op) String() string {
 		return "set"
 	case Delete:
 		return "delete"
+	case Peek:
+		return "peek"
 	}
 	return fmt.Sprintf("op %d", uint8(o))
 }

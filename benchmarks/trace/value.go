@@ -13,9 +13,12 @@ type values struct{ pattern []byte }
 // comes back with a value is compared too).
 const starts = 1 << 16
 
+// maxValueBytes is the largest value there is a pattern for.
+const maxValueBytes = 2 << 20
+
 func newValues() values {
 	// The pattern is the same in every run: a value left by an earlier player is still right.
-	return values{appendRandom(make([]byte, 0, starts+MaxBytes), rand.NewPCG(1, 2))}
+	return values{appendRandom(make([]byte, 0, starts+maxValueBytes), rand.NewPCG(1, 2))}
 }
 
 func appendRandom(dst []byte, random *rand.PCG) []byte {
@@ -30,7 +33,7 @@ func appendRandom(dst []byte, random *rand.PCG) []byte {
 // of gives the value of a key at a size of the request, which contains the key.
 func (v values) of(key, size uint32) []byte {
 	start := mix(uint64(key)) % starts
-	return v.pattern[start:][:min(max(int(size)-KeyBytes, 0), MaxBytes)]
+	return v.pattern[start:][:min(max(int(size)-KeyBytes, 0), maxValueBytes)]
 }
 
 // isPart reports whether got is what the key's value holds from offset on.

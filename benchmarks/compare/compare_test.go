@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestNumbers(t *testing.T) {
+	f := func(list string, want ...int) {
+		t.Helper()
+		if got, err := numbers(list); (err != nil) != (want == nil) || !slices.Equal(got, want) {
+			t.Errorf("%q is %v, %v", list, got, err)
+		}
+	}
+	f("64", 64)
+	f("64, 256,1024", 64, 256, 1024)
+	f("")
+	f("64,")
+	f("0")
+	f("-1")
+	f("much")
+}
+
+func TestVerdict(t *testing.T) {
+	f := func(ratio float64, want string) {
+		t.Helper()
+		if got := verdict(ratio); got != want {
+			t.Errorf("%v is %s, want %s", ratio, got, want)
+		}
+	}
+	f(0.5, "better")
+	f(0.995, "level")
+	f(1.0, "level")
+	f(1.009, "level")
+	f(1.011, "WORSE")
+}
+
+func TestTable(t *testing.T) {
+	table := table{title: "T", columns: []string{"name", "n"}, rows: [][]string{{"a", "1"}, {"größer", "22"}}}
+	const want = "| name   |  n |\n|--------|---:|\n| a      |  1 |\n| größer | 22 |\n"
+	if got := table.markdown(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	directory := filepath.Join(t.TempDir(), "new")
+	if err := table.write(directory, "x", "before", "after"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(filepath.Join(directory, "x.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) != 3 || rows[2][1] != "22" {
+		t.Errorf("the CSV holds %v, %v", rows, err)
+	}
+}
+
+// TestCompare runs the comparisons, made small, with the program that is there on both sides.
+func TestCompare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	if _, err := exec.LookPath("memcached"); err != nil {
+		t.Skip("no memcached here")
+	}
+	memring := filepath.Join(t.TempDir(), "memring")
+	if said, err := exec.Command("go", "build", "-o", memring, "../../cmd/memring").CombinedOutput(); err != nil {
+		t.Fatalf("build memring: %v\n%s", err, said)
+	}
+	f := func(name string, args ...string) {
+		t.Helper()
+		out := t.TempDir()
+		args = append(args, "-memring", memring, "-out", out, "-m", "8")
+		if err := run(context.Background(), args); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		text, err := os.ReadFile(filepath.Join(out, name+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{strings.Join(args, " "), "|---", name + ".svg"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s.md does not contain %q:\n%s", name, want, text)
+			}
+		}
+		if svg, err := os.ReadFile(filepath.Join(out, name+".svg")); err != nil || !strings.Contains(string(svg), "<svg") {
+			t.Errorf("%s.svg is no plot: %v", name, err)
+		}
+	}
+	f("hitratio", "hitratio", "-traces", "", "-footprints", "3", "-only", "one-hit")
+	f("fill", "fill", "-only", "100 KB")
+}
+
+func TestServerThatDoesNotStart(t *testing.T) {
+	r := recipe{name: "false", path: "false", args: func() ([]string, string, error) { return nil, "127.0.0.1:1", nil }}
+	if s, err := r.start(context.Background()); err == nil {
+		t.Errorf("%s has started", s.name)
+	} else if !strings.Contains(err.Error(), "exit status 1") {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r = recipe{name: "sleep", path: "sleep", args: func() ([]string, string, error) { return []string{"60"}, "127.0.0.1:1", nil }}
+	if s, err := r.start(ctx); err == nil {
+		t.Errorf("%s has started", s.name)
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	f := func(args ...string) {
+		t.Helper()
+		if err := run(context.Background(), args); err == nil {
+			t.Errorf("%v is taken", fmt.Sprint(args))
+		}
+	}
+	f()
+	f("nonsense")
+	f("fill", "word")
+	f("fill", "-m", "0")
+	f("fill", "-only", "3 GB")
+	f("hitratio", "-memcached", "/nowhere/memcached")
+}

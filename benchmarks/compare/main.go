@@ -1,0 +1,96 @@
+// Command compare starts memcached and memring side by side, gives both the same load, and writes down what came of it.
+//
+//	hitratio   play traces cache-aside to both: who misses less, in how much memory
+//	fill       fill both with values of one size: how much memory they take, and how many items they hold in it
+//
+// Each server runs alone on the machine while it is measured. Results are a table (Markdown), the same as CSV, and a plot (SVG).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	const usage = "compare hitratio|fill [flags]; -h after it tells the flags"
+	if len(args) == 0 {
+		return errors.New(usage)
+	}
+	flags := flag.NewFlagSet("compare "+args[0], flag.ContinueOnError)
+	b := bench{command: "go run ./benchmarks/compare " + strings.Join(args, " "), progress: newProgress(os.Stderr)}
+	flags.StringVar(&b.memcached, "memcached", "memcached", "the memcached to compare with: a `PATH`, or a name in PATH")
+	flags.StringVar(&b.memring, "memring", "bin/memring", "`PATH` of memring")
+	flags.StringVar(&b.out, "out", "benchmarks/results", "`DIRECTORY` for the results")
+	flags.Func("m", "memory limits to measure at, in `MEGABYTES` with commas", func(s string) (err error) {
+		b.limits, err = numbers(s)
+		return err
+	})
+	var do func(context.Context) error
+	switch args[0] {
+	case "hitratio":
+		b.limits = []int{64, 256}
+		do = newHitRatio(&b, flags).run
+	case "fill":
+		b.limits = []int{64, 256}
+		do = newFill(&b, flags).run
+	default:
+		return fmt.Errorf("%q: %s", args[0], usage)
+	}
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
+	for i, rival := range b.rivals() {
+		var err error
+		if b.versions[i], err = rival.version(); err != nil {
+			return err
+		}
+	}
+	return do(ctx)
+}
+
+// A bench is what all comparisons need.
+type bench struct {
+	command            string // that made the results
+	memcached, memring string
+	out                string
+	limits             []int // megabytes
+	versions           [2]string
+	progress           *progress
+}
+
+// rivals gives both servers' recipes, memcached first.
+func (b *bench) rivals() [2]recipe { return [2]recipe{memcachedAt(b.memcached), memringAt(b.memring)} }
+
+func numbers(list string) (all []int, err error) {
+	for word := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		if err != nil || n <= 0 {
+			return nil, fmt.Errorf("%q is no whole number above 0", word)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
