@@ -74,8 +74,13 @@ func (s *Server) forget(c *conn) {
 func (s *Server) prolong(c *conn) bool {
 	s.mu.Lock() // against Stop, which moves the deadline into the past for good
 	defer s.mu.Unlock()
-	if s.stopped() || s.cfg.IdleTimeout == 0 {
+	switch {
+	case s.stopped():
 		return false
+	case c.session.Streaming():
+		return true // the batch to come calls wake
+	case s.cfg.IdleTimeout == 0: // a deadline of wake, for a stream that has ended since
+		return c.net.SetReadDeadline(time.Time{}) == nil
 	}
 	_, since := c.marked()
 	idle := time.Duration(s.cfg.Now()-since) * time.Second
@@ -85,3 +90,15 @@ func (s *Server) prolong(c *conn) bool {
 	}
 	return c.net.SetReadDeadline(time.Now().Add(max(s.cfg.IdleTimeout-idle, time.Second))) == nil
 }
+
+// wake has the read of c end soon, since it has a stream to ask for more.
+func (s *Server) wake(c *conn) {
+	s.mu.Lock() // against Stop, as above
+	defer s.mu.Unlock()
+	if !s.stopped() {
+		_ = c.net.SetReadDeadline(time.Now().Add(streamPause))
+	}
+}
+
+// streamPause is how long a stream that has nothing to give is left alone: nobody who watches a log sees that.
+const streamPause = 100 * time.Millisecond

@@ -56,9 +56,17 @@ func (c *conn) received(n int) bool {
 	return c.answer() && c.makeRoom() && !c.server.stopped()
 }
 
-// goesOnAfter reports whether a read may be tried again.
+// goesOnAfter reports whether a read may be tried again. Its deadline is also when a stream that had nothing to give is asked again.
 func (c *conn) goesOnAfter(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && c.server.prolong(c)
+	c.raw = false // until the next turn
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !c.server.prolong(c) {
+		return false
+	}
+	if !c.session.Streaming() {
+		return true
+	}
+	c.borrow()
+	return c.received(0)
 }
 
 func (c *conn) close() {
@@ -101,14 +109,17 @@ func (c *conn) answer() bool {
 
 // rest ends a batch of so many requests; since is when the last one before it was.
 func (c *conn) rest(requests int, since int64) {
-	inBlock := c.session.Missing() > 0
-	if requests > 0 || inBlock {
+	inBlock, streaming := c.session.Missing() > 0, c.session.Streaming()
+	if requests > 0 || inBlock || streaming {
 		since = c.server.cfg.Now()
 	}
 	if inBlock {
 		c.mark(readingBlock, since)
 	} else {
 		c.mark(reading, since)
+	}
+	if streaming {
+		c.server.wake(c)
 	}
 	c.unbroken += requests
 	if most := c.server.cfg.MaxBatch; requests > most {

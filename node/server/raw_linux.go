@@ -19,7 +19,6 @@ func (c *conn) serve() {
 		c.servePlain()
 		return
 	}
-	c.raw = true
 	for {
 		if err := raw.Read(c.turn); err == nil || !c.goesOnAfter(err) {
 			return
@@ -44,7 +43,7 @@ func rawConn(nc net.Conn) syscall.RawConn {
 // It may say that it is not only after a read that found nothing: the poller tells of a change once, and data and the end of the stream may
 // be one change.
 func (c *conn) turn(fd uintptr) (over bool) {
-	c.fd = fd
+	c.raw, c.fd = true, fd
 	for {
 		c.borrow()
 		n, errno := receive(fd, c.in[c.end:])

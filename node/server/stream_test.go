@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/memring/memring/protocol"
@@ -86,4 +87,115 @@ func TestStreamsGoOnByThemselves(t *testing.T) {
 	}
 	f("tcp", "127.0.0.1:0")
 	f("unix", t.TempDir()+"/socket")
+}
+
+// By UDP a stream is sent if it is short, and closed in any case.
+func TestStreamsByUDP(t *testing.T) {
+	f := func(in, want string, wantOK bool, closed int32) {
+		t.Helper()
+		h := &floods{}
+		u := &socket{server: New(Config{UDPSession: func() *session.Session { return session.New(h, blocks{}, 1) }})}
+		if got, ok := u.answer(nil, []byte(in)); ok != wantOK || ok && string(got) != want {
+			t.Fatalf("%.100q, %v", got, ok)
+		}
+		if n := h.closed.Load(); n != closed {
+			t.Fatalf("%d streams closed, want %d", n, closed)
+		}
+	}
+	f("0:", "0:", true, 0)
+	f("1:x0:", strings.Repeat("piece.", 1000)+"0:", true, 1)
+	f("2:xx", "", false, 1)
+}
+
+// drip is a stream with a piece now and then.
+type drip struct{ pieces chan string }
+
+func (d drip) Handle(_ *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	resp.Stream = d
+	return nil
+}
+
+func (d drip) Next(dst []byte) ([]byte, bool) {
+	select {
+	case piece, more := <-d.pieces:
+		return append(dst, piece...), more
+	default:
+		return dst, true
+	}
+}
+
+func (d drip) Close() {}
+
+// A stream that has nothing to give for now is asked again, and its connection is not idle.
+func TestStreamsThatPause(t *testing.T) {
+	begin := func(d drip) func() *session.Session {
+		return func() *session.Session { return session.New(d, blocks{}, 1) }
+	}
+	converse := func(t *testing.T, d drip, c net.Conn) {
+		t.Helper()
+		if _, err := io.WriteString(c, "1:x"); err != nil {
+			t.Fatal(err)
+		}
+		for _, piece := range []string{"one.", "two.", "three."} {
+			d.pieces <- piece
+			got := make([]byte, len(piece))
+			if _, err := io.ReadFull(c, got); err != nil || string(got) != piece {
+				t.Fatalf("got %q, %v; want %q", got, err, piece)
+			}
+		}
+	}
+	t.Run("pipe", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := drip{make(chan string, 1)}
+			s := New(Config{Session: begin(d), IdleTimeout: 3 * time.Second})
+			c := plug(s)
+			converse(t, d, c)
+			time.Sleep(time.Minute)
+			d.pieces <- "last."
+			if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+				t.Fatal(err)
+			}
+			close(d.pieces)
+			if got := lasts(c); got < 2*time.Second || got > 6*time.Second {
+				t.Fatalf("closed %v after the stream's end", got)
+			}
+		})
+	})
+	t.Run("without time-out", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := drip{make(chan string, 1)}
+			s := New(Config{Session: begin(d)})
+			c := plug(s)
+			converse(t, d, c)
+			close(d.pieces)
+			time.Sleep(time.Minute)
+			if _, err := io.WriteString(c, "1:x"); err != nil {
+				t.Fatalf("the connection ended with its stream: %v", err)
+			}
+			if err := s.Stop(time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+	t.Run("socket", func(t *testing.T) {
+		d := drip{make(chan string, 1)}
+		s := New(Config{Session: begin(d), Log: slog.New(slog.DiscardHandler)})
+		bound, err := s.Listen("tcp", "127.0.0.1:0", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		c, err := net.Dial("tcp", bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		converse(t, d, c)
+		if err := s.Stop(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -111,16 +111,18 @@ func soundHead(in []byte) bool {
 // mayAnswer is false for ports of our own number: if somebody forged the first datagram, two servers would answer each other's answers for ever.
 func (u *socket) mayAnswer(to netip.AddrPort) bool { return to.Port() != u.port && to.Port() != 0 }
 
-// answer adds the answers to the requests in a datagram to dst; false if they are too large. What is left of an unfinished request is lost.
+// answer adds the answers to the requests in a datagram to dst; false if they are too large. What is left of an unfinished request is lost,
+// and so is what an answer that comes in pieces has not got yet.
 func (u *socket) answer(dst, in []byte) (answer []byte, ok bool) {
 	s := u.server.cfg.UDPSession()
-	for len(in) > 0 && !s.Ended() {
+	defer s.Close()
+	for !s.Ended() {
 		answers, used := s.Answer(in)
 		if len(dst)+len(answers) > maxUDPAnswerBytes {
 			return dst, false
 		}
 		dst, in = append(dst, answers...), in[used:]
-		if used == 0 {
+		if used == 0 && len(answers) == 0 {
 			break
 		}
 	}
