@@ -38,12 +38,15 @@ var plan = map[string]int{
 	"node/handover":   40,
 	"node/replicator": 40,
 	"node/operator":   40,
+	"node/discovery":  40,
+	"node/stats":      40,
 
 	"node/server":     30,
 	"node/executor":   30,
 	"node/peer":       30,
 	"node/membership": 30,
 	"node/admin":      30,
+	"node/crawler":    30,
 
 	"protocol/session":    20,
 	"protocol/text":       20,
@@ -65,7 +68,7 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node", "node/nodetest", "cmd/memring"}
+	meetings = []string{"node/executor", "node/handover", "node/crawler", "node/stats", "node", "node/nodetest", "cmd/memring"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "protocol/transcript"}

@@ -86,7 +86,7 @@ func (n *Node) adopt() error {
 	before := n.router.Table()
 	n.router.Adopt(table, links)
 	n.peers.Keep(ids...)
-	n.discovery.follow(members)
+	n.discovery.Follow(members)
 	if before == nil || before.Print() != table.Print() {
 		n.log.Info("table adopted", "members", len(links), "print", fmt.Sprintf("%016x", table.Print()))
 	}

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/admin"
+	"github.com/memring/memring/node/crawler"
+	"github.com/memring/memring/node/discovery"
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/operator"
@@ -49,7 +51,7 @@ type Node struct {
 	executor  *executor.Executor
 	peers     *peer.Peers
 	reception *peer.Reception
-	crawler   *crawler
+	crawler   *crawler.Crawler
 	router    *router.Router
 	operator  *operator.Operator
 	clients   *server.Server // the client port
@@ -61,7 +63,7 @@ type Node struct {
 	datagrams []string      // and those for UDP
 	origins   atomic.Uint32 // numbers the sessions
 
-	discovery discovery
+	discovery discovery.Discovery
 	shutdowns chan bool // asked for by clients; holds one
 
 	endFollow context.CancelFunc
@@ -105,7 +107,7 @@ func (n *Node) openStore() error {
 		Delimiter: n.cfg.Delimiter,
 		Detail:    n.cfg.Detail,
 	})
-	n.crawler = newCrawler(n.store, n.cfg.Tuning.LRUCrawler)
+	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler)
 	n.crawler.Start()
 	n.router = router.New(n.executor)
 	n.operator = operator.New(n.operatorConfig(), n.router)

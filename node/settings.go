@@ -3,79 +3,81 @@ package node
 import (
 	"fmt"
 	"log/slog"
-	"net"
+	"net/netip"
 	"runtime"
 	"strconv"
+
+	"github.com/memring/memring/node/stats"
 )
 
-// settingsStats is the answer to "stats settings": what was set, by memcached's names and in its order. Some of it has no effect here
+// settings is the answer to "stats settings": what was set, by memcached's names and in its order. Some of it has no effect here
 // (Tuning), and is told as it was given.
-func (n *Node) settingsStats(list *statsList) {
+func (n *Node) settings(list *stats.List) {
 	cfg := &n.cfg
-	list.add("maxbytes", n.store.Stats().Limit)
-	list.add("maxconns", cfg.MaxConns)
-	list.add("tcpport", n.clientAddr().Port())
-	list.add("udpport", n.datagramPort())
-	list.add("inter", n.clientAddr().Addr())
-	list.add("verbosity", n.verbosity())
-	list.add("oldest", 0)
-	list.add("evictions", either(!cfg.NoEvict, "on", "off"))
-	list.add("domain_socket", either(cfg.UnixSocket != "", cfg.UnixSocket, "NULL"))
-	list.add("umask", strconv.FormatUint(uint64(cfg.UnixSocketMode), 8))
-	list.yesNo("shutdown_command", cfg.EnableShutdown)
-	list.add("growth_factor", decimal(cfg.Tuning.GrowthFactor))
-	list.add("chunk_size", cfg.Tuning.ChunkBytes)
-	list.add("num_threads", runtime.GOMAXPROCS(0))
-	list.add("num_threads_per_udp", runtime.GOMAXPROCS(0))
-	list.add("stat_key_prefix", string(rune(cfg.Delimiter)))
-	list.yesNo("detail_enabled", n.executor.Prefixes().On())
-	list.add("reqs_per_event", cfg.MaxBatch)
-	list.yesNo("cas_enabled", !cfg.NoCAS)
-	list.add("tcp_backlog", cfg.Backlog)
-	list.add("binding_protocol", cfg.Wire)
-	list.yesNo("auth_enabled_sasl", false)
-	list.add("auth_enabled_ascii", "no")
-	list.add("item_size_max", cfg.MaxItemBytes)
-	list.yesNo("maxconns_fast", !cfg.PauseAtLimit)
+	list.Add("maxbytes", n.store.Stats().Limit)
+	list.Add("maxconns", cfg.MaxConns)
+	list.Add("tcpport", n.clientAddr().Port())
+	list.Add("udpport", n.datagramPort())
+	list.Add("inter", n.clientAddr().Addr())
+	list.Add("verbosity", n.verbosity())
+	list.Add("oldest", 0)
+	list.Add("evictions", either(!cfg.NoEvict, "on", "off"))
+	list.Add("domain_socket", either(cfg.UnixSocket != "", cfg.UnixSocket, "NULL"))
+	list.Add("umask", strconv.FormatUint(uint64(cfg.UnixSocketMode), 8))
+	yesNo(list, "shutdown_command", cfg.EnableShutdown)
+	list.Add("growth_factor", decimal(cfg.Tuning.GrowthFactor))
+	list.Add("chunk_size", cfg.Tuning.ChunkBytes)
+	list.Add("num_threads", runtime.GOMAXPROCS(0))
+	list.Add("num_threads_per_udp", runtime.GOMAXPROCS(0))
+	list.Add("stat_key_prefix", string(rune(cfg.Delimiter)))
+	yesNo(list, "detail_enabled", n.executor.Prefixes().On())
+	list.Add("reqs_per_event", cfg.MaxBatch)
+	yesNo(list, "cas_enabled", !cfg.NoCAS)
+	list.Add("tcp_backlog", cfg.Backlog)
+	list.Add("binding_protocol", cfg.Wire)
+	yesNo(list, "auth_enabled_sasl", false)
+	list.Add("auth_enabled_ascii", "no")
+	list.Add("item_size_max", cfg.MaxItemBytes)
+	yesNo(list, "maxconns_fast", !cfg.PauseAtLimit)
 	n.tuningSettings(list)
-	list.yesNo("inline_ascii_response", false)
-	list.add("num_napi_ids", cfg.Tuning.NAPIIDs)
-	list.add("memory_file", either(cfg.Tuning.MemoryFile != "", cfg.Tuning.MemoryFile, "(null)"))
-	list.add("client_flags_size", 4)
+	yesNo(list, "inline_ascii_response", false)
+	list.Add("num_napi_ids", cfg.Tuning.NAPIIDs)
+	list.Add("memory_file", either(cfg.Tuning.MemoryFile != "", cfg.Tuning.MemoryFile, "(null)"))
+	list.Add("client_flags_size", 4)
 }
 
 // tuningSettings are those of the hash table, the slabs and the LRU, and what memcached tells among them.
-func (n *Node) tuningSettings(list *statsList) {
+func (n *Node) tuningSettings(list *stats.List) {
 	cfg, tuning := &n.cfg, &n.cfg.Tuning
-	list.add("hashpower_init", tuning.HashPower)
-	list.yesNo("slab_reassign", tuning.SlabReassign)
-	list.add("slab_automove", tuning.SlabAutomove)
-	list.add("slab_automove_ratio", decimal(tuning.SlabAutomoveRatio))
-	list.add("slab_automove_window", tuning.SlabAutomoveSeconds)
-	list.add("slab_chunk_max", tuning.SlabChunkMaxBytes)
-	list.yesNo("lru_crawler", n.crawler.on.Load())
-	list.add("lru_crawler_sleep", tuning.LRUCrawlerSleep)
-	list.add("lru_crawler_tocrawl", tuning.LRUCrawlerToCrawl)
-	list.add("tail_repair_time", tuning.TailRepairSeconds)
-	list.yesNo("flush_enabled", !cfg.NoFlush)
-	list.yesNo("dump_enabled", !cfg.NoDump)
-	list.add("hash_algorithm", tuning.HashAlgorithm)
-	list.yesNo("lru_maintainer_thread", tuning.LRUMaintainer)
-	list.yesNo("lru_segmented", tuning.LRUSegmented)
-	list.add("hot_lru_pct", tuning.HotPercent)
-	list.add("warm_lru_pct", tuning.WarmPercent)
-	list.add("hot_max_factor", decimal(tuning.HotMaxFactor))
-	list.add("warm_max_factor", decimal(tuning.WarmMaxFactor))
-	list.yesNo("temp_lru", tuning.TempLRU)
-	list.add("temporary_ttl", tuning.TemporaryTTL)
-	list.add("idle_timeout", int(cfg.IdleTimeout.Seconds()))
-	list.add("watcher_logbuf_size", tuning.WatcherBufferBytes)
-	list.add("worker_logbuf_size", tuning.WorkerBufferBytes)
-	list.add("read_buf_mem_limit", cfg.MaxBufferBytes)
-	list.yesNo("track_sizes", tuning.TrackSizes)
+	list.Add("hashpower_init", tuning.HashPower)
+	yesNo(list, "slab_reassign", tuning.SlabReassign)
+	list.Add("slab_automove", tuning.SlabAutomove)
+	list.Add("slab_automove_ratio", decimal(tuning.SlabAutomoveRatio))
+	list.Add("slab_automove_window", tuning.SlabAutomoveSeconds)
+	list.Add("slab_chunk_max", tuning.SlabChunkMaxBytes)
+	yesNo(list, "lru_crawler", n.crawler.On())
+	list.Add("lru_crawler_sleep", tuning.LRUCrawlerSleep)
+	list.Add("lru_crawler_tocrawl", tuning.LRUCrawlerToCrawl)
+	list.Add("tail_repair_time", tuning.TailRepairSeconds)
+	yesNo(list, "flush_enabled", !cfg.NoFlush)
+	yesNo(list, "dump_enabled", !cfg.NoDump)
+	list.Add("hash_algorithm", tuning.HashAlgorithm)
+	yesNo(list, "lru_maintainer_thread", tuning.LRUMaintainer)
+	yesNo(list, "lru_segmented", tuning.LRUSegmented)
+	list.Add("hot_lru_pct", tuning.HotPercent)
+	list.Add("warm_lru_pct", tuning.WarmPercent)
+	list.Add("hot_max_factor", decimal(tuning.HotMaxFactor))
+	list.Add("warm_max_factor", decimal(tuning.WarmMaxFactor))
+	yesNo(list, "temp_lru", tuning.TempLRU)
+	list.Add("temporary_ttl", tuning.TemporaryTTL)
+	list.Add("idle_timeout", int(cfg.IdleTimeout.Seconds()))
+	list.Add("watcher_logbuf_size", tuning.WatcherBufferBytes)
+	list.Add("worker_logbuf_size", tuning.WorkerBufferBytes)
+	list.Add("read_buf_mem_limit", cfg.MaxBufferBytes)
+	yesNo(list, "track_sizes", tuning.TrackSizes)
 }
 
-func (l *statsList) yesNo(name string, yes bool) { l.add(name, either(yes, "yes", "no")) }
+func yesNo(list *stats.List, name string, yes bool) { list.Add(name, either(yes, "yes", "no")) }
 
 func either(first bool, a, b string) string {
 	if first {
@@ -87,12 +89,11 @@ func either(first bool, a, b string) string {
 func decimal(f float64) string { return fmt.Sprintf("%.2f", f) }
 
 // datagramPort is that of the first UDP address; 0 without one.
-func (n *Node) datagramPort() string {
+func (n *Node) datagramPort() uint16 {
 	if len(n.datagrams) == 0 {
-		return "0"
+		return 0
 	}
-	_, port, _ := net.SplitHostPort(n.datagrams[0]) // as bound, so it has one
-	return port
+	return netip.MustParseAddrPort(n.datagrams[0]).Port()
 }
 
 // verbosity is memcached's number for what the log tells.

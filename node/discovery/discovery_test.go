@@ -1,4 +1,4 @@
-package node
+package discovery
 
 import (
 	"net/netip"
@@ -9,21 +9,21 @@ import (
 	"github.com/memring/memring/ring"
 )
 
-func TestDiscoveryVersions(t *testing.T) {
+func TestVersions(t *testing.T) {
 	member := func(id string, startedAt uint64) membership.Member {
 		return membership.Member{
 			Member: ring.Member{ID: id},
-			Boot:   (discoveryEpoch + startedAt) * 1e9,
+			Boot:   (epoch + startedAt) * 1e9,
 			State:  membership.Active,
 			Client: netip.MustParseAddrPort("10.0.0.1:11211"),
 		}
 	}
 	a, b, c := member("a", 1000), member("b", 1000), member("c", 1005)
-	var first, second discovery
-	f := func(d *discovery, want string, members ...membership.Member) {
+	var first, second Discovery
+	f := func(d *Discovery, want string, members ...membership.Member) {
 		t.Helper()
-		d.follow(members)
-		if version, _, _ := strings.Cut(string(d.append(nil)), "\n"); version != want {
+		d.Follow(members)
+		if version, _, _ := strings.Cut(string(d.Append(nil)), "\n"); version != want {
 			t.Errorf("version %s, want %s", version, want)
 		}
 	}
@@ -43,10 +43,10 @@ func TestDiscoveryVersions(t *testing.T) {
 	f(&first, "1012", restarted, c)
 	f(&first, "2002", restarted, member("c", 2000))
 
-	if got, want := discoveryLine(netip.MustParseAddrPort("127.0.0.1:1")), "localhost|127.0.0.1|1"; got != want {
+	if got, want := line(netip.MustParseAddrPort("127.0.0.1:1")), "localhost|127.0.0.1|1"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got, want := discoveryLine(netip.MustParseAddrPort("[fd00::1]:2")), "fd00::1|fd00::1|2"; got != want {
+	if got, want := line(netip.MustParseAddrPort("[fd00::1]:2")), "fd00::1|fd00::1|2"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -1,52 +1,54 @@
-package node
+// Package discovery tells clients that look for the nodes where they are: ElastiCache's auto discovery.
+package discovery
 
 import (
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/memring/memring/node/membership"
 )
 
-// A discovery is what clients that look for the nodes are told (ElastiCache's auto discovery): a version, and HOST|IP|PORT of every member.
+// A Discovery is what clients are told: a version, and HOST|IP|PORT of every member.
 //
 // The version must rise with every change of the members, and should be the same on all nodes, though nobody counts the changes for all. So it is
 // made of what all nodes know: the second in which the latest member was started, plus the number of members. A join raises that, on all nodes
 // alike. A leave lowers it; then, and whenever it would not rise, the version of before goes on by one for each that has left. Nodes that have
 // seen the same changes give the same version; one that has started since may be behind by a few, until the next join. It never falls on a node.
-type discovery struct {
-	now atomic.Pointer[discovered]
+type Discovery struct {
+	now atomic.Pointer[told]
 }
 
-type discovered struct {
+type told struct {
 	version int64
 	boots   map[string]uint64 // of the members, by id
 	text    []byte
 }
 
-// discoveryEpoch is the Unix second from which a version counts, 2024-01-01: so that it fits in 31 bits, as some clients have it, until 2092.
-const discoveryEpoch = 1704067200
+// epoch is the Unix second from which a version counts, 2024-01-01: so that it fits in 31 bits, as some clients have it, until 2092.
+const epoch = 1704067200
 
-// append adds the version and the nodes to dst, a line each.
-func (d *discovery) append(dst []byte) []byte {
+// Append adds the version and the nodes to dst, a line each.
+func (d *Discovery) Append(dst []byte) []byte {
 	if now := d.now.Load(); now != nil {
 		dst = append(dst, now.text...)
 	}
 	return dst
 }
 
-// follow takes in the members there are now. It is called by one goroutine at a time.
-func (d *discovery) follow(members []membership.Member) {
-	next := &discovered{boots: make(map[string]uint64, len(members))}
+// Follow takes in the members there are now. It is called by one goroutine at a time.
+func (d *Discovery) Follow(members []membership.Member) {
+	next := &told{boots: make(map[string]uint64, len(members))}
 	nodes := make([]string, 0, len(members))
 	var latest int64
 	for _, m := range members {
 		if m.State == membership.Active && m.Client.Port() != 0 {
 			next.boots[m.ID] = m.Boot
-			latest = max(latest, int64(m.Boot/1e9)-discoveryEpoch)
-			nodes = append(nodes, discoveryLine(m.Client))
+			latest = max(latest, int64(m.Boot/1e9)-epoch)
+			nodes = append(nodes, line(m.Client))
 		}
 	}
 	next.version = latest + int64(len(nodes))
@@ -60,18 +62,13 @@ func (d *discovery) follow(members []membership.Member) {
 	slices.Sort(nodes)
 	next.text = strconv.AppendInt(next.text, next.version, 10)
 	next.text = append(next.text, '\n')
-	for i, line := range nodes {
-		if i > 0 {
-			next.text = append(next.text, ' ')
-		}
-		next.text = append(next.text, line...)
-	}
+	next.text = append(next.text, strings.Join(nodes, " ")...)
 	next.text = append(next.text, '\n')
 	d.now.Store(next)
 }
 
 // compare counts the members that are gone, restarted ones among them, and reports whether anything has changed.
-func (d *discovered) compare(next *discovered) (gone int64, changed bool) {
+func (d *told) compare(next *told) (gone int64, changed bool) {
 	for id, boot := range d.boots {
 		if next.boots[id] != boot {
 			gone++
@@ -80,8 +77,8 @@ func (d *discovered) compare(next *discovered) (gone int64, changed bool) {
 	return gone, gone > 0 || len(next.boots) != len(d.boots)
 }
 
-// discoveryLine is HOST|IP|PORT. The host is localhost or again the IP: members do not know names under which clients could find them.
-func discoveryLine(client netip.AddrPort) string {
+// line is HOST|IP|PORT. The host is localhost or again the IP: members do not know names under which clients could find them.
+func line(client netip.AddrPort) string {
 	host := client.Addr().String()
 	if client.Addr().IsLoopback() {
 		host = "localhost" // some clients take a line that begins with a digit for the version

@@ -1,0 +1,247 @@
+// Package stats tells what a node has counted, in memcached's lines.
+package stats
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/memring/memring/node/crawler"
+	"github.com/memring/memring/node/executor"
+	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/ring"
+	"github.com/memring/memring/storage"
+)
+
+// Sources are where the figures come from, and what decides which lines there are.
+type Sources struct {
+	Version  string
+	ID       string
+	Started  time.Time
+	MaxConns int
+	Log      *slog.Logger
+
+	PauseAtLimit  bool // without the line rejected_connections
+	IdleKicks     bool // with the line idle_kicks
+	SlabReassign  bool // with the lines slab_*
+	LRUMaintainer bool // with those of LRU lists
+
+	Clock    *storage.Clock
+	Store    *storage.Store
+	Executor *executor.Executor
+	Crawler  *crawler.Crawler
+	Clients  *server.Server
+	Lanes    *server.Server
+	Peers    *peer.Peers
+	Table    func() *ring.Table
+}
+
+// A List collects STAT lines.
+type List struct{ Lines []protocol.ReportLine }
+
+// Add adds a line.
+func (l *List) Add(name string, value any) {
+	l.Lines = append(l.Lines, protocol.ReportLine{Label: "STAT", Name: name, Value: fmt.Sprint(value)})
+}
+
+// zero adds lines of what memcached counts and does not happen here.
+func (l *List) zero(names ...string) {
+	for _, name := range names {
+		l.Add(name, 0)
+	}
+}
+
+// General gives memcached's, by the names and in the order it has them; as there, some are there only with what they tell of. Those of the
+// cluster are a group of their own: tools count the lines.
+func (s *Sources) General(list *List) {
+	items := s.Store.Stats()
+	list.Add("pid", os.Getpid())
+	list.Add("uptime", int64(time.Since(s.Started).Seconds()))
+	list.Add("time", s.Clock.Now())
+	list.Add("version", s.Version)
+	list.Add("libevent", "none")
+	list.Add("pointer_size", strconv.IntSize)
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		s.Log.Warn("cannot tell the time used", "err", err) // the lines stay: a scrape fails without them
+	}
+	list.Add("rusage_user", seconds(usage.Utime))
+	list.Add("rusage_system", seconds(usage.Stime))
+	s.connections(list)
+	s.requests(list)
+	s.traffic(list, items)
+	s.tuning(list)
+	list.zero("malloc_fails", "log_worker_dropped", "log_worker_written", "log_watcher_skipped", "log_watcher_sent", "log_watchers")
+	list.zero("unexpected_napi_ids", "round_robin_fallback")
+	s.items(list, items)
+}
+
+func (s *Sources) connections(list *List) {
+	conns := s.Clients.Stats()
+	list.Add("max_connections", s.MaxConns)
+	list.Add("curr_connections", conns.CurrConns.Load())
+	list.Add("total_connections", conns.TotalConns.Load())
+	if !s.PauseAtLimit {
+		list.Add("rejected_connections", conns.RefusedConns.Load())
+	}
+	list.Add("connection_structures", conns.CurrConns.Load())
+	list.zero("response_obj_oom", "response_obj_count", "response_obj_bytes")
+	list.zero("read_buf_count", "read_buf_bytes", "read_buf_bytes_free")
+	list.Add("read_buf_oom", conns.NoMemoryConns.Load())
+	list.zero("reserved_fds")
+}
+
+// requests are the executor's, and among them what the store knows of the misses.
+func (s *Sources) requests(list *List) {
+	expired := s.Store.Stats().GetExpired
+	s.Executor.Stats().Each(func(name string, counter *atomic.Uint64) {
+		switch list.Add(name, counter.Load()); name {
+		case "cmd_touch":
+			list.zero("cmd_meta") // below the session nobody knows which wire a request came on
+		case "get_misses":
+			list.Add("get_expired", expired)
+			list.zero("get_flushed") // what is flushed is gone at once, and so a plain miss
+		}
+	})
+	list.zero("auth_cmds", "auth_errors")
+}
+
+func (s *Sources) traffic(list *List, items storage.Stats) {
+	conns := s.Clients.Stats()
+	if s.IdleKicks {
+		list.Add("idle_kicks", conns.IdleKicks.Load())
+	}
+	list.Add("bytes_read", conns.BytesRead.Load())
+	list.Add("bytes_written", conns.BytesWritten.Load())
+	list.Add("limit_maxbytes", items.Limit)
+	accepting := 0
+	if conns.Accepting.Load() {
+		accepting = 1
+	}
+	list.Add("accepting_conns", accepting)
+	list.Add("listen_disabled_num", conns.ListenDisabled.Load())
+	list.Add("time_in_listen_disabled_us", conns.ListenDisabledMicros.Load())
+	list.Add("threads", runtime.GOMAXPROCS(0))
+	list.Add("conn_yields", conns.Yields.Load())
+}
+
+// tuning are of memcached's hash table, slabs and LRU. There is none of them here, but a crawler.
+func (s *Sources) tuning(list *List) {
+	list.zero("hash_power_level", "hash_bytes", "hash_is_expanding")
+	if s.SlabReassign {
+		list.zero("slab_reassign_rescues", "slab_reassign_chunk_rescues", "slab_reassign_inline_reclaim")
+		list.zero("slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem")
+		list.Add("slab_reassign_last_busy_status", "none")
+		list.zero("slab_reassign_running", "slabs_moved")
+	}
+	if s.Crawler.On() {
+		running := 0
+		if s.Crawler.Stats().Busy.Load() {
+			running = 1
+		}
+		list.Add("lru_crawler_running", running)
+		list.Add("lru_crawler_starts", s.Store.CrawlRounds())
+	}
+	if s.LRUMaintainer {
+		list.zero("lru_maintainer_juggles")
+	}
+}
+
+func (s *Sources) items(list *List, items storage.Stats) {
+	list.Add("bytes", items.Bytes)
+	list.Add("curr_items", items.Items)
+	list.Add("total_items", items.TotalItems)
+	list.zero("slab_global_page_pool")
+	list.Add("expired_unfetched", items.ExpiredUnfetched)
+	list.Add("evicted_unfetched", items.EvictedUnfetched)
+	if s.LRUMaintainer {
+		list.Add("evicted_active", items.EvictedActive)
+	}
+	list.Add("evictions", items.Evictions)
+	list.Add("reclaimed", items.Reclaimed)
+	list.Add("crawler_reclaimed", items.Crawled)
+	list.Add("crawler_items_checked", s.Crawler.Stats().Checked.Load())
+	list.zero("lrutail_reflocked")
+	if s.LRUMaintainer {
+		list.zero("moves_to_cold", "moves_to_warm")
+		list.Add("moves_within_lru", items.Moved)
+		list.zero("direct_reclaims", "lru_bumps_dropped")
+	}
+}
+
+// Cluster gives what this node knows of the cluster, and its lanes.
+func (s *Sources) Cluster(list *List) {
+	table, lanes, stats := s.Table(), s.Lanes.Stats(), s.Peers.Stats()
+	list.Add("cluster_members", len(table.Members()))
+	list.Add("cluster_print", fmt.Sprintf("%016x", table.Print()))
+	list.Add("cluster_partitions_owned", table.Owned(table.Index(s.ID)))
+	list.Add("cluster_forwards", stats.Forwards.Load())
+	list.Add("cluster_forward_writes", stats.Writes.Load())
+	list.Add("cluster_forward_timeouts", stats.Timeouts.Load())
+	list.Add("cluster_forward_lost", stats.Lost.Load())
+	list.Add("cluster_forward_overloaded", stats.Overloaded.Load())
+	list.Add("cluster_lanes_in", lanes.CurrConns.Load())
+}
+
+// Items gives one class, 1, of all items: this store does not sort them by size, and has no LRU whose ages could be told
+// (storage/DESIGN.md).
+func (s *Sources) Items(list *List) {
+	items := s.Store.Stats()
+	if items.Items == 0 {
+		return
+	}
+	list.Add("items:1:number", items.Items)
+	list.Add("items:1:mem_requested", items.Bytes)
+	list.Add("items:1:evicted", items.Evictions)
+	list.Add("items:1:outofmemory", s.Executor.Stats().NoMemory.Load())
+	list.Add("items:1:reclaimed", items.Reclaimed)
+	list.Add("items:1:expired_unfetched", items.ExpiredUnfetched)
+	list.Add("items:1:evicted_unfetched", items.EvictedUnfetched)
+	list.Add("items:1:evicted_active", items.EvictedActive)
+	list.Add("items:1:crawler_reclaimed", items.Crawled)
+	list.Add("items:1:crawler_items_checked", s.Crawler.Stats().Checked.Load())
+}
+
+// Slabs gives the same class. It has neither pages nor chunks, so nothing is said of them.
+func (s *Sources) Slabs(list *List) {
+	items, counted := s.Store.Stats(), s.Executor.Stats()
+	active := 0
+	if items.Items > 0 {
+		active = 1
+		list.Add("1:get_hits", counted.GetHits.Load())
+		list.Add("1:cmd_set", counted.Sets.Load())
+		list.Add("1:delete_hits", counted.DeleteHits.Load())
+		list.Add("1:incr_hits", counted.IncrHits.Load())
+		list.Add("1:decr_hits", counted.DecrHits.Load())
+		list.Add("1:cas_hits", counted.CasHits.Load())
+		list.Add("1:cas_badval", counted.CasBadval.Load())
+		list.Add("1:touch_hits", counted.TouchHits.Load())
+	}
+	list.Add("active_slabs", active)
+	list.Add("total_malloced", items.Memory)
+}
+
+// Conns gives what is open on the client ports.
+func (s *Sources) Conns(list *List) {
+	for _, c := range s.Clients.Conns() {
+		name := strconv.FormatInt(c.ID, 10)
+		if c.UDP {
+			list.Add(name+":UDP", "UDP")
+		}
+		list.Add(name+":addr", c.Addr)
+		if c.Listener != "" {
+			list.Add(name+":listen_addr", c.Listener)
+		}
+		list.Add(name+":state", c.State)
+		list.Add(name+":secs_since_last_cmd", c.Idle)
+	}
+}
+
+func seconds(t syscall.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
