@@ -64,7 +64,7 @@ func serve(o *options) (err error) {
 	defer removePIDFile()
 	reportReady(nil)
 
-	wait(signals, nil, o.node.Log)
+	wait(signals, n.Shutdowns(), o.node.Log)
 	return stop(n.Stop, signals, o.node.Log)
 }
 

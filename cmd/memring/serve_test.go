@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -136,6 +138,42 @@ func TestWaitEndsWithShutdown(t *testing.T) {
 	signals <- syscall.SIGHUP
 	shutdowns <- true
 	wait(signals, shutdowns, slog.New(slog.DiscardHandler)) // the test times out if it does not return
+}
+
+// With -A a client may end the process; without, it is told that it may not.
+func TestShutdownCommand(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ports")
+	t.Setenv("MEMCACHED_PORT_FILENAME", path)
+	f := func(line string, ends bool, args ...string) {
+		t.Helper()
+		cmd, _, _ := started(t, args...)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := strings.TrimSpace(strings.TrimPrefix(string(text), "TCP INET: "))
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(conn, line+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if ends {
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("%s: %v", line, err)
+			}
+			return
+		}
+		if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(answer, "not enabled") {
+			t.Errorf("%s is answered %q, %v", line, answer, err)
+		}
+	}
+	f("shutdown", true, "-A")
+	f("shutdown graceful", true, "-A")
+	f("shutdown", false)
 }
 
 // What -r and -k promise can be seen in the process, when the system allows it.

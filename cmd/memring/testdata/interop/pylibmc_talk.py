@@ -19,6 +19,14 @@ def raises(kind, talk):
     raise AssertionError(f"no {kind.__name__}, but {got!r:.200}")
 
 
+def absent(talk):
+    """Of a key that is not there, pylibmc says False, or raises, by the wire."""
+    try:
+        check(talk(), False)
+    except pylibmc.NotFound:
+        pass
+
+
 def talk(here, there, name):
     def key(word):
         return f"lib-{name}-{word}"
@@ -32,7 +40,7 @@ def talk(here, there, name):
     check(here.add(key("a"), "2nd"), False)
     check(there.add(key("b"), "2nd"), True)
     check(here.replace(key("b"), "3rd"), True)
-    check(here.replace(key("absent"), "x"), False)
+    absent(lambda: here.replace(key("absent"), "x"))
     check(there.get(key("b")), "3rd")
     check(here.set(key("s"), b"mid"), True)
     check(here.append(key("s"), b">"), True)
@@ -63,9 +71,9 @@ def talk(here, there, name):
     # Time, deletes, sizes.
     check(here.set(key("t"), "x", time=3600), True)
     check(there.touch(key("t"), 3600), True)
-    check(here.touch(key("absent"), 3600), False)
+    absent(lambda: here.touch(key("absent"), 3600))
     check(here.delete(key("t")), True)
-    check(there.delete(key("t")), False)
+    absent(lambda: there.delete(key("t")))
     large = b"0123456789abcdef" * (60 << 10)
     check(here.set(key("large"), large), True)
     check(there.get(key("large")), large)
@@ -77,8 +85,12 @@ def talk(here, there, name):
 
 for i, server in enumerate(servers):
     options = {"cas": True, "tcp_nodelay": True, "receive_timeout": 5_000_000}
-    here, there = (pylibmc.Client([s], behaviors=options) for s in (server, servers[(i + 1) % len(servers)]))
-    talk(here, there, str(i))
+    neighbour = servers[(i + 1) % len(servers)]
+    # On each wire, and with one of each.
+    for ours, theirs in ((False, False), (True, True), (True, False)):
+        here = pylibmc.Client([server], binary=ours, behaviors=options)
+        there = pylibmc.Client([neighbour], binary=theirs, behaviors=options)
+        talk(here, there, f"{i}-{ours}-{theirs}")
 
 # A client that shares its keys among the nodes by its own rule, and one that sends without waiting.
 hashing = pylibmc.Client(servers, behaviors={"ketama": True})
