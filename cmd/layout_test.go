@@ -38,6 +38,7 @@ var plan = map[string]int{
 	"node/handover":   40,
 	"node/replicator": 40,
 	"node/operator":   40,
+	"node/dump":       45,
 	"node/discovery":  40,
 	"node/stats":      40,
 
@@ -68,7 +69,7 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/crawler", "node/stats", "node", "node/nodetest", "cmd/memring"}
+	meetings = []string{"node/executor", "node/handover", "node/crawler", "node/dump", "node/stats", "node", "node/nodetest", "cmd/memring"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "protocol/transcript"}

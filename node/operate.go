@@ -3,12 +3,14 @@ package node
 import (
 	"fmt"
 
+	"github.com/memring/memring/node/dump"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/protocol"
 )
 
 // operatorConfig is what an operator may ask of this node over the client port.
 func (n *Node) operatorConfig() operator.Config {
+	source := &dump.Source{Store: n.store, Table: n.router.Table, ID: n.cfg.ID}
 	cfg := operator.Config{
 		Version:     n.cfg.Version,
 		Stats:       n.statsLines,
@@ -22,8 +24,8 @@ func (n *Node) operatorConfig() operator.Config {
 		SetCrawling: n.crawler.Set,
 		Crawl:       n.crawler.All,
 		NoDump:      n.cfg.NoDump,
-		Dump:        n.dump,
-		Some:        n.someItems,
+		Dump:        source.All,
+		Some:        source.Some,
 		SetDetail:   n.executor.Prefixes().Set,
 		Detail:      n.prefixLines,
 	}
