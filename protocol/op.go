@@ -35,6 +35,10 @@ const (
 	Owner
 	Hello
 
+	Mechanisms
+	Login
+	LoginStep
+
 	opCount
 )
 
@@ -75,6 +79,10 @@ var table = [opCount]struct {
 	Members: {name: "cluster members"},
 	Owner:   {name: "cluster owner"}, // Key: the key in question; answered by any member
 	Hello:   {name: "hello"},         // between members: the first request of a lane
+
+	Mechanisms: {name: "login mechanisms"}, // by which one may log in
+	Login:      {name: "login"},            // Key: the mechanism, none on a wire that knows but one way; Value: the client's first word
+	LoginStep:  {name: "login step"},       // Key: the mechanism; Value: what the client answers to a Challenge
 }
 
 // String gives the op's name, for logs and metrics.

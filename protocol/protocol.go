@@ -42,6 +42,12 @@ type Request struct {
 // MaxKeyBytes is the longest key, protocol.txt "Keys".
 const MaxKeyBytes = 250
 
+// The longest name of a mechanism and the longest word that one logs in by: memcached's.
+const (
+	MaxMechanismBytes = 32
+	MaxLoginBytes     = 16384
+)
+
 // Options is a set of bits.
 type Options uint32
 

@@ -11,6 +11,7 @@ const (
 	NotFound                // no such item
 	NotStored               // the condition of add, replace, append or prepend does not hold
 	Exists                  // the CAS unique differs
+	Challenge               // Login, LoginStep: Value is what the client is to answer
 
 	UnknownCommand
 	BadFormat   // bad command line format
@@ -23,7 +24,7 @@ const (
 
 	TooLarge    // over the item size limit
 	OutOfMemory // no room and eviction is off
-	NotAllowed  // flush_all switched off
+	NotAllowed  // flush_all switched off; Login, LoginStep, and what is asked without them: who asks may not come in
 	ServerError // Value says what
 
 	PeerTimeout    // the owner did not answer in time: whether it acted is unknown

@@ -15,6 +15,9 @@ func (c *Codec) Append(dst []byte, req *protocol.Request, resp *protocol.Respons
 		return appendError(dst, req, req.Reason, nil)
 	case resp.Status == protocol.OK:
 		return appendDone(dst, req, resp)
+	case resp.Status == protocol.Challenge:
+		dst = appendHead(dst, req, goOn, 0, 0, len(resp.Value), 0)
+		return append(dst, resp.Value...)
 	case resp.Status == protocol.NotFound && (req.Op == protocol.Get || req.Op == protocol.Gat):
 		return appendMiss(dst, req)
 	case resp.Status == protocol.Verbatim && string(resp.Value) == "OK":
@@ -34,7 +37,7 @@ func appendDone(dst []byte, req *protocol.Request, resp *protocol.Response) []by
 	case req.Op == protocol.Incr || req.Op == protocol.Decr:
 		dst = appendHead(dst, req, done, 0, 0, 8, resp.CAS)
 		return binary.BigEndian.AppendUint64(dst, resp.Number)
-	case req.Op == protocol.Version:
+	case req.Op == protocol.Version || req.Op == protocol.Mechanisms || req.Op == protocol.Login || req.Op == protocol.LoginStep:
 		dst = appendHead(dst, req, done, 0, 0, len(resp.Value), 0)
 		return append(dst, resp.Value...)
 	case string(req.Key) == "detail dump" && req.Op == protocol.Stats:
@@ -136,6 +139,7 @@ const (
 	notStored      uint16 = 0x0005
 	nonNumeric     uint16 = 0x0006
 	notAllowed     uint16 = 0x0020
+	goOn           uint16 = 0x0021
 	unknownCommand uint16 = 0x0081
 	outOfMemory    uint16 = 0x0082
 	internalError  uint16 = 0x0084

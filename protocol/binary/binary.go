@@ -24,11 +24,15 @@ type Config struct {
 	// MaxItemBytes is the largest item stored, with memcached's overhead (protocol.ItemBytes): its -I, by default 1 MiB. A conversation
 	// buffers one packet with a value of that size.
 	MaxItemBytes int
+
+	// Login makes SASL's packets requests. Without it they are unknown, as to a memcached that was started without -S.
+	Login bool
 }
 
 // A Codec is one conversation on this wire.
 type Codec struct {
 	maxItemBytes int
+	login        bool
 	left         int // the bytes of a body that nobody wants, still to come
 }
 
@@ -46,7 +50,7 @@ const (
 )
 
 // New begins a conversation.
-func New(config Config) *Codec { return &Codec{maxItemBytes: config.MaxItemBytes} }
+func New(config Config) *Codec { return &Codec{maxItemBytes: config.MaxItemBytes, login: config.Login} }
 
 // Parse reads the next request (session.Codec).
 func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
@@ -73,8 +77,10 @@ func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
 		return c.refuse(req, protocol.UnknownCommand, headBytes, h.body)
 	case !v.fits(h):
 		return hangUp(req, protocol.BadFormat)
-	case v.op == protocol.Reject:
+	case v.logsIn() && !c.login:
 		return c.refuse(req, protocol.UnknownCommand, headBytes, h.body)
+	case v.logsIn() && (h.key > protocol.MaxMechanismBytes || h.value > protocol.MaxLoginBytes):
+		return refuseLogin(buf, h, req)
 	}
 	return c.parseBody(buf, h, v, req)
 }
@@ -169,6 +175,20 @@ func (c *Codec) refuse(req *protocol.Request, reason protocol.Status, used, rest
 	c.left = rest
 	req.Op, req.Reason = protocol.Reject, reason
 	return used
+}
+
+// refuseLogin rejects a login that is too long. Nothing of it is left to be swallowed, so that what follows begins with a head: the gate of the
+// session counts on that.
+func refuseLogin(buf []byte, h head, req *protocol.Request) (used int) {
+	whole := headBytes + h.body
+	switch {
+	case h.value > protocol.MaxLoginBytes:
+		return hangUp(req, protocol.BadFormat)
+	case len(buf) < whole:
+		return -whole
+	}
+	req.Op, req.Reason = protocol.Reject, protocol.BadFormat
+	return whole
 }
 
 // hangUp rejects a request after which nothing can be understood.

@@ -493,3 +493,29 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 var _ session.Codec = (*binary.Codec)(nil)
+
+// With logins SASL's packets are requests; too long a login is refused without leaving anything of it behind.
+func TestLogin(t *testing.T) {
+	packet := func(verb byte, key, value string) []byte {
+		p := make([]byte, 24, 24+len(key)+len(value))
+		p[0], p[1], p[3], p[11] = 0x80, verb, byte(len(key)), byte(len(key)+len(value))
+		p[10] = byte((len(key) + len(value)) >> 8)
+		return append(append(p, key...), value...)
+	}
+	f := func(in []byte, op protocol.Op, reason protocol.Status, hangup bool) {
+		t.Helper()
+		c := binary.New(binary.Config{MaxItemBytes: 1 << 20, Login: true})
+		var req protocol.Request
+		if used := c.Parse(in, &req); used != len(in) && !hangup || req.Op != op || req.Reason != reason || req.Options.Has(protocol.Hangup) != hangup {
+			t.Errorf("%q: used %d of %d: %+v", in[:24], used, len(in), req)
+		}
+	}
+	f(packet(0x20, "", ""), protocol.Mechanisms, protocol.Unset, false)
+	f(packet(0x21, "PLAIN", "x"), protocol.Login, protocol.Unset, false)
+	f(packet(0x21, strings.Repeat("X", 32), strings.Repeat("x", 16384)), protocol.Login, protocol.Unset, false)
+	f(packet(0x22, "PLAIN", ""), protocol.LoginStep, protocol.Unset, false)
+	f(packet(0x21, strings.Repeat("X", 33), "x"), protocol.Reject, protocol.BadFormat, false)
+	f(packet(0x21, "PLAIN", strings.Repeat("x", 16385)), protocol.Reject, protocol.BadFormat, true)
+	f(packet(0x20, "PLAIN", ""), protocol.Reject, protocol.BadFormat, true)
+	f(packet(0x21, "", "x"), protocol.Reject, protocol.BadFormat, true)
+}

@@ -29,6 +29,11 @@ func (v verb) fits(h head) bool {
 		(h.value == 0 || v.value)
 }
 
+// logsIn reports whether a verb is one of SASL's.
+func (v *verb) logsIn() bool {
+	return v.op == protocol.Mechanisms || v.op == protocol.Login || v.op == protocol.LoginStep
+}
+
 // verbs are memcached's opcodes; op None marks those that are nobody's. A quiet one is followed by Q in its documents.
 var verbs = [256]verb{
 	0x00: {op: protocol.Get, key: always},
@@ -72,8 +77,8 @@ var verbs = [256]verb{
 	// Amazon's, by which clients of ElastiCache find the nodes (auto discovery).
 	0x60: {op: protocol.Configuration, key: always},
 
-	// SASL's list of mechanisms, auth and step: read as they should be, but unknown to a server without logins.
-	0x20: {op: protocol.Reject},
-	0x21: {op: protocol.Reject, key: always, value: true},
-	0x22: {op: protocol.Reject, key: always, value: true},
+	// SASL's list of mechanisms, auth and step.
+	0x20: {op: protocol.Mechanisms},
+	0x21: {op: protocol.Login, key: always, value: true},
+	0x22: {op: protocol.LoginStep, key: always, value: true},
 }

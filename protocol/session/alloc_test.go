@@ -23,3 +23,17 @@ func TestNoAllocationPerRequest(t *testing.T) {
 	f("answered at once", echo{})
 	f("answered later", &later{})
 }
+
+// Nor behind a gate, once somebody is in.
+func TestNoAllocationBehindAGate(t *testing.T) {
+	g := session.NewGate(knownUsers(t, nil), echo{}, wires())
+	s := session.New(g, g, 1)
+	if got := converse(s, "set foo 0 0 7\r\nfoo bar\r\n", 100); got != "STORED\r\n" {
+		t.Fatal(got)
+	}
+	in := []byte("get a\r\nset k 0 0 1\r\nv\r\nmg k v\r\n")
+	s.Answer(in)
+	if got := testing.AllocsPerRun(100, func() { s.Answer(in) }); got != 0 {
+		t.Errorf("%v allocations per batch, want 0", got)
+	}
+}
