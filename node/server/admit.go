@@ -7,8 +7,8 @@ import (
 	"github.com/memring/memring/protocol/session"
 )
 
-// admit serves nc on a goroutine of its own, in a conversation that begin begins, or refuses it. At the limit it may wait, and with it its listener: what comes after nc waits in
-// the system's queue.
+// admit serves nc on a goroutine of its own, in a conversation that begin begins, or refuses it. At the limit it may wait, and with it its
+// listener: what comes after nc waits in the system's queue.
 func (s *Server) admit(nc net.Conn, begin func() *session.Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
