@@ -48,6 +48,7 @@ var plan = map[string]int{
 	"node/membership": 30,
 	"node/admin":      30,
 	"node/crawler":    30,
+	"node/watch":      25,
 
 	"protocol/session":    20,
 	"protocol/text":       20,

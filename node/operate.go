@@ -26,6 +26,8 @@ func (n *Node) operatorConfig() operator.Config {
 		NoDump:      n.cfg.NoDump,
 		Dump:        source.All,
 		Some:        source.Some,
+		NoWatch:     n.cfg.NoWatch,
+		Watch:       n.executor.Watch().Watch,
 		SetDetail:   n.executor.Prefixes().Set,
 		Detail:      n.prefixLines,
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/nodetest"
 	"github.com/memring/memring/node/operator"
+	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/binary"
 	"github.com/memring/memring/protocol/meta"
@@ -99,6 +100,7 @@ func nobody(store *storage.Store) operator.Config {
 		Crawl:       func() {},
 		Dump:        func(_ func([]byte, operator.Item) []byte, end string) protocol.Stream { return emptyDump(end) },
 		Some:        func(int, int) []operator.Item { return nil },
+		Watch:       new(watch.Board).Watch,
 		SetDetail:   func(bool) {},
 		Detail:      nothing,
 	}

@@ -4,6 +4,7 @@
 package executor
 
 import (
+	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/storage"
 )
@@ -28,7 +29,11 @@ type Executor struct {
 	stats   Stats
 
 	prefixes Prefixes
+	watch    watch.Board
 }
+
+// Watch gives the board on which it is told what requests did.
+func (e *Executor) Watch() *watch.Board { return &e.watch }
 
 // New makes an executor over a store.
 func New(cfg Config) *Executor {
@@ -67,6 +72,9 @@ func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *proto
 	}
 	if e.prefixes.on.Load() {
 		e.prefixes.count(req, resp)
+	}
+	if e.watch.Wanted(watched) {
+		e.tell(req, resp)
 	}
 	if e.noCAS {
 		resp.CAS = 0

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 )
 
@@ -20,6 +21,8 @@ func (o *Operator) operate(command string, said []string, resp *protocol.Respons
 		answer(resp, tuneLRU(said))
 	case "slabs":
 		answer(resp, tuneSlabs(said))
+	case "watch":
+		o.watch(said, resp)
 	case "shutdown":
 		o.shutdown(said, resp)
 	case "refresh_certs":
@@ -240,6 +243,38 @@ func tuneLevel(word string) string {
 		return unknown
 	}
 	return ok
+}
+
+// watch tells what happens to items, until the connection ends.
+func (o *Operator) watch(said []string, resp *protocol.Response) {
+	if o.cfg.NoWatch {
+		answer(resp, "CLIENT_ERROR watch commands not allowed")
+		return
+	}
+	if len(said) == 0 {
+		said = []string{"fetchers"}
+	}
+	var kinds watch.Kinds
+	for _, word := range said {
+		switch {
+		case means(word, "fetchers"):
+			kinds |= watch.Fetchers
+		case means(word, "mutations"):
+			kinds |= watch.Mutations
+		case means(word, "deletions"):
+			kinds |= watch.Deletions
+		default:
+			answer(resp, unknown) // what is not told is refused, lest somebody waits for it
+			return
+		}
+	}
+	stream, accepted := o.cfg.Watch(kinds)
+	if !accepted {
+		answer(resp, "WATCHER_TOO_MANY log watcher limit reached")
+		return
+	}
+	answer(resp, "watch")
+	resp.Stream = stream
 }
 
 // shutdown says nothing when it does what it was asked for: the connection ends with the process.

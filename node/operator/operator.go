@@ -6,7 +6,10 @@
 // It stands before the router, and passes on what concerns a key.
 package operator
 
-import "github.com/memring/memring/protocol"
+import (
+	"github.com/memring/memring/node/watch"
+	"github.com/memring/memring/protocol"
+)
 
 // Config says where the answers come from, and what may be asked. All its functions are called by many sessions at once.
 type Config struct {
@@ -40,6 +43,10 @@ type Config struct {
 	// SetDetail begins to count by prefix, or ends it; Detail gives what was counted.
 	SetDetail func(on bool)
 	Detail    func() []protocol.ReportLine
+
+	// NoWatch refuses watch (memcached's -W). Watch begins one; false if there are too many.
+	NoWatch bool
+	Watch   func(kinds watch.Kinds) (protocol.Stream, bool)
 
 	Shutdown     func(graceful bool) // ends the process, soon after it returns; nil refuses (memcached's -A is not given)
 	RefreshCerts func() error        // nil: there are none

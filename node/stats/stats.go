@@ -78,7 +78,12 @@ func (s *Sources) General(list *List) {
 	s.requests(list)
 	s.traffic(list, items)
 	s.tuning(list)
-	list.zero("malloc_fails", "log_worker_dropped", "log_worker_written", "log_watcher_skipped", "log_watcher_sent", "log_watchers")
+	list.zero("malloc_fails", "log_worker_dropped")
+	watched := s.Executor.Watch().Stats()
+	list.Add("log_worker_written", watched.Posted)
+	list.Add("log_watcher_skipped", watched.Missed)
+	list.Add("log_watcher_sent", watched.Sent)
+	list.Add("log_watchers", watched.Watchers)
 	list.zero("unexpected_napi_ids", "round_robin_fallback")
 	s.items(list, items)
 }
