@@ -15,6 +15,8 @@ const (
 	quietTime = 150 * time.Millisecond
 	// maxWait bounds that: requests must be right within a second of a join.
 	maxWait = 500 * time.Millisecond
+	// lateTime is when everybody routes by the new table: what was sent by an older one has arrived.
+	lateTime = 1500 * time.Millisecond
 )
 
 // startFollow adopts a new table whenever the members have changed, until the node stops.
@@ -22,10 +24,15 @@ func (n *Node) startFollow() {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.endFollow = cancel
 	n.following.Go(func() {
+		again := time.NewTimer(lateTime)
+		defer again.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-again.C:
+				n.dropForeign()
+				continue
 			case <-n.members.Changes():
 			}
 			if !n.waitQuiet(ctx) {
@@ -34,6 +41,7 @@ func (n *Node) startFollow() {
 			if err := n.adopt(); err != nil {
 				n.log.Error("keeping the old table: the members make no new one", "err", err)
 			}
+			again.Reset(lateTime)
 		}
 	})
 }
@@ -70,6 +78,9 @@ func (n *Node) adopt() error {
 			placed = append(placed, m.Member)
 		}
 	}
+	if len(placed) == 0 && n.router.Table() != nil {
+		return nil // all are leaving at once: somebody must answer until the end
+	}
 	table, err := ring.Build(placed, n.cfg.Ring)
 	if err != nil {
 		return fmt.Errorf("build table: %w", err)
@@ -87,8 +98,23 @@ func (n *Node) adopt() error {
 	n.router.Adopt(table, links)
 	n.peers.Keep(ids...)
 	n.discovery.Follow(members)
+	n.dropForeign()
 	if before == nil || before.Print() != table.Print() {
 		n.log.Info("table adopted", "members", len(links), "print", fmt.Sprintf("%016x", table.Print()))
 	}
 	return nil
+}
+
+// dropForeign drops the items whose partitions others own. They would be found again, out of date, if the partitions ever came back
+// (CLUSTER.md 4.3: never old). It is done when a table is adopted, and once more when nobody sends by the former one any longer.
+func (n *Node) dropForeign() {
+	table := n.router.Table()
+	mine := table.Index(n.self.ID)
+	if len(table.Members()) == 1 && mine == 0 {
+		return
+	}
+	partitions := uint64(table.Partitions())
+	if dropped := n.store.Drop(func(hash uint64) bool { return table.Owner(uint32(hash%partitions)) != mine }); dropped > 0 {
+		n.log.Info("dropped items that others own now", "items", dropped)
+	}
 }

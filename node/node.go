@@ -139,12 +139,16 @@ func (n *Node) bind() error {
 	if err != nil {
 		return fmt.Errorf("peer port: %w (change it with --peer-port)", err)
 	}
+	lanes := netip.MustParseAddrPort(bound)
+	if n.cfg.Advertise.IsValid() {
+		client, lanes = netip.AddrPortFrom(n.cfg.Advertise, client.Port()), netip.AddrPortFrom(n.cfg.Advertise, lanes.Port())
+	}
 	n.self = membership.Member{
 		Member: ring.Member{ID: n.cfg.ID, Zone: n.cfg.Zone, Weight: n.cfg.Weight},
 		Boot:   uint64(n.started.UnixNano()),
 		State:  membership.Active,
 		Client: client,
-		Peer:   netip.MustParseAddrPort(bound),
+		Peer:   lanes,
 	}
 	return nil
 }
@@ -213,7 +217,7 @@ func (n *Node) join() error {
 		Self:      n.self,
 		Params:    n.cfg.Ring,
 		Cluster:   n.cfg.Cluster,
-		Bind:      netip.AddrPortFrom(n.self.Client.Addr(), uint16(n.cfg.GossipPort)),
+		Bind:      netip.AddrPortFrom(n.clientAddr().Addr(), uint16(n.cfg.GossipPort)),
 		Advertise: n.cfg.Advertise,
 		AnyPort:   n.cfg.GiveWay.Gossip,
 		Seeds:     n.cfg.Join,
@@ -229,11 +233,25 @@ func (n *Node) join() error {
 	}
 	n.peers = peer.New(lanes)
 	n.reception = peer.NewReception(lanes, n.executor, nil)
+	n.waitJoined()
 	if err := n.adopt(); err != nil {
 		return err
 	}
 	n.startFollow()
 	return nil
+}
+
+// waitJoined waits a little for the first other member: a node that served before would own all keys, and forget them at once.
+func (n *Node) waitJoined() {
+	limit := time.NewTimer(joinWait)
+	defer limit.Stop()
+	for !n.members.Joined() {
+		select {
+		case <-n.members.Changes():
+		case <-limit.C:
+			return // it serves alone, and goes on trying
+		}
+	}
 }
 
 // serve opens the doors: other members first, since the table may send them here at once.
@@ -257,13 +275,8 @@ func (n *Node) speaking(wire Wire) func() *session.Session {
 	return func() *session.Session { return n.clientSession(wire) }
 }
 
-// clientSession begins a conversation with a client.
-func (n *Node) clientSession(wire Wire) *session.Session {
-	return session.New(n.operator, n.clientWires(wire), n.origins.Add(1))
-}
-
 // clientWires are what a client may speak.
-func (n *Node) clientWires(wire Wire) session.Codec {
+func (n *Node) clientWires(wire Wire) *session.Wires {
 	var (
 		classic, modern session.LineCodec
 		packets         session.Codec
@@ -324,6 +337,9 @@ func (n *Node) Abort() {
 func (n *Node) release(ctx context.Context) error {
 	var errs []error
 	grace := batchGrace
+	if end, bounded := ctx.Deadline(); bounded {
+		grace = min(grace, time.Until(end)/3) // for clients, then for lanes, and a rest
+	}
 	if ctx.Err() != nil {
 		grace = 0
 	}
@@ -357,6 +373,8 @@ func (n *Node) release(ctx context.Context) error {
 }
 
 const (
+	// joinWait bounds how long a node that is to join others waits for them before it serves: they answer in milliseconds.
+	joinWait = time.Second
 	// leaveTimeout bounds how long telling the others may take: some rounds of gossip.
 	leaveTimeout = 1500 * time.Millisecond
 	// batchGrace is how long connections have at the end to finish the batch they are answering.
@@ -368,12 +386,15 @@ const (
 // Self is this node as the others see it.
 func (n *Node) Self() membership.Member {
 	for _, m := range n.members.Members() {
-		if m.ID == n.self.ID {
+		if m.ID == n.self.ID && m.Boot == n.self.Boot {
 			return m
 		}
 	}
 	return n.self
 }
+
+// ClientStats are the live counters of the client port.
+func (n *Node) ClientStats() *server.Stats { return n.clients.Stats() }
 
 // Table is what this node routes by.
 func (n *Node) Table() *ring.Table { return n.router.Table() }

@@ -1,11 +1,14 @@
 package node_test
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,20 +140,80 @@ func TestReadiness(t *testing.T) {
 // Of two processes with one id the later holds the partitions; clients of either are served.
 func TestSameIDStartedTwice(t *testing.T) {
 	c := nodetest.Start(t, 2)
-	late := c.Launch(func(cfg *node.Config) { cfg.ID = c.Nodes[0].Self().ID })
-	c.Wait("the later process owns what the earlier did", func() bool {
-		for k := range 20 {
-			key := string(rune('a' + k))
-			if got := talk(t, c.Dial(0), "set "+key+" 0 0 1\r\n"+key+"\r\nquit\r\n"); got != "STORED\r\n" {
+	early := c.Addr(0)
+	c.Launch(func(cfg *node.Config) { cfg.ID = c.Nodes[0].Self().ID })
+	late := c.Addr(2)
+	if early == late {
+		t.Fatal("the test talks to one process only")
+	}
+	dial := func(address netip.AddrPort) net.Conn {
+		conn, err := net.Dial("tcp", address.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	c.Wait("what is stored through one is found through the other", func() bool {
+		for k := range 40 {
+			key := fmt.Sprint("key", k)
+			from, to := early, late
+			if k%2 == 1 {
+				from, to = late, early
+			}
+			if got := talk(t, dial(from), "set "+key+" 0 0 1\r\nx\r\nquit\r\n"); got != "STORED\r\n" {
 				return false
 			}
-			if got := talk(t, c.Dial(2), "get "+key+"\r\nquit\r\n"); got != "VALUE "+key+" 0 1\r\n"+key+"\r\nEND\r\n" {
+			if got := talk(t, dial(to), "get "+key+"\r\nquit\r\n"); got != "VALUE "+key+" 0 1\r\nx\r\nEND\r\n" {
 				return false
 			}
 		}
 		return true
 	})
-	if late.Self().ID != c.Nodes[0].Self().ID {
-		t.Fatal("the test started another id")
+}
+
+// All members leaving at once must not trip over each other, whoever still asks.
+func TestAllStopAtOnceUnderLoad(t *testing.T) {
+	c := nodetest.Start(t, 3)
+	stop := load(c, []int{0, 1, 2}, func(error) {}) // their nodes go away: errors are right
+	var running sync.WaitGroup
+	for i := range c.Nodes {
+		running.Go(func() { c.Stop(i) })
+	}
+	running.Wait()
+	stop()
+}
+
+// CLUSTER.md 4.3: what was replaced or deleted never comes back. A partition that comes home finds nothing of its former items.
+func TestNothingOldComesBackAfterJoinAndLeave(t *testing.T) {
+	c := nodetest.Start(t, 1)
+	const keys = 200
+	conn := c.Dial(0)
+	for k := range keys {
+		fmt.Fprintf(conn, "set key%d 0 0 3 noreply\r\nold\r\n", k)
+	}
+	if got := talk(t, conn, "quit\r\n"); got != "" {
+		t.Fatal(got)
+	}
+	c.Launch()
+	c.WaitAgreed()
+	conn = c.Dial(1)
+	for k := range keys {
+		if k%2 == 0 {
+			fmt.Fprintf(conn, "delete key%d noreply\r\n", k)
+		} else {
+			fmt.Fprintf(conn, "set key%d 0 0 3 noreply\r\nnew\r\n", k)
+		}
+	}
+	if got := talk(t, conn, "quit\r\n"); got != "" {
+		t.Fatal(got)
+	}
+	c.Stop(1)
+	c.WaitAgreed()
+	for k := range keys {
+		got := talk(t, c.Dial(0), fmt.Sprintf("get key%d\r\nquit\r\n", k))
+		if strings.Contains(got, "old") || k%2 == 0 && got != "END\r\n" {
+			t.Fatalf("key%d: %q", k, got)
+		}
 	}
 }

@@ -32,7 +32,7 @@ type Request struct {
 	Initial uint64 // Incr, Decr with Vivify: the number an absent item starts with
 
 	VivifyExptime int64 // with Vivify: the exptime of the item that is made
-	RecacheTTL    int64 // with Recache: the seconds that the item should have left
+	RecacheTTL    int64 // with Recache: what the item should have left, as an exptime
 
 	Key   []byte // 1 to MaxKeyBytes bytes for a keyed op; the argument of Stats, Members, Owner
 	Value []byte // the data block
@@ -67,7 +67,7 @@ const (
 	FormerTTL  // with SetExptime: the answer's TTL is the one before
 	SetCAS     // the item's new CAS unique is NewCAS
 	Invalidate // Delete: the item is marked stale instead; Set, Replace: one with a CAS unique above CAS is replaced, and marked stale
-	Clear      // Delete: the item stays, without value and flags
+	Clear      // Delete: the item stays, without value, and with Flags
 )
 
 // Has reports whether all bits of want are set.

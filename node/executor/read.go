@@ -54,7 +54,7 @@ func (e *Executor) gat(req *protocol.Request, resp *protocol.Response) {
 }
 
 func (e *Executor) recacheDue(req *protocol.Request, item storage.Item) bool {
-	return item.Expiry != 0 && item.Expiry < e.clock.Now()+req.RecacheTTL
+	return item.Expiry != 0 && item.Expiry < e.expiry(req.RecacheTTL)
 }
 
 // vivify makes an empty item for whoever asked first for one that is absent; it is to be filled by them alone.
@@ -71,6 +71,9 @@ func (e *Executor) vivify(req *protocol.Request, resp *protocol.Response, held *
 	item.CAS, item.Won, item.LastAccess = resp.CAS, false, e.clock.Now()
 	e.show(req, resp, item)
 	resp.Marks = protocol.Won
+	if !req.Options.Has(protocol.NoBump) {
+		held.Use()
+	}
 }
 
 // inspect tells what is known of an item, and leaves no trace.

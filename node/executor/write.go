@@ -112,7 +112,7 @@ func (e *Executor) deleteIf(req *protocol.Request, resp *protocol.Response, held
 		return
 	}
 	if req.Options.Has(protocol.Clear) {
-		item.Value, item.Flags, item.Expiry, item.Stale, item.Won = nil, 0, 0, false, false
+		item.Value, item.Flags, item.Expiry, item.Stale, item.Won = nil, req.Flags, 0, false, false
 	}
 	if req.Options.Has(protocol.SetExptime) {
 		item.Expiry = e.expiry(req.Exptime)

@@ -115,7 +115,7 @@ func Start(cfg Config) (*Membership, error) {
 		m.list, err = memberlist.Create(gossip)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen for gossip on %v: %w", cfg.Bind, err)
+		return nil, fmt.Errorf("listen for gossip on %v: %w (change it with --gossip-port)", cfg.Bind, err)
 	}
 	if !m.Addr().IsValid() { // memberlist has refused its own node, and would not live without it
 		_ = m.list.Shutdown()

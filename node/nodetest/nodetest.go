@@ -4,10 +4,12 @@ package nodetest
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +29,29 @@ type Cluster struct {
 	options []Option
 	Nodes   []*node.Node // in the order they were started; those stopped are nil
 	started int
+	log     *testLog
+}
+
+// A testLog is the test's output until the test ends. What memberlist still says then (it does not wait for all its goroutines) is dropped.
+type testLog struct {
+	mu    sync.Mutex // guards out and ended
+	out   io.Writer
+	ended bool
+}
+
+func (l *testLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return len(line), nil
+	}
+	return l.out.Write(line)
+}
+
+func (l *testLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
 }
 
 // An Option changes the configuration of every node.
@@ -35,7 +60,8 @@ type Option func(*node.Config)
 // Start starts a cluster of size nodes and waits until all route alike. The nodes still running are stopped when the test ends.
 func Start(t testing.TB, size int, options ...Option) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, options: options}
+	c := &Cluster{t: t, options: options, log: &testLog{out: t.Output()}}
+	t.Cleanup(c.log.end)
 	t.Cleanup(c.stop)
 	for range size {
 		c.Launch()
@@ -54,7 +80,7 @@ func (c *Cluster) Launch(options ...Option) *node.Node {
 	cfg.AdminListen = "off"
 	cfg.MaxBytes = 16 << 20
 	cfg.LeaveGrace = 500 * time.Millisecond
-	cfg.Log = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", cfg.ID)
+	cfg.Log = slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", cfg.ID)
 	for _, n := range c.running() {
 		cfg.Join = append(cfg.Join, n.Self().Gossip.String())
 	}
