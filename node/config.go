@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/ring"
 )
 
@@ -79,6 +80,12 @@ type Config struct {
 	// Delimiter ends the part of a key by which "stats detail" counts; Detail counts from the start. -D sets both; default ':' and not.
 	Delimiter byte
 	Detail    bool
+
+	// Users are who may log in (NewUsers); nil: nobody need. AuthFile is the name of their file, with which one logs in in lines; SASL: one logs
+	// in on the binary wire. The other wire is closed then. -Y; -S with MEMCACHED_SASL_PWDB.
+	Users    *login.Users
+	AuthFile string
+	SASL     bool
 
 	// MaxConns is the number of client connections served at once. -c; default 1024.
 	MaxConns int
@@ -181,5 +188,5 @@ func (c Config) Validate() error {
 	refuse(c.IdleTimeout < 0, "-o idle_timeout: must not be negative")
 	refuse(c.MaxBufferBytes < 0, "-o read_buf_mem_limit: must not be negative")
 	refuse(c.PeerDeadline <= 0, "--peer-timeout: must be above 0")
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.validateLogin())...)
 }

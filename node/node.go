@@ -285,7 +285,7 @@ func (n *Node) clientWires(wire Wire) *session.Wires {
 		classic, modern = text.New(text.Config{MaxItemBytes: n.cfg.MaxItemBytes}), meta.New(meta.Config{MaxItemBytes: n.cfg.MaxItemBytes})
 	}
 	if wire != TextWire {
-		packets = binary.New(binary.Config{MaxItemBytes: n.cfg.MaxItemBytes})
+		packets = binary.New(binary.Config{MaxItemBytes: n.cfg.MaxItemBytes, Login: n.cfg.Users != nil})
 	}
 	return session.NewWires(classic, modern, meta.Speaks, packets)
 }

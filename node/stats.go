@@ -40,6 +40,7 @@ func (n *Node) figures() *stats.Sources {
 		IdleKicks:     n.cfg.IdleTimeout > 0,
 		SlabReassign:  n.cfg.Tuning.SlabReassign,
 		LRUMaintainer: n.cfg.Tuning.LRUMaintainer,
+		Users:         n.cfg.Users,
 		Clock:         n.clock,
 		Store:         n.store,
 		Executor:      n.executor,
@@ -54,6 +55,9 @@ func (n *Node) figures() *stats.Sources {
 // resetStats is the answer to "stats reset": what is counted starts again, what is there stays.
 func (n *Node) resetStats() {
 	n.executor.Stats().Reset()
+	if n.cfg.Users != nil {
+		n.cfg.Users.Stats().Reset()
+	}
 	n.executor.Prefixes().Reset()
 	n.store.ResetStats()
 	n.crawler.Stats().Checked.Store(0)

@@ -16,6 +16,7 @@ import (
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/node/server"
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
 )
@@ -33,6 +34,7 @@ type Sources struct {
 	SlabReassign  bool // with the lines slab_*
 	LRUMaintainer bool // with those of LRU lists
 
+	Users    *login.Users // nil: nobody needs to log in
 	Clock    *storage.Clock
 	Store    *storage.Store
 	Executor *executor.Executor
@@ -115,7 +117,12 @@ func (s *Sources) requests(list *List) {
 			list.zero("get_flushed") // what is flushed is gone at once, and so a plain miss
 		}
 	})
-	list.zero("auth_cmds", "auth_errors")
+	if s.Users == nil {
+		list.zero("auth_cmds", "auth_errors")
+		return
+	}
+	list.Add("auth_cmds", s.Users.Stats().Cmds.Load())
+	list.Add("auth_errors", s.Users.Stats().Errors.Load())
 }
 
 func (s *Sources) traffic(list *List, items storage.Stats) {

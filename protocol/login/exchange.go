@@ -37,6 +37,7 @@ func (x *Exchange) User() *User { return x.user }
 // Start begins to log in by a mechanism; data is the client's first word, empty if the server has to speak first. What was before is forgotten,
 // whoever was in. The reply is what the client is to answer; it is good until the next step.
 func (x *Exchange) Start(mechanism, data []byte) (reply []byte, verdict Verdict) {
+	x.users.refresh()
 	x.user, x.next = nil, nil
 	name := strings.ToUpper(string(mechanism))
 	switch {

@@ -3,6 +3,8 @@ package login
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // A list is what a file says of its users. It does not change once it is in use.
@@ -27,8 +29,8 @@ const maxFileBytes = 16 << 20
 
 // parse reads lines "user:password", which end in LF or CR LF, the last perhaps in neither; empty ones are nothing. A password that begins
 // with "SCRAM-SHA-256$" is a hashed one, as Hash makes it. The name ends at the first colon, and the password with the line: memcached's rules
-// for its -Y, but for any number of users and longer lines.
-func parse(file []byte) (*list, error) {
+// for its -Y, but for any number of users and longer lines. With fields see Config.Fields.
+func parse(file []byte, fields bool) (*list, error) {
 	if len(file) > maxFileBytes {
 		return nil, fmt.Errorf("%d bytes of users are more than %d", len(file), maxFileBytes)
 	}
@@ -55,6 +57,27 @@ func parse(file []byte) (*list, error) {
 			}
 		}
 		l.accounts[string(name)] = append(l.accounts[string(name)], a)
+		if field, _, more := bytes.Cut(a.password, []byte{':'}); more && fields {
+			l.accounts[string(name)] = append(l.accounts[string(name)], account{password: field})
+		}
 	}
 	return l, nil
+}
+
+// MechanismsOf reads what a file of SASL's settings says may be used to log in, "mech_list: plain cram-md5", as far as we know it. given is
+// false if it says nothing of that.
+func MechanismsOf(settings []byte) (mechanisms []string, given bool) {
+	for text := range strings.Lines(string(settings)) {
+		name, value, _ := strings.Cut(text, ":")
+		if strings.TrimSpace(name) != "mech_list" {
+			continue
+		}
+		given, mechanisms = true, nil
+		for _, m := range strings.Fields(strings.ToUpper(value)) {
+			if slices.Contains(allMechanisms(), m) && !slices.Contains(mechanisms, m) {
+				mechanisms = append(mechanisms, m)
+			}
+		}
+	}
+	return mechanisms, given
 }

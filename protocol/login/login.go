@@ -24,6 +24,14 @@ type Config struct {
 	// Mechanisms are those of SASL that are offered on the binary wire: Plain, Scram, Cram. None: nobody logs in there.
 	Mechanisms []string
 
+	// Fields makes a colon end a password, too, so that more may follow it: as memcached reads MEMCACHED_SASL_PWDB. What stands up to the end of
+	// the line is the password as well.
+	Fields bool
+
+	// Refresh is called before each login, from any goroutine: it may Load what has changed, as memcached reads MEMCACHED_SASL_PWDB anew each
+	// time. nil: nothing.
+	Refresh func()
+
 	// Hold calls answer, from any goroutine, after some tenths of a second: a wrong password is not told at once, so that guessing takes its
 	// time. nil: at once.
 	Hold func(answer func())
@@ -35,6 +43,8 @@ const (
 	Scram = "SCRAM-SHA-256"
 	Cram  = "CRAM-MD5"
 )
+
+func allMechanisms() []string { return []string{Plain, Scram, Cram} }
 
 // A User is one who may come in.
 type User struct{ Name string }
@@ -71,7 +81,7 @@ func (s *Stats) Reset() {
 // New gives users of whom nobody is known yet: see Load.
 func New(cfg Config) (*Users, error) {
 	for _, m := range cfg.Mechanisms {
-		if !slices.Contains([]string{Plain, Scram, Cram}, m) {
+		if !slices.Contains(allMechanisms(), m) {
 			return nil, fmt.Errorf("no mechanism to log in: %q", m)
 		}
 	}
@@ -86,7 +96,7 @@ func New(cfg Config) (*Users, error) {
 //
 // With Scram offered it takes about a millisecond for each password in clear.
 func (u *Users) Load(file []byte) error {
-	l, err := parse(file)
+	l, err := parse(file, u.cfg.Fields)
 	if err != nil {
 		return err
 	}
@@ -130,7 +140,14 @@ func (u *Users) ByWords(words []byte) (user *User, readable bool) {
 	if !readable {
 		return nil, false
 	}
+	u.refresh()
 	return u.count(u.byPassword(name, password)), true
+}
+
+func (u *Users) refresh() {
+	if u.cfg.Refresh != nil {
+		u.cfg.Refresh()
+	}
 }
 
 // count counts a login that has ended, with user in or nobody.

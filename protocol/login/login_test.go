@@ -145,6 +145,41 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
+func TestMechanismsOf(t *testing.T) {
+	f := func(settings string, given bool, want ...string) {
+		t.Helper()
+		if got, ok := login.MechanismsOf([]byte(settings)); ok != given || !slices.Equal(got, want) {
+			t.Errorf("%q: %q, given %v", settings, got, ok)
+		}
+	}
+	f("", false)
+	f("log_level: 5\n", false)
+	f("mech_list: plain cram-md5\nlog_level: 5\n", true, login.Plain, login.Cram)
+	f(" mech_list :GSSAPI  scram-sha-256 plain plain", true, login.Scram, login.Plain)
+	f("mech_list: gssapi", true)
+}
+
+func TestFields(t *testing.T) {
+	fresh := 0
+	u, err := login.New(login.Config{Fields: true, Refresh: func() { fresh++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Load([]byte("foo:bar:::\nuser:" + pencil + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	for words, want := range map[string]bool{"foo bar": true, "foo bar:::": true, "foo bar:": false, "foo ": false, "user pencil": true, "user SCRAM-SHA-256$4096": false} {
+		if user, _ := u.ByWords([]byte(words)); (user != nil) != want {
+			t.Errorf("%q: %v", words, user)
+		}
+	}
+	if x := u.Begin(); fresh != 6 {
+		t.Errorf("refreshed %d times", fresh)
+	} else if x.Start([]byte(login.Plain), nil); fresh != 7 {
+		t.Error("not refreshed before an exchange")
+	}
+}
+
 func TestPlain(t *testing.T) {
 	u := users(t, "foo:bar\na@realm:b\nuser:"+pencil, login.Plain)
 	f := func(mechanism, data string, want login.Verdict) {

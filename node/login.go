@@ -1,0 +1,69 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	"github.com/memring/memring/protocol/login"
+	"github.com/memring/memring/protocol/session"
+)
+
+// failurePause is how long a client waits to hear that it may not come in: guessing is slow, and one who has mistyped hardly notices.
+const failurePause = 300 * time.Millisecond
+
+// NewUsers gives users for Config.Users, of whom nobody is known before their Load. Their Hold is the node's.
+func NewUsers(cfg login.Config) (*login.Users, error) {
+	cfg.Hold = func(answer func()) { time.AfterFunc(failurePause, answer) } // the session waits for it
+	return login.New(cfg)
+}
+
+// clientSession begins a conversation with a client, behind a gate if users are known.
+func (n *Node) clientSession(wire Wire) *session.Session {
+	wires, origin := n.clientWires(n.cfg.admitted(wire)), n.origins.Add(1)
+	if n.cfg.Users == nil {
+		return session.New(n.operator, wires, origin)
+	}
+	gate := session.NewGate(n.cfg.Users, n.operator, wires)
+	return session.New(gate, gate, origin)
+}
+
+// admitted narrows what is spoken at an address to the wires on which one can log in.
+func (c Config) admitted(wire Wire) Wire {
+	switch {
+	case wire != AnyWire || c.Users == nil:
+		return wire
+	case c.AuthFile == "":
+		return BinaryWire
+	case !c.SASL:
+		return TextWire
+	}
+	return AnyWire
+}
+
+// validateLogin refuses addresses at which nobody could log in, or need not.
+func (c Config) validateLogin() error {
+	asked := c.AuthFile != "" || c.SASL
+	var errs []error
+	for _, wire := range append(c.wires(), c.Wire) {
+		switch {
+		case asked && wire == BinaryWire && !c.SASL:
+			errs = append(errs, errors.New("-Y: nobody can log in on the binary protocol (change it with -B or -l)"))
+		case asked && wire == TextWire && c.AuthFile == "":
+			errs = append(errs, errors.New("-S: nobody can log in on the ASCII protocol (change it with -B or -l)"))
+		}
+	}
+	if asked && len(c.UDP) > 0 {
+		errs = append(errs, errors.New("-U: a datagram cannot log in: no UDP with -Y or -S"))
+	}
+	if c.Users != nil && !asked {
+		errs = append(errs, errors.New("users are known, and neither -Y nor -S says how they log in"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) wires() (wires []Wire) {
+	for _, l := range c.Listen {
+		wires = append(wires, l.Wire)
+	}
+	return wires
+}
