@@ -54,8 +54,8 @@ func (o *options) resolveListen(flags *pflag.FlagSet) error {
 		_, port, _ := net.SplitHostPort(o.node.Listen[0].Address)
 		o.firstPort, _ = strconv.Atoi(port)
 	}
-	if !flags.Changed("peer-port") { // beside any free port, any free one
-		if o.node.PeerPort = 0; o.firstPort != 0 {
+	if !flags.Changed("peer-port") { // beside none, or any free port: any free one
+		if o.node.PeerPort = 0; o.firstPort != 0 && len(o.node.Listen) > 0 {
 			o.node.PeerPort = o.firstPort + 1
 		}
 	}

@@ -77,10 +77,12 @@ func TestFlags(t *testing.T) {
 	f("-l 10.0.0.1,[::1]:1 -l ::1;[::2] -l cache.local,::1", func(c *node.Config) {
 		c.Listen = at("10.0.0.1:11211", "[::1]:1", "[::1]:11211", "[::2]:11211", "cache.local:11211")
 	})
-	f("-s /run/m.sock -a 770", func(c *node.Config) { c.Listen, c.UnixSocket, c.UnixSocketMode = nil, "/run/m.sock", 0o770 })
+	f("-s /run/m.sock -a 770", func(c *node.Config) {
+		c.Listen, c.UnixSocket, c.UnixSocketMode, c.PeerPort = nil, "/run/m.sock", 0o770, 0
+	})
 	f("-s /run/m.sock -l 127.0.0.1", func(c *node.Config) { c.UnixSocket = "/run/m.sock" })
 	f("-s /run/m.sock -U 11300", func(c *node.Config) {
-		c.Listen, c.UnixSocket, c.PeerPort, c.ID = nil, "/run/m.sock", 11301, hostname(t)+"-11300"
+		c.Listen, c.UnixSocket, c.PeerPort, c.ID = nil, "/run/m.sock", 0, hostname(t)+"-11300"
 	})
 
 	// UDP.
