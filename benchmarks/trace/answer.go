@@ -65,7 +65,7 @@ func (p *Player) sameValue(key uint32, length int) (same bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		same = same && p.values.isPart(key, offset, piece)
+		same = same && p.values.IsPart(key, offset, piece)
 		n, err := p.read.Discard(len(piece))
 		if err != nil {
 			return false, err

@@ -47,7 +47,7 @@ type Player struct {
 
 	conn   net.Conn
 	read   *bufio.Reader
-	values values
+	values Values
 	out    []byte
 	batch  []Request
 	seen   map[uint32]Op // the keys of the batch
@@ -63,7 +63,7 @@ func Dial(addr string) (*Player, error) {
 		return nil, err
 	}
 	return &Player{
-		conn: conn, read: bufio.NewReaderSize(conn, readBufferBytes), values: newValues(),
+		conn: conn, read: bufio.NewReaderSize(conn, readBufferBytes), values: NewValues(),
 		seen: make(map[uint32]Op, maxBatch), missed: make(map[uint32]bool, maxBatch), Played: func(uint64) {},
 	}, nil
 }
@@ -201,7 +201,7 @@ func (p *Player) append(r Request) {
 	case Delete:
 		p.out = AppendKey(append(p.out, "delete "...), r.Key)
 	case Set:
-		value := p.values.of(r.Key, r.Size)
+		value := p.values.Of(r.Key, r.Size)
 		p.out = AppendKey(append(p.out, "set "...), r.Key)
 		p.out = strconv.AppendInt(append(p.out, " 0 "...), p.exptime(r.TTL), 10)
 		p.out = strconv.AppendInt(append(p.out, ' '), int64(len(value)), 10)

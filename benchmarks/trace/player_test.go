@@ -238,7 +238,7 @@ func TestPlayerKeepsItsRate(t *testing.T) {
 func BenchmarkPlayer(b *testing.B) {
 	k, _ := KindOf("zipf-1.0")
 	made := k.Generate(1000, 1<<16, 1)
-	p := &Player{values: newValues()}
+	p := &Player{values: NewValues()}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		p.out = p.out[:0]

@@ -150,10 +150,15 @@ func webSize(key uint32) uint32 {
 }
 
 // MixedSize is from 50 bytes to 180 KB, evenly over the logarithm: 22 KB in the mean.
-func MixedSize(key uint32) uint32 {
-	const least, most = 50, 180_000
-	return uint32(least * math.Pow(most/least, uniform(mix(uint64(key)^0x3175))))
-}
+func MixedSize(key uint32) uint32 { return Between(key, 50, 180_000) }
 
 // uniform makes a hash a number above 0 and at most 1.
 func uniform(h uint64) float64 { return float64(h>>11+1) / (1 << 53) }
+
+// Between gives each key a length of its own from least to most, evenly over the logarithm.
+func Between(key uint32, least, most int) uint32 {
+	if least == most {
+		return uint32(least)
+	}
+	return uint32(float64(least) * math.Pow(float64(most)/float64(least), uniform(mix(uint64(key)^0x3175))))
+}

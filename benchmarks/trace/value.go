@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 )
 
-// values gives every key a value of any length that can be recognised: a window of one random pattern that begins where the key says.
+// Values gives every key a value of any length that can be recognised: a window of one random pattern that begins where the key says.
 // So nothing is generated while playing, and every byte that comes back is compared.
-type values struct{ pattern []byte }
+type Values struct{ pattern []byte }
 
 // starts is how many windows there are; two keys share one by chance, then an exchange of their values goes unseen (the key that
 // comes back with a value is compared too).
@@ -16,9 +16,10 @@ const starts = 1 << 16
 // maxValueBytes is the largest value there is a pattern for.
 const maxValueBytes = 2 << 20
 
-func newValues() values {
+// NewValues makes the pattern, which takes some milliseconds and 2 MB.
+func NewValues() Values {
 	// The pattern is the same in every run: a value left by an earlier player is still right.
-	return values{appendRandom(make([]byte, 0, starts+maxValueBytes), rand.NewPCG(1, 2))}
+	return Values{appendRandom(make([]byte, 0, starts+maxValueBytes), rand.NewPCG(1, 2))}
 }
 
 func appendRandom(dst []byte, random *rand.PCG) []byte {
@@ -30,14 +31,14 @@ func appendRandom(dst []byte, random *rand.PCG) []byte {
 	return dst
 }
 
-// of gives the value of a key at a size of the request, which contains the key.
-func (v values) of(key, size uint32) []byte {
+// Of gives the value of a key at a size of the request, which contains the key.
+func (v Values) Of(key, size uint32) []byte {
 	start := mix(uint64(key)) % starts
 	return v.pattern[start:][:min(max(int(size)-KeyBytes, 0), maxValueBytes)]
 }
 
-// isPart reports whether got is what the key's value holds from offset on.
-func (v values) isPart(key uint32, offset int, got []byte) bool {
+// IsPart reports whether got is what the key's value holds from offset on.
+func (v Values) IsPart(key uint32, offset int, got []byte) bool {
 	start := int(mix(uint64(key)) % starts)
 	return start+offset+len(got) <= len(v.pattern) && bytes.Equal(got, v.pattern[start+offset:][:len(got)])
 }
