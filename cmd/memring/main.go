@@ -51,6 +51,7 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 			if err := o.resolve(cmd.Flags()); err != nil {
 				return err
 			}
+			o.saslPasswords, o.saslSettings = getenv("MEMCACHED_SASL_PWDB"), getenv("SASL_CONF_PATH")
 			o.portFile = getenv("MEMCACHED_PORT_FILENAME")
 			return serve(o)
 		},

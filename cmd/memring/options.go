@@ -35,14 +35,17 @@ type options struct {
 	protocol         string
 	sasl, tls        bool
 	authFile         string
+	saslPasswords    string // $MEMCACHED_SASL_PWDB
+	saslSettings     string // $SASL_CONF_PATH
 	largePages       bool
 	extended         []string
 
 	advertise, zone, config string
 	weight, copies          int
 
-	chunkMaxGiven bool     // whether -o slab_chunk_max was
-	slabSizes     string   // -o slab_sizes
+	chunkMaxGiven bool   // whether -o slab_chunk_max was
+	slabSizes     string // -o slab_sizes
+	users         *userFile
 	idle          []string // what was given and has no effect here
 	firstPort     int      // the client port that the node is named after and the peer port stands beside; 0: any
 	portFile      string   // where to write the client ports, once bound: $MEMCACHED_PORT_FILENAME
@@ -71,6 +74,8 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	m.BoolVarP(&o.node.NoDump, "disable-dumping", "X", false, "refuse what lists keys: stats cachedump, stats detail, lru_crawler metadump")
 	m.BoolVarP(&o.node.NoWatch, "disable-watch", "W", false, "refuse watch")
 	m.BoolVarP(&o.node.EnableShutdown, "enable-shutdown", "A", false, "let clients end the process, by the command shutdown")
+	m.BoolVarP(&o.sasl, "enable-sasl", "S", false, "let only those in who log in by SASL, on the binary protocol; the users are in the file of $MEMCACHED_SASL_PWDB")
+	m.StringVarP(&o.authFile, "auth-file", "Y", "", "let only those in who log in on the ASCII protocol, by a first set; the users are in a `FILE` of lines user:password")
 	m.StringVarP(&o.delimiter, "prefix-delimiter", "D", ":", "`CHARACTER` that ends the part of a key by which stats detail counts; switches the counting on")
 	m.IntVarP(&o.node.MaxConns, "conn-limit", "c", o.node.MaxConns, "client connections served at once, a `NUMBER`")
 	m.IntVarP(&o.node.Backlog, "listen-backlog", "b", o.node.Backlog, "connections that wait to be accepted, a `NUMBER`")
@@ -120,8 +125,6 @@ func (o *options) idleFlags() *pflag.FlagSet {
 // the help, which scripts ask for what they can use.
 func (o *options) missing() *pflag.FlagSet {
 	set := pflag.NewFlagSet("missing", pflag.ContinueOnError)
-	set.BoolVarP(&o.sasl, "enable-sasl", "S", false, "")
-	set.StringVarP(&o.authFile, "auth-file", "Y", "", "")
 	set.BoolVarP(&o.tls, "enable-ssl", "Z", false, "")
 	set.VisitAll(func(f *pflag.Flag) { f.Hidden = true })
 	return set
@@ -179,9 +182,18 @@ func (o *options) resolveWires(flags *pflag.FlagSet) (err error) {
 		return fmt.Errorf("-B %s: the binary protocol cannot be allowed while using -Y", o.protocol)
 	case o.authFile != "" && o.udpPort != 0:
 		return fmt.Errorf("-U %d: UDP cannot be used with -Y", o.udpPort)
+	case o.sasl && o.authFile != "":
+		return errors.New("-S and -Y cannot be used together")
 	case o.tls && flags.Changed("port") && o.port == 0:
 		return errors.New("-Z: TLS needs a TCP port, not -p 0")
 	}
+	switch {
+	case o.sasl:
+		o.node.Wire = node.BinaryWire
+	case o.authFile != "":
+		o.node.Wire = node.TextWire
+	}
+	o.node.SASL, o.node.AuthFile = o.sasl, o.authFile
 	newOptions().missing().VisitAll(func(f *pflag.Flag) {
 		if given := flags.Lookup(f.Name); given != nil && given.Changed && err == nil {
 			err = fmt.Errorf("-%s (--%s): memcached's, but not yet memring's: leave it out", f.Shorthand, f.Name)

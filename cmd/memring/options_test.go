@@ -85,6 +85,11 @@ func TestFlags(t *testing.T) {
 		c.Listen, c.UnixSocket, c.PeerPort, c.ID = nil, "/run/m.sock", 0, hostname(t)+"-11300"
 	})
 
+	// Logins: each on its own protocol.
+	f("-S", func(c *node.Config) { c.SASL, c.Wire = true, node.BinaryWire; c.Listen[0].Wire = node.BinaryWire })
+	f("-S -B binary", func(c *node.Config) { c.SASL, c.Wire = true, node.BinaryWire; c.Listen[0].Wire = node.BinaryWire })
+	f("-Y users -U 0", func(c *node.Config) { c.AuthFile, c.Wire = "users", node.TextWire; c.Listen[0].Wire = node.TextWire })
+
 	// UDP.
 	f("-U 11300", func(c *node.Config) { port(c); c.UDP = []string{"127.0.0.1:11300"} })
 	f("-U 11300 -p 11211", func(c *node.Config) { c.UDP = []string{"127.0.0.1:11300"} })
@@ -274,9 +279,12 @@ func TestRefusals(t *testing.T) {
 	f("-Y users -B binary", "binary protocol cannot be allowed")
 	f("-Y users -U 11211", "UDP")
 	f("-Z -p 0", "TCP port")
-	for _, flag := range []string{"-S", "-S -B binary", "-Z", "-Y users", "-Y users -B ascii"} {
+	for _, flag := range []string{"-Z"} {
 		f(flag, flag[:2]+" (--")
 	}
+	f("-S -Y users", "together")
+	f("-S -l proto[ascii]:127.0.0.1", "-S: nobody can log in")
+	f("-Y users -l proto[binary]:127.0.0.1", "-Y: nobody can log in")
 	f("--enable-ssl", "not yet memring's")
 	f("--zone a", "--zone a")
 	f("--weight 2", "only 1")
@@ -321,11 +329,11 @@ func TestEnvironment(t *testing.T) {
 	f("MEMRING_PORT=tcp://10.0.0.1:11211", "", peerPort, 11212)
 
 	for env, want := range map[string]string{
-		"MEMRING_PEER_PORT=x": "MEMRING_PEER_PORT: ",
-		"MEMRING_COPIES=2":    "only 1",
-		"MEMRING_PROTOCOL=x":  "one of auto, binary or ascii",
-		"MEMRING_AUTH_FILE=x": "not yet memring's",
-		"MEMRING_EXTENDED=x":  "illegal suboption",
+		"MEMRING_PEER_PORT=x":  "MEMRING_PEER_PORT: ",
+		"MEMRING_COPIES=2":     "only 1",
+		"MEMRING_PROTOCOL=x":   "one of auto, binary or ascii",
+		"MEMRING_ENABLE_SSL=1": "not yet memring's",
+		"MEMRING_EXTENDED=x":   "illegal suboption",
 	} {
 		name, value, _ := strings.Cut(env, "=")
 		if _, _, err := run(map[string]string{name: value}); err == nil || !strings.Contains(err.Error(), want) {
@@ -340,12 +348,12 @@ func TestHelp(t *testing.T) {
 	if o != nil || err != nil {
 		t.Fatalf("-h: served %v, error %v", o != nil, err)
 	}
-	for _, want := range []string{"unix-socket", "--port", "--memory-limit", "--join", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
+	for _, want := range []string{"unix-socket", "sasl", "--port", "--memory-limit", "--join", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("help lacks %q", want)
 		}
 	}
-	for _, not := range []string{"enable-ssl", "sasl", "ext_path", "proxy_config", "no_drop_privileges", "memcached 1.1."} {
+	for _, not := range []string{"enable-ssl", "ext_path", "proxy_config", "no_drop_privileges", "memcached 1.1."} {
 		if strings.Contains(strings.ToLower(help), not) {
 			t.Errorf("help promises %q", not)
 		}

@@ -64,12 +64,12 @@ func serve(o *options) (err error) {
 	defer removePIDFile()
 	reportReady(nil)
 
-	wait(signals, n.Shutdowns(), o.node.Log)
+	wait(signals, n.Shutdowns(), o.reload, o.node.Log)
 	return stop(n.Stop, signals, o.node.Log)
 }
 
 // wait returns when the process is to end.
-func wait(signals <-chan os.Signal, shutdowns <-chan bool, log *slog.Logger) {
+func wait(signals <-chan os.Signal, shutdowns <-chan bool, reload func(), log *slog.Logger) {
 	for {
 		select {
 		case s := <-signals:
@@ -77,7 +77,7 @@ func wait(signals <-chan os.Signal, shutdowns <-chan bool, log *slog.Logger) {
 				log.Info("stopping", "signal", s, "at_most", stopBound)
 				return
 			}
-			log.Info("nothing to reload yet", "signal", s)
+			reload()
 		case graceful := <-shutdowns: // always in order: nothing is kept that a graceful end would keep
 			log.Info("stopping: a client says shutdown", "graceful", graceful, "at_most", stopBound)
 			return
@@ -93,6 +93,9 @@ func (o *options) prepare() error {
 		}
 	}
 	if err := becomeUser(o.user, o.node.Log); err != nil {
+		return err
+	}
+	if err := o.openUsers(); err != nil {
 		return err
 	}
 	if o.coreDumps {

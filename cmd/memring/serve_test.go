@@ -136,8 +136,8 @@ func TestPortFile(t *testing.T) {
 func TestWaitEndsWithShutdown(t *testing.T) {
 	signals, shutdowns := make(chan os.Signal, 1), make(chan bool, 1)
 	signals <- syscall.SIGHUP
-	shutdowns <- true
-	wait(signals, shutdowns, slog.New(slog.DiscardHandler)) // the test times out if it does not return
+	reload := func() { shutdowns <- true }
+	wait(signals, shutdowns, reload, slog.New(slog.DiscardHandler)) // the test times out if it does not return
 }
 
 // With -A a client may end the process; without, it is told that it may not.

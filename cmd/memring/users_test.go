@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/node"
+	"github.com/memring/memring/protocol/login"
+)
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mayLogIn(u *login.Users, words string) bool {
+	user, _ := u.ByWords([]byte(words))
+	return user != nil
+}
+
+// With -Y the file is read at the start and on SIGHUP; one that is wrong changes nothing.
+func TestAuthFile(t *testing.T) {
+	var logged bytes.Buffer
+	o := &options{authFile: filepath.Join(t.TempDir(), "users"), node: node.Config{Log: slog.New(slog.NewTextHandler(&logged, nil))}}
+	if err := o.openUsers(); err == nil || !strings.Contains(err.Error(), "-Y") {
+		t.Errorf("no file: %v", err)
+	}
+	write(t, o.authFile, "secret")
+	if err := o.openUsers(); err == nil || strings.Contains(err.Error(), "secret") || o.node.Users != nil {
+		t.Errorf("a line without a colon: %v", err)
+	}
+	write(t, o.authFile, "foo:bar")
+	if err := o.openUsers(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, o.authFile, "foo:new")
+	if !mayLogIn(o.node.Users, "foo bar") {
+		t.Error("read again without SIGHUP")
+	}
+	o.reload()
+	if mayLogIn(o.node.Users, "foo bar") || !mayLogIn(o.node.Users, "foo new") {
+		t.Error("not reloaded")
+	}
+	write(t, o.authFile, "secret")
+	if o.reload(); !mayLogIn(o.node.Users, "foo new") || !strings.Contains(logged.String(), "not reloaded") || strings.Contains(logged.String(), "secret") {
+		t.Errorf("after a wrong file: %s", &logged)
+	}
+}
+
+// With -S the file is read again whenever it has changed, as memcached does.
+func TestSASLFile(t *testing.T) {
+	var logged bytes.Buffer
+	dir := t.TempDir()
+	o := &options{sasl: true, node: node.Config{Log: slog.New(slog.NewTextHandler(&logged, nil))}}
+	if err := o.openUsers(); err == nil || !strings.Contains(err.Error(), "MEMCACHED_SASL_PWDB") {
+		t.Errorf("no file is named: %v", err)
+	}
+	o.saslPasswords, o.saslSettings = filepath.Join(dir, "passwords"), dir
+	write(t, o.saslPasswords, "")
+	if err := o.openUsers(); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.node.Users.Mechanisms(); got != "PLAIN SCRAM-SHA-256" {
+		t.Errorf("mechanisms %q", got)
+	}
+	if mayLogIn(o.node.Users, "foo bar") {
+		t.Error("in without a line")
+	}
+	write(t, o.saslPasswords, "foo:bar:more\n")
+	if !mayLogIn(o.node.Users, "foo bar") {
+		t.Error("the file has changed, and was not read")
+	}
+	write(t, o.saslPasswords, "foo:baz\n") // in another moment, if not of another size
+	if err := os.Chtimes(o.saslPasswords, time.Time{}, time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if mayLogIn(o.node.Users, "foo bar") || !mayLogIn(o.node.Users, "foo baz") {
+		t.Error("the file has changed once more, and was not read")
+	}
+	if err := os.Remove(o.saslPasswords); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if !mayLogIn(o.node.Users, "foo baz") {
+			t.Error("unknown since the file is gone")
+		}
+	}
+	if n := strings.Count(logged.String(), "cannot be read"); n != 1 {
+		t.Errorf("told %d times: %s", n, &logged)
+	}
+}
+
+func TestSASLMechanisms(t *testing.T) {
+	dir := t.TempDir()
+	f := func(settings string, want []string, wrong bool) {
+		t.Helper()
+		path := filepath.Join(dir, "memcached.conf")
+		write(t, path, settings)
+		for _, named := range []string{dir, path} {
+			o := &options{sasl: true, saslSettings: named, saslPasswords: os.DevNull}
+			switch err := o.openUsers(); {
+			case (err != nil) != wrong:
+				t.Errorf("%q: %v", settings, err)
+			case err == nil && !slices.Equal(strings.Fields(o.node.Users.Mechanisms()), want):
+				t.Errorf("%q: %s", settings, o.node.Users.Mechanisms())
+			}
+		}
+	}
+	f("mech_list: plain cram-md5\n", []string{login.Plain, login.Cram}, false)
+	f("log_level: 5\n", []string{login.Plain, login.Scram}, false)
+	f("mech_list: gssapi\n", nil, true)
+}
