@@ -156,7 +156,7 @@ func parseHost(text string) (host string, port int, err error) {
 	case host == "*":
 		return "", port, nil
 	case host == "" || strings.ContainsAny(host, " /[]"):
-		return "", 0, errors.New("not HOST, HOST:PORT or [V6]:PORT, nor that after proto[ascii|binary|negotiating]: or tag[NAME]:")
+		return "", 0, errors.New("want HOST, HOST:PORT or [V6]:PORT; proto[ascii|binary|negotiating]: or tag[NAME]: may stand before it")
 	default:
 		return host, port, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,6 +28,10 @@ const (
 	cutBound = 500 * time.Millisecond
 )
 
+// heapSlack is how much garbage the heap may hold, in percent of what is live: items lie outside of it, so collecting is cheap, and -m with its
+// index should be nearly all that the process takes (storage/DESIGN.md).
+const heapSlack = 20
+
 // serve runs the node until a signal ends it.
 //
 //	-d: detach, and wait for the child to serve -> the rest happens there
@@ -35,6 +40,9 @@ const (
 func serve(o *options) (err error) {
 	if o.threads > 0 {
 		runtime.GOMAXPROCS(o.threads)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(heapSlack)
 	}
 	if o.daemon && !detached() {
 		return detach()
