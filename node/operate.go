@@ -1,8 +1,6 @@
 package node
 
 import (
-	"fmt"
-
 	"github.com/memring/memring/node/dump"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/protocol"
@@ -29,7 +27,7 @@ func (n *Node) operatorConfig() operator.Config {
 		NoWatch:     n.cfg.NoWatch,
 		Watch:       n.executor.Watch().Watch,
 		SetDetail:   n.executor.Prefixes().Set,
-		Detail:      n.prefixLines,
+		Detail:      func() []protocol.ReportLine { return n.figures().Prefixes() },
 	}
 	if n.cfg.EnableShutdown {
 		cfg.Shutdown = n.askShutdown
@@ -58,16 +56,4 @@ func (n *Node) debugClock(d operator.Debug) {
 	default:
 		n.clock.Advance(d.Advance)
 	}
-}
-
-// prefixLines is the answer to "stats detail dump".
-func (n *Node) prefixLines() []protocol.ReportLine {
-	var lines []protocol.ReportLine
-	for _, p := range n.executor.Prefixes().List() {
-		lines = append(lines, protocol.ReportLine{
-			Label: "PREFIX",
-			Name:  fmt.Sprintf("%s get %d hit %d set %d del %d", p.Name, p.Gets, p.Hits, p.Sets, p.Deletes),
-		})
-	}
-	return lines
 }

@@ -7,26 +7,13 @@ import (
 
 // statsLines is the answer to "stats" and to its groups.
 func (n *Node) statsLines(group string) (lines []protocol.ReportLine, known bool) {
-	list, figures := &stats.List{}, n.figures()
-	switch group {
-	case "":
-		figures.General(list)
-	case "settings":
+	list := &stats.List{}
+	if known = group == "settings"; known {
 		n.settings(list)
-	case "items":
-		figures.Items(list)
-	case "slabs":
-		figures.Slabs(list)
-	case "sizes":
-		list.Add("sizes_status", "disabled")
-	case "conns":
-		figures.Conns(list)
-	case "cluster":
-		figures.Cluster(list)
-	default:
-		return nil, false
+	} else {
+		known = n.figures().Add(list, group)
 	}
-	return list.Lines, true
+	return list.Lines, known
 }
 
 func (n *Node) figures() *stats.Sources {

@@ -53,6 +53,36 @@ func (l *List) Add(name string, value any) {
 	l.Lines = append(l.Lines, protocol.ReportLine{Label: "STAT", Name: name, Value: fmt.Sprint(value)})
 }
 
+// Add adds the lines of a group; false if there is no such group.
+func (s *Sources) Add(list *List, group string) (known bool) {
+	switch group {
+	case "":
+		s.General(list)
+	case "items":
+		s.Items(list)
+	case "slabs":
+		s.Slabs(list)
+	case "sizes":
+		list.Add("sizes_status", "disabled")
+	case "conns":
+		s.Conns(list)
+	case "cluster":
+		s.Cluster(list)
+	default:
+		return false
+	}
+	return true
+}
+
+// Prefixes gives what was counted by the prefix of keys.
+func (s *Sources) Prefixes() (lines []protocol.ReportLine) {
+	for _, p := range s.Executor.Prefixes().List() {
+		counted := fmt.Sprintf("%s get %d hit %d set %d del %d", p.Name, p.Gets, p.Hits, p.Sets, p.Deletes)
+		lines = append(lines, protocol.ReportLine{Label: "PREFIX", Name: counted})
+	}
+	return lines
+}
+
 // zero adds lines of what memcached counts and does not happen here.
 func (l *List) zero(names ...string) {
 	for _, name := range names {

@@ -143,8 +143,8 @@ func TestAppendError(t *testing.T) {
 		if !bytes.HasSuffix(got, []byte("\r\n")) || bytes.Count(got, []byte("\n")) != 1 || !bytes.Contains(got, []byte("ERROR")) {
 			t.Errorf("status %d: %q is not one error line", status, got)
 		}
-		special := status == protocol.Unset || status == protocol.OK || status == protocol.Verbatim || status == protocol.NotFound || status == protocol.NotStored || status == protocol.Exists
-		if strings.Contains(string(got), "no answer") != special {
+		outcome := status < protocol.UnknownCommand
+		if strings.Contains(string(got), "no answer") != outcome {
 			t.Errorf("status %d: %q", status, got)
 		}
 	}
