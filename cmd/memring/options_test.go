@@ -214,7 +214,7 @@ func TestRefusals(t *testing.T) {
 	f("-p -2", "-p -2: not a port")
 	f("-U 65536", "-U 65536: not a port")
 	f("-U -2", "-U -2: not a port")
-	f("-l 127.0.0.1:70000", "-l 127.0.0.1:70000: not HOST")
+	f("-l 127.0.0.1:70000", "-l 127.0.0.1:70000: want HOST")
 	f("-l 127.0.0.1:x", "want HOST")
 	f("-l :11211", "want HOST")
 	f("-l [::1", "want HOST")
