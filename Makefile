@@ -24,7 +24,7 @@ compare   := go run ./benchmarks/compare
 tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd node protocol | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos bench bench-hitratio bench-fill fuzz fmt
+.PHONY: help run build test check interop chaos bench bench-go bench-hitratio bench-fill fuzz fmt
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +60,10 @@ chaos: ## hurt a running cluster and see what it promises still hold; SHORT=-sho
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'
 	@test -z "$(call tagged,chaos)" || (set -x; go test -tags chaos -count=1 -timeout 20m -v $(SHORT) -run Chaos $(call tagged,chaos))
 
-bench: ## the Go benchmarks of the hot files, BENCH=regexp for some (not yet: beside memcached)
+bench: build ## the CPU of a request beside MEMCACHED (memcached), against the bars: some five minutes; FLAGS for less of it
+	$(compare) speed -memcached $(MEMCACHED) $(FLAGS)
+
+bench-go: ## the Go benchmarks of the hot files, BENCH=regexp for some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 bench-hitratio: build ## who misses less, memring or MEMCACHED (memcached), on recorded and generated traces: about an hour; FLAGS for less of it

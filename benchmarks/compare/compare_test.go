@@ -46,6 +46,34 @@ func TestVerdict(t *testing.T) {
 	f(1.011, "WORSE")
 }
 
+func TestMedian(t *testing.T) {
+	f := func(want float64, all ...float64) {
+		t.Helper()
+		if got := median(all); got != want {
+			t.Errorf("the median of %v is %v, want %v", all, got, want)
+		}
+	}
+	f(1, 1)
+	f(2, 3, 1, 2)
+	f(2.5, 4, 1, 2, 3)
+}
+
+// TestSummed: the ratio is that of neighbours, not that of medians, which may come from different rounds.
+func TestSummed(t *testing.T) {
+	m := summed([][2]slice{
+		{{cost: 10, rate: 5, tail: 100}, {cost: 5, rate: 10, tail: 50}},
+		{{cost: 20, rate: 5, tail: 100}, {cost: 10, rate: 10, tail: 300}},
+		{{cost: 10, rate: 5, tail: 100}, {cost: 20, rate: 10, tail: 100}},
+	})
+	if m.ratio != 0.5 || m.lowest != 0.5 || m.highest != 2 || m.cost != [2]float64{10, 10} || m.tailRatio != 1 {
+		t.Errorf("%+v", m)
+	}
+	w := workload{name: "w", bar: 0.4, paced: true}
+	if rows := m.rows(w); len(rows) != 2 || !slices.Contains(rows[0], "NO") || !slices.Contains(rows[1], "yes") || len(rows[0]) != len(rows[1]) {
+		t.Errorf("%v", rows)
+	}
+}
+
 func TestTable(t *testing.T) {
 	table := table{title: "T", columns: []string{"name", "n"}, rows: [][]string{{"a", "1"}, {"größer", "22"}}}
 	const want = "| name   |  n |\n|--------|---:|\n| a      |  1 |\n| größer | 22 |\n"
@@ -82,7 +110,10 @@ func TestCompare(t *testing.T) {
 	f := func(name string, args ...string) {
 		t.Helper()
 		out := t.TempDir()
-		args = append(args, "-memring", memring, "-out", out, "-m", "8")
+		args = append(args, "-memring", memring, "-out", out)
+		if args[0] != "speed" { // which has much to keep
+			args = append(args, "-m", "8")
+		}
 		if err := run(context.Background(), args); err != nil {
 			t.Fatalf("%v: %v", args, err)
 		}
@@ -101,6 +132,7 @@ func TestCompare(t *testing.T) {
 	}
 	f("hitratio", "hitratio", "-traces", "", "-footprints", "3", "-only", "one-hit")
 	f("fill", "fill", "-only", "100 KB")
+	f("speed", "speed", "-only", "^(1 connection|paced.*|idle.*)$", "-rounds", "2", "-slice", "50ms", "-m", "64")
 }
 
 func TestServerThatDoesNotStart(t *testing.T) {
@@ -128,6 +160,8 @@ func TestRunRefuses(t *testing.T) {
 	f()
 	f("nonsense")
 	f("fill", "word")
+	f("speed", "-rounds", "0")
+	f("speed", "-only", "(")
 	f("fill", "-m", "0")
 	f("fill", "-only", "3 GB")
 	f("hitratio", "-memcached", "/nowhere/memcached")

@@ -2,8 +2,9 @@
 //
 //	hitratio   play traces cache-aside to both: who misses less, in how much memory
 //	fill       fill both with values of one size: how much memory they take, and how many items they hold in it
+//	speed      ask both in turn: the CPU that a request costs them
 //
-// Each server runs alone on the machine while it is measured. Results are a table (Markdown), the same as CSV, and a plot (SVG).
+// Each server is asked alone. Results are a table (Markdown), the same as CSV, and a plot (SVG).
 package main
 
 import (
@@ -32,7 +33,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	const usage = "compare hitratio|fill [flags]; -h after it tells the flags"
+	const usage = "compare hitratio|fill|speed [flags]; -h after it tells the flags"
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
@@ -53,6 +54,9 @@ func run(ctx context.Context, args []string) error {
 	case "fill":
 		b.limits = []int{64, 256}
 		do = newFill(&b, flags).run
+	case "speed":
+		b.limits = []int{1024}
+		do = newSpeed(&b, flags).run
 	default:
 		return fmt.Errorf("%q: %s", args[0], usage)
 	}

@@ -93,7 +93,8 @@ func (e *eventLoop) run(ctx context.Context) error {
 			if err := e.askDue(now); err != nil {
 				return err
 			}
-		} else if e.report.Elapsed = max(e.report.Elapsed, time.Duration(now)); !e.open() {
+		} else if !e.open() {
+			e.stop()
 			return nil
 		}
 		n, err := e.wait(now)

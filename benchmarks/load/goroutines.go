@@ -52,7 +52,7 @@ func (t *thread) goroutines(ctx context.Context) error {
 	for i := range reports {
 		t.report.Add(&reports[i])
 	}
-	t.report.Elapsed = time.Since(t.begun)
+	t.stop()
 	return errors.Join(errs...)
 }
 

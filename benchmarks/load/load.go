@@ -41,6 +41,9 @@ type Config struct {
 
 	Duration time.Duration // until no more is asked; what is open is still answered
 	Requests uint64        // or so many; 0: until Duration
+
+	// Begun and Ended are called by each thread between connecting, asking, and closing: what they measure is asking alone. May be nil.
+	Begun, Ended func()
 }
 
 // A Mix is how often each command comes, as weights.

@@ -81,8 +81,19 @@ func (t *thread) run(ctx context.Context) error {
 
 // start begins the time that counts.
 func (t *thread) start() {
+	if t.config.Begun != nil {
+		t.config.Begun()
+	}
 	t.begun = time.Now()
 	t.pace = newPace(t.config, len(t.conns))
+}
+
+// stop ends it.
+func (t *thread) stop() {
+	t.report.Elapsed = time.Since(t.begun)
+	if t.config.Ended != nil {
+		t.config.Ended()
+	}
 }
 
 // over reports whether no more is to be asked at a time.
