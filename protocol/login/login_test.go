@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/xdg-go/scram"
@@ -425,4 +426,31 @@ func BenchmarkByWords(b *testing.B) {
 	f("nobody", "foo:bar", "nob bar")
 	f("hashed", "foo:"+hash, "foo bar")
 	f("nobody among hashed", "foo:"+hash, "nob bar")
+}
+
+// Logins go on while the file is read again and again: each sees all of one file, or all of the other.
+func TestLoadDuringLogins(t *testing.T) {
+	u := users(t, "a:1\nb:1", login.Plain)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for i := range 200 {
+			if err := u.Load([]byte([]string{"a:1\nb:1", "b:1\nc:1"}[i%2])); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 4 {
+		running.Go(func() {
+			for range 200 {
+				if user, _ := u.ByWords([]byte("b 1")); user == nil {
+					t.Error("b is unknown")
+				}
+				x := u.Begin()
+				if _, verdict := x.Start([]byte(login.Plain), []byte("\x00b\x001")); verdict != login.In {
+					t.Error("b is refused")
+				}
+			}
+		})
+	}
+	running.Wait()
 }
