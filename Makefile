@@ -24,7 +24,7 @@ compare   := go run ./benchmarks/compare
 tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd node protocol | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos bench bench-go bench-hitratio bench-fill fuzz fmt
+.PHONY: help run build test check interop chaos bench bench-go bench-hitratio bench-cluster bench-fill fuzz fmt
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-go: ## the Go benchmarks of the hot files, BENCH=regexp for some
 
 bench-hitratio: build ## who misses less, memring or MEMCACHED (memcached), on recorded and generated traces: about an hour; FLAGS for less of it
 	$(compare) hitratio -memcached $(MEMCACHED) $(FLAGS)
+
+bench-cluster: build ## the CPU of a request in clusters of 1, 3 and 10 nodes
+	$(compare) cluster $(FLAGS)
 
 bench-fill: build ## how many items memring and MEMCACHED hold, in how much memory
 	$(compare) fill -memcached $(MEMCACHED) $(FLAGS)

@@ -111,7 +111,7 @@ func TestCompare(t *testing.T) {
 		t.Helper()
 		out := t.TempDir()
 		args = append(args, "-memring", memring, "-out", out)
-		if args[0] != "speed" { // which has much to keep
+		if !slices.Contains(args, "-m") {
 			args = append(args, "-m", "8")
 		}
 		if err := run(context.Background(), args); err != nil {
@@ -133,6 +133,7 @@ func TestCompare(t *testing.T) {
 	f("hitratio", "hitratio", "-traces", "", "-footprints", "3", "-only", "one-hit")
 	f("fill", "fill", "-only", "100 KB")
 	f("speed", "speed", "-only", "^(1 connection|paced.*|idle.*)$", "-rounds", "2", "-slice", "50ms", "-m", "64")
+	f("cluster", "cluster", "-nodes", "1,2", "-rounds", "1", "-slice", "50ms", "-m", "64")
 }
 
 func TestServerThatDoesNotStart(t *testing.T) {

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/memring/memring/benchmarks/load"
+)
+
+// cluster asks clusters of several sizes, all nodes alike, and compares the CPU that a request costs all their nodes together. There
+// is no memcached here: one node is what the others are measured by.
+//
+//	start a cluster of each size -> fill each -> for each workload: rounds of (a slice for each cluster) -> medians
+type cluster struct {
+	*bench
+	sizes  []int
+	rounds int
+	slice  time.Duration
+}
+
+const (
+	threeBar = 1.6  // times one node's
+	growBar  = 1.15 // times that of the next smaller cluster, from three nodes on
+
+	formBound = 60 * time.Second // until all members see one another
+)
+
+func newCluster(b *bench, flags *flag.FlagSet) *cluster {
+	c := &cluster{bench: b, sizes: []int{1, 3, 10}}
+	flags.IntVar(&c.rounds, "rounds", 7, "slices for each cluster and workload; the median counts")
+	flags.DurationVar(&c.slice, "slice", time.Second, "`TIME` that a cluster is asked without a break")
+	flags.Func("nodes", "`SIZES` of the clusters, with commas, the first of which is what the others are measured by (1,3,10)", func(s string) (err error) {
+		c.sizes, err = numbers(s)
+		return err
+	})
+	return c
+}
+
+func clusterWorkloads() []workload {
+	gets := load.Mix{Get: 90, Set: 10}
+	return []workload{
+		{name: "50 connections", config: load.Config{Conns: 50, Mix: gets}},
+		{name: "16 pipelined", config: load.Config{Conns: 50, Depth: 16, Mix: gets}},
+		{name: "multi-get of 100", config: load.Config{Conns: 50, Mix: load.Mix{MultiGet: 1}}},
+	}
+}
+
+func (c *cluster) run(ctx context.Context) (err error) {
+	if c.rounds < 1 || c.slice <= 0 {
+		return errors.New("-rounds and -slice must be above 0")
+	}
+	clusters := make([][]*server, len(c.sizes))
+	for i, n := range c.sizes {
+		c.progress.begin("starting %d nodes", n)
+		c.progress.at(0, 1)
+		clusters[i], err = startCluster(ctx, c.memring, n, c.limits[0])
+		defer func() {
+			for _, s := range clusters[i] {
+				err = errors.Join(err, s.stop())
+			}
+		}()
+		if err != nil {
+			return err
+		}
+		if err := c.settle(ctx, clusters[i]); err != nil {
+			return err
+		}
+	}
+	t := table{title: "CPU of a request in clusters of several sizes", columns: []string{
+		"workload", "nodes", "us of all nodes", "times " + strconv.Itoa(c.sizes[0]) + " node", "bar", "held", "requests/s", "p99.9 us",
+	}}
+	var marks []mark
+	for _, w := range clusterWorkloads() {
+		rounds, err := c.measure(ctx, clusters, w)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		rows := c.rows(w.name, rounds)
+		t.rows = append(t.rows, rows...)
+		for i, row := range rows {
+			c.progress.say("%-18s %3s nodes %8s us  x %s  bar %s %s", row[0], row[1], row[2], row[3], row[4], row[5])
+			ratio, _ := strconv.ParseFloat(row[3], 64)
+			marks = append(marks, mark{line: w.name, series: fmt.Sprintf("%d nodes", c.sizes[i]), value: ratio})
+		}
+	}
+	if err := t.write(c.out, "cluster", "![ratios of CPU](cluster.svg)\n\n"+c.circumstances(), fmt.Sprintf(clusterNotes, c.rounds, c.slice)); err != nil {
+		return err
+	}
+	c.progress.say("%s", filepath.Join(c.out, "cluster.md"))
+	return plotRatios(filepath.Join(c.out, "cluster.svg"), "CPU of a request, all nodes together", "times that of the smallest cluster", marks)
+}
+
+// startCluster starts n nodes that have found one another. What has started is given with an error too, to be stopped.
+func startCluster(ctx context.Context, path string, n, limit int) (nodes []*server, err error) {
+	for i := range n {
+		more := []string{"--id", fmt.Sprintf("n%d", i), "-m", strconv.Itoa(limit), "-t", "1"}
+		if i > 0 {
+			more = append(more, "--join", "127.0.0.1:"+argument(nodes[0], "--gossip-port"))
+		}
+		s, err := memringAt(path).start(ctx, more...)
+		if err != nil {
+			return nodes, err
+		}
+		nodes = append(nodes, s)
+	}
+	ctx, cancel := context.WithTimeout(ctx, formBound)
+	defer cancel()
+	for _, s := range nodes {
+		for {
+			if seen := members(ctx, path, s.addr); seen == n {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return nodes, fmt.Errorf("%s does not see %d members: %w", s.addr, n, ctx.Err())
+			case <-time.After(pollEvery):
+			}
+		}
+	}
+	return nodes, nil
+}
+
+// settle fills a cluster until a slice through all its nodes misses nothing. A cluster that has just formed may still move partitions.
+func (c *cluster) settle(ctx context.Context, nodes []*server) error {
+	ctx, cancel := context.WithTimeout(ctx, formBound)
+	defer cancel()
+	for {
+		if err := load.Fill(ctx, load.Config{Addrs: []string{nodes[0].addr}}); err != nil { // any node takes every key
+			return err
+		}
+		_, err := ask(ctx, nodes, clusterWorkloads()[0].config, c.slice)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		c.progress.say("%d nodes have not settled: %v", len(nodes), err)
+	}
+}
+
+// argument gives the word after a flag.
+func argument(s *server, name string) string {
+	if i := slices.Index(s.cmd.Args, name); i >= 0 && i+1 < len(s.cmd.Args) {
+		return s.cmd.Args[i+1]
+	}
+	return ""
+}
+
+func members(ctx context.Context, path, addr string) int {
+	said, err := exec.CommandContext(ctx, path, "cluster", "members", "--addr", addr).Output()
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(said), " active ")
+}
+
+// measure gives slices[round][cluster].
+func (c *cluster) measure(ctx context.Context, clusters [][]*server, w workload) (rounds [][]slice, err error) {
+	for round := range c.rounds {
+		c.progress.begin("%s, round %d", w.name, round+1)
+		c.progress.at(uint64(round), uint64(c.rounds))
+		row := make([]slice, len(clusters))
+		for turn := range clusters {
+			i := (turn + round) % len(clusters)
+			if row[i], err = ask(ctx, clusters[i], w.config, c.slice); err != nil {
+				return nil, err
+			}
+		}
+		rounds = append(rounds, row)
+	}
+	return rounds, nil
+}
+
+func (c *cluster) rows(name string, rounds [][]slice) (rows [][]string) {
+	over := func(f func([]slice) float64) float64 {
+		all := make([]float64, len(rounds))
+		for i, r := range rounds {
+			all[i] = f(r)
+		}
+		return median(all)
+	}
+	for i, n := range c.sizes {
+		ratio := over(func(r []slice) float64 { return r[i].cost / r[0].cost })
+		bar, held := "", ""
+		switch {
+		case i > 0 && n == 3 && c.sizes[0] == 1:
+			bar, held = fmt.Sprintf("%.2f", threeBar), whether(ratio, threeBar)
+		case i > 0 && c.sizes[i-1] >= 3:
+			grown := over(func(r []slice) float64 { return r[i].cost / r[i-1].cost })
+			bar, held = fmt.Sprintf("%.2f of %d nodes'", growBar, c.sizes[i-1]), whether(grown, growBar)
+		}
+		rows = append(rows, []string{
+			name, strconv.Itoa(n), fmt.Sprintf("%.2f", over(func(r []slice) float64 { return r[i].cost })), fmt.Sprintf("%.2f", ratio), bar, held,
+			fmt.Sprintf("%.0f", over(func(r []slice) float64 { return r[i].rate })), fmt.Sprintf("%.0f", over(func(r []slice) float64 { return r[i].tail })),
+		})
+	}
+	return rows
+}
+
+const clusterNotes = `CPU (user and system) of all nodes together for each request, medians of %d rounds; in each round every cluster is asked for %v, one after the other, through all its nodes alike, and the ratio is
+the median of the rounds' ratios. Of n nodes a request reaches its owner at once one time in n, and is forwarded otherwise. All run on this one machine with -t 1 each: requests a second say little here, as the
+processors are shared by all of them. 100,000 keys of 30 bytes, values of 100 bytes, 90 %% get and 10 %% set, text protocol, all hits, every value read is compared.
+`
