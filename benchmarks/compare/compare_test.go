@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/memring/memring/benchmarks/trace"
 	"go.uber.org/goleak"
 )
 
@@ -134,6 +136,24 @@ func TestCompare(t *testing.T) {
 	f("fill", "fill", "-only", "100 KB")
 	f("speed", "speed", "-only", "^(1 connection|paced.*|idle.*)$", "-rounds", "2", "-slice", "50ms", "-m", "64")
 	f("cluster", "cluster", "-nodes", "1,2", "-rounds", "1", "-slice", "50ms", "-m", "64")
+}
+
+// TestInterrupted: what was measured is kept.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	h := &hitRatio{bench: &bench{out: t.TempDir(), progress: newProgress(os.Stderr)}, only: regexp.MustCompile("")}
+	some := outcome{all: trace.Tally{Gets: 10, Misses: 5}}
+	if err := h.write([]*hitCase{{name: "x", limit: 64, outcomes: [2]outcome{some, some}}}, "Interrupted. "); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(h.out, "hitratio.md"))
+	if err != nil || !strings.Contains(string(text), "Interrupted. Of 1 cases") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+	if err := h.run(ctx); err == nil {
+		t.Error("a cancelled run ends well")
+	}
 }
 
 func TestServerThatDoesNotStart(t *testing.T) {

@@ -81,18 +81,32 @@ func (c *hitCase) ratio() float64 {
 	return c.outcomes[1].all.MissRatio() / c.outcomes[0].all.MissRatio()
 }
 
+// run writes what it has also when it is interrupted: the table then says so.
 func (h *hitRatio) run(ctx context.Context) error {
+	var cases []*hitCase
+	err := h.playAll(ctx, &cases)
+	switch {
+	case ctx.Err() != nil && len(cases) > 0:
+		return errors.Join(err, h.write(cases, "**Interrupted: some traces are missing.** "))
+	case err != nil:
+		return err
+	case len(cases) == 0:
+		return fmt.Errorf("no trace matches -only %s", h.only)
+	}
+	return h.write(cases, "")
+}
+
+func (h *hitRatio) playAll(ctx context.Context, cases *[]*hitCase) error {
 	recorded, err := h.recorded()
 	if err != nil {
 		return err
 	}
-	var cases []*hitCase
 	for _, limit := range h.limits {
 		for _, times := range h.footprints {
 			footprint := uint64(limit) * uint64(times) << 20
 			for _, t := range recorded {
 				tenants := max(1, min(int(footprint/footprintOf(t)), limit*requestsPerMegabyte/len(t.Requests)))
-				if err := h.add(ctx, &cases, t.Stack(tenants), limit, footprint, tenants); err != nil {
+				if err := h.add(ctx, cases, t.Stack(tenants), limit, footprint, tenants); err != nil {
 					return err
 				}
 			}
@@ -100,16 +114,13 @@ func (h *hitRatio) run(ctx context.Context) error {
 				if !h.only.MatchString(k.Name) {
 					continue
 				}
-				if err := h.add(ctx, &cases, k.Synthetic(footprint, limit*requestsPerMegabyte, h.seed), limit, footprint, 1); err != nil {
+				if err := h.add(ctx, cases, k.Synthetic(footprint, limit*requestsPerMegabyte, h.seed), limit, footprint, 1); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	if len(cases) == 0 {
-		return fmt.Errorf("no trace matches -only %s", h.only)
-	}
-	return h.write(cases)
+	return nil
 }
 
 // recorded reads the traces of the directory; without one the generated ones must do, and the results say so.
@@ -194,8 +205,8 @@ func (h *hitRatio) play(ctx context.Context, r recipe, t *trace.Trace, limit int
 	return o, err
 }
 
-// write leaves the table and the plot.
-func (h *hitRatio) write(cases []*hitCase) error {
+// write leaves the table, with a word before it, and the plot.
+func (h *hitRatio) write(cases []*hitCase, word string) error {
 	t := table{title: "Hit ratio beside memcached", columns: []string{
 		"trace", "-m", "footprint MB", "times -m", "keys", "requests", "tenants", "sizes x", "misses memcached", "misses memring", "ratio", "verdict",
 		"2nd half memcached", "2nd half memring", "bytes missed memcached", "bytes missed memring", "RSS MB memcached", "RSS MB memring",
@@ -212,7 +223,7 @@ func (h *hitRatio) write(cases []*hitCase) error {
 			megabytes(a.rss), megabytes(b.rss), strconv.FormatUint(a.all.Refused, 10), strconv.FormatUint(b.all.Refused, 10),
 		})
 	}
-	before := "![ratios of misses](hitratio.svg)\n\n" + summary(cases) + "\n\n" + h.circumstances()
+	before := "![ratios of misses](hitratio.svg)\n\n" + word + summary(cases) + "\n\n" + h.circumstances()
 	if err := t.write(h.out, "hitratio", before, hitRatioNotes); err != nil {
 		return err
 	}
