@@ -43,8 +43,11 @@ func (e *Executor) count(req *protocol.Request, resp *protocol.Response) {
 	for len(resp.Scratch) < len(item.Value) {
 		resp.Scratch = append(resp.Scratch, ' ')
 	}
+	inPlace := len(resp.Scratch) == len(item.Value)
 	item.Value = resp.Scratch
-	e.storeNumber(req, resp, &held, item, number)
+	if e.storeNumber(req, resp, &held, item, number); inPlace && item.Fetched {
+		held.Use() // it is still the item that was used before; one that grows is a new one
+	}
 }
 
 // begin answers for a number that is absent: with Vivify it is made.

@@ -128,7 +128,9 @@ func (e *Executor) deleteIf(req *protocol.Request, resp *protocol.Response, held
 	}
 	resp.Scratch = append(resp.Scratch[:0], item.Value...)
 	item.Value = resp.Scratch
-	e.put(req, resp, held, item)
+	if e.put(req, resp, held, item); item.Fetched && !req.Options.Has(protocol.Clear) {
+		held.Use() // what is only marked is still the item that was used before
+	}
 }
 
 // discard answers a store whose value was refused before it was read whole. What is there is out of date then, so it goes.
