@@ -9,7 +9,8 @@ staticcheck := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 race := $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 version  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-packages := memcached libmemcached-tools python3-pymemcache python3-pylibmc
+packages := memcached libmemcached-tools python3-pymemcache python3-pylibmc php-cli php-memcached ruby ruby-dalli \
+            libcache-memcached-fast-perl libyaml-perl libanyevent-perl libterm-readkey-perl
 
 FUZZTIME ?= 5s
 BENCH    ?= .
@@ -22,6 +23,8 @@ compare   := go run ./benchmarks/compare
 
 # tagged gives the packages with tests that ask for a build tag.
 tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd node protocol | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
+
+SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test check interop chaos bench bench-go bench-hitratio bench-cluster bench-fill fuzz fmt
@@ -52,9 +55,11 @@ check: ## formatting, vet, staticcheck, the layout, no allocations, go.mod, ever
 	go test -run '^$$' -bench . -benchtime 1x ./...
 	@.make/fuzz $(FUZZTIME)
 
-interop: ## talk to three real nodes with other people's clients (Debian: installs what is missing)
+interop: ## talk to one real node, and to three, with other people's clients (Debian: installs what is missing)
 	@.make/install $(packages)
-	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop)
+	@command -v npm >/dev/null || .make/install nodejs npm
+	@set -o pipefail; echo go test -tags interop -run Interop $(call tagged,interop); \
+	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop) | grep -v '^=== '
 
 chaos: ## hurt a running cluster and see what it promises still hold; SHORT=-short for less of it
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'

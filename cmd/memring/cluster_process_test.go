@@ -20,6 +20,7 @@ type process struct {
 	name    string
 	args    []string
 	address string // for clients
+	killed  bool   // ends with an error when told to end: that is its way
 
 	running *exec.Cmd    // nil once ended
 	logged  bytes.Buffer // of all its lives
@@ -54,7 +55,7 @@ func (p *process) end(signal syscall.Signal) error {
 func keep(t *testing.T, p *process) {
 	p.start(t)
 	t.Cleanup(func() {
-		if err := p.end(syscall.SIGTERM); err != nil {
+		if err := p.end(syscall.SIGTERM); err != nil && !p.killed {
 			t.Errorf("%s: %v", p.name, err)
 		}
 		if t.Failed() {
