@@ -103,6 +103,7 @@ func (c *conn) answer() bool {
 			break
 		}
 	}
+	c.session.Rest()
 	c.rest(requests, since)
 	return true
 }

@@ -34,6 +34,9 @@ const (
 
 	// maxKeptBytes bounds each of the buffers that a session keeps from one batch to the next.
 	maxKeptBytes = 64 << 10
+
+	// headBytesOfAnswer is room for what stands around a value: its line with key and numbers.
+	headBytesOfAnswer = 512
 )
 
 // A Session is one conversation. One goroutine at a time uses it.
@@ -52,6 +55,7 @@ type Session struct {
 	tape   []byte // the answers known so far, encoded
 	gaps   []gap  // the answers to come
 	width  int    // how many of them are waited for at a time
+	recent int    // the length of the last value: the next is probably as long
 	filled []byte // the tape with its gaps filled
 }
 
@@ -73,9 +77,7 @@ func New(h protocol.Handler, c Codec, origin uint32) *Session {
 // reads on; in must then grow, to Missing bytes at least if that is known.
 func (s *Session) Answer(in []byte) (answers []byte, used int) {
 	s.missing, s.requests = 0, 0
-	if s.tape = s.tape[:0]; cap(s.tape) > maxKeptBytes {
-		s.tape = nil
-	}
+	s.Rest()
 	if s.stream != nil && s.continueStream() {
 		return s.tape, 0
 	}
@@ -93,6 +95,11 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 		return s.tape, used
 	}
 	return s.fill(), used
+}
+
+// Rest gives back the memory of the last answers, which are not good any more. It is for before a wait: Answer does the same.
+func (s *Session) Rest() {
+	s.tape, s.filled = giveBack(s.tape), giveBack(s.filled)
 }
 
 // Missing says how many bytes in must hold before the next request is whole; 0 when that is not known yet.
@@ -130,6 +137,7 @@ func (s *Session) handle() {
 	case protocol.Reject:
 		resp.Status = req.Reason
 	default:
+		resp.Scratch = roomFor(resp.Scratch, s.recent)
 		if pending := s.handler.Handle(req, resp); pending != nil {
 			s.gaps = append(s.gaps, gap{at: len(s.tape), req: *req, pending: pending})
 			return
@@ -138,11 +146,10 @@ func (s *Session) handle() {
 	if resp.Stream != nil {
 		s.beginStream()
 	}
-	s.tape = s.codec.Append(s.tape, req, resp)
+	s.recent = len(resp.Value)
+	s.tape = s.codec.Append(roomFor(s.tape, len(resp.Value)+headBytesOfAnswer), req, resp)
 	resp.Reset()
-	if cap(resp.Scratch) > maxKeptBytes {
-		resp.Scratch = nil
-	}
+	resp.Scratch = giveBack(resp.Scratch)
 }
 
 // beginStream takes over the stream of the answer. It must be the first of its batch, as memcached has it: what is said before a dump or a
@@ -176,19 +183,17 @@ func (s *Session) fill() []byte {
 	for i := len(s.gaps) - 1; i >= 0; i-- {
 		s.gaps[i].pending.Wait()
 	}
-	if s.filled = s.filled[:0]; cap(s.filled) > maxKeptBytes {
-		s.filled = nil
-	}
 	from := 0
 	for i := range s.gaps {
 		g := &s.gaps[i]
+		s.filled = roomFor(s.filled, g.at-from+len(g.pending.Response.Value)+headBytesOfAnswer)
 		s.filled = append(s.filled, s.tape[from:g.at]...)
 		s.filled = s.codec.Append(s.filled, &g.req, &g.pending.Response)
 		from = g.at
 		g.pending.Release()
 		*g = gap{}
 	}
-	s.filled = append(s.filled, s.tape[from:]...)
+	s.filled = append(roomFor(s.filled, len(s.tape)-from), s.tape[from:]...)
 	s.adapt()
 	return s.filled
 }
