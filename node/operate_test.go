@@ -74,6 +74,8 @@ func TestStatGroups(t *testing.T) {
 	f("items", "items:1:number", "1")
 	f("items", "items:1:mem_requested", "67")
 	f("slabs", "active_slabs", "1")
+	f("slabs", "1:used_chunks", "1")
+	f("slabs", "1:total_pages", "[1-9][0-9]*")
 	f("slabs", "total_malloced", "[1-9][0-9]*")
 	f("conns", "1:state", "conn_listening")
 	f("conns", "1:addr", "tcp:127.0.0.1:[0-9]+")

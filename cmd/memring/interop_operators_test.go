@@ -54,7 +54,8 @@ func memcachedTool(t *testing.T, version string, servers []string) {
 		shows("stats", `pid\s+\d+`, `version\s+\d+\.\d+\.\d+`, `curr_items\s+[1-9]\d*`, `limit_maxbytes\s+67108864`, `evictions\s+0`)
 		shows("settings", `maxbytes\s+67108864`, `item_size_max\s+1048576`, `maxconns\s+1024`, `evictions\s+on`)
 		shows("sizes", `sizes_status\s+disabled`)
-		shows("display", `#\s+Item_Size\s+Max_age\s+Pages\s+Count\s+Full\?\s+Evicted\s+Evict_Time\s+OOM`)
+		shows("display", `#\s+Item_Size\s+Max_age\s+Pages\s+Count\s+Full\?\s+Evicted\s+Evict_Time\s+OOM`,
+			`1\s+\d+B\s+\d+s\s+[1-9]\d*\s+[1-9]\d*\s+(yes|no)\s+0\s+0\s+0`)
 
 		// A node lists what it holds: all of memcached's, about a third of a cluster of three.
 		keys := regexp.MustCompile(`(?m)^key=(\S+) exp=-1 `).FindAllStringSubmatch(shows("keys"), -1)
@@ -129,7 +130,8 @@ var (
 		memcached_items_reclaimed_total memcached_item_too_large_total memcached_item_no_memory_total memcached_lru_crawler_starts_total
 		memcached_lru_crawler_enabled memcached_lru_crawler_items_checked_total memcached_lru_crawler_reclaimed_total
 		memcached_direct_reclaims_total memcached_malloced_bytes memcached_accepting_connections memcached_max_connections
-		memcached_process_user_cpu_seconds_total memcached_process_system_cpu_seconds_total memcached_slab_commands_total`)
+		memcached_process_user_cpu_seconds_total memcached_process_system_cpu_seconds_total memcached_slab_commands_total
+		memcached_slab_chunk_size_bytes memcached_slab_chunks_used memcached_slab_current_pages memcached_slab_current_items`)
 )
 
 // exporter holds the statistics of each server to what memcached_exporter reads; and has it scrape them, where there is one. Debian 12 has none:

@@ -251,12 +251,21 @@ func (s *Sources) Items(list *List) {
 	list.Add("items:1:crawler_items_checked", s.Crawler.Stats().Checked.Load())
 }
 
-// Slabs gives the same class. It has neither pages nor chunks, so nothing is said of them.
+// slabPageBytes is the size of memcached's slab pages, which its tools count.
+const slabPageBytes = 1 << 20
+
+// Slabs gives the same class. There are neither pages nor chunks here: what memcached-tool and dashboards look for is said of what comes nearest,
+// each item being a chunk as large as the mean of all, and the memory in use being so many pages.
 func (s *Sources) Slabs(list *List) {
 	items, counted := s.Store.Stats(), s.Executor.Stats()
 	active := 0
 	if items.Items > 0 {
 		active = 1
+		list.Add("1:chunk_size", (items.Bytes+int64(items.Items)-1)/int64(items.Items))
+		list.Add("1:total_pages", (items.Memory+slabPageBytes-1)/slabPageBytes)
+		list.Add("1:total_chunks", items.Items)
+		list.Add("1:used_chunks", items.Items)
+		list.zero("1:free_chunks", "1:free_chunks_end")
 		list.Add("1:get_hits", counted.GetHits.Load())
 		list.Add("1:cmd_set", counted.Sets.Load())
 		list.Add("1:delete_hits", counted.DeleteHits.Load())
