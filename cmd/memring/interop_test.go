@@ -70,7 +70,7 @@ func talk(t *testing.T, servers []string, command ...string) {
 		t.Errorf("%s did not come to its end:\n%s", script, said)
 	}
 	if said != "" {
-		t.Log(said)
+		t.Log(strings.TrimSpace(said))
 	}
 }
 
