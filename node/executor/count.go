@@ -75,8 +75,8 @@ func (e *Executor) storeNumber(req *protocol.Request, resp *protocol.Response, h
 	}
 }
 
-// parseNumber reads a 64-bit unsigned number as memcached does: blanks may stand before it, and what follows the first blank behind it is
-// not looked at.
+// parseNumber reads a 64-bit unsigned number as memcached does: blanks may stand before it, and what follows the first blank or NUL
+// behind it is not looked at.
 func parseNumber(value []byte) (n uint64, ok bool) {
 	for len(value) > 0 && isBlank(value[0]) {
 		value = value[1:]
@@ -89,7 +89,7 @@ func parseNumber(value []byte) (n uint64, ok bool) {
 		}
 		n = n*10 + d
 	}
-	if digits == 0 || digits < len(value) && !isBlank(value[digits]) {
+	if digits == 0 || digits < len(value) && value[digits] != 0 && !isBlank(value[digits]) {
 		return 0, false
 	}
 	return n, true

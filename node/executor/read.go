@@ -13,7 +13,13 @@ func (e *Executor) get(req *protocol.Request, resp *protocol.Response) {
 	item, scratch, found := e.store.Get(resp.Scratch[:0], req.Key)
 	resp.Scratch = scratch
 	if item.Stale && !item.Won && req.Options.Has(protocol.Lease) {
-		e.gat(req, resp) // one of those who see this is to recache it: decided with the item held
+		e.gat(req, resp)                // one of those who see this is to recache it: decided with the item held
+		if resp.Status == protocol.OK { // the look above was a use as well, but what is shown is the item before both
+			resp.Idle = e.clock.Now() - item.LastAccess
+			if !item.Fetched {
+				resp.Marks &^= protocol.Fetched
+			}
+		}
 		return
 	}
 	e.stats.read(req, found)

@@ -459,7 +459,7 @@ func (m *items) count(req *protocol.Request, key string) (protocol.Status, uint6
 	if !found {
 		return protocol.NotFound, 0
 	}
-	digits := strings.TrimSpace(string(old.value))
+	digits, _, _ := strings.Cut(strings.TrimSpace(string(old.value)), "\x00")
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil {
 		return protocol.NonNumeric, 0
