@@ -28,14 +28,14 @@ const (
 	maxTapeBytes = 256 << 10
 
 	// A conversation waits for firstGaps answers at a time to begin with, and for up to maxGaps as long as they are small: how large they
-	// are is known only when they have come.
+	// are is known only when they have come. So maxGaps of the largest items are what one conversation can make this node hold.
 	firstGaps = 32
-	maxGaps   = 1024
+	maxGaps   = 128
 
 	// maxKeptBytes bounds each of the buffers that a session keeps from one batch to the next.
 	maxKeptBytes = 64 << 10
 
-	// headBytesOfAnswer is room for what stands around a value: its line with key and numbers.
+	// headBytesOfAnswer is room for what stands around a value: its line with key and numbers, or what the store keeps with it.
 	headBytesOfAnswer = 512
 )
 
@@ -137,9 +137,10 @@ func (s *Session) handle() {
 	case protocol.Reject:
 		resp.Status = req.Reason
 	default:
-		resp.Scratch = roomFor(resp.Scratch, s.recent)
+		resp.Scratch = roomFor(resp.Scratch, s.recent+headBytesOfAnswer)
 		if pending := s.handler.Handle(req, resp); pending != nil {
 			s.gaps = append(s.gaps, gap{at: len(s.tape), req: *req, pending: pending})
+			resp.Scratch = giveBack(resp.Scratch)
 			return
 		}
 	}

@@ -198,7 +198,7 @@ func TestGapsFollowTheSizeOfAnswers(t *testing.T) {
 			t.Errorf("keys of %d bytes: %d bytes of answers at a time", len(key), most)
 		}
 	}
-	f("r", 5000, 1024)
+	f("r", 5000, 128)
 	f("r"+strings.Repeat("x", 200_000), 100, 1)
 }
 
