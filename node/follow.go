@@ -23,16 +23,12 @@ const (
 func (n *Node) startFollow() {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.endFollow = cancel
+	n.following.Go(func() { n.dropWhenAdopted(ctx) })
 	n.following.Go(func() {
-		again := time.NewTimer(lateTime)
-		defer again.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-again.C:
-				n.dropForeign()
-				continue
 			case <-n.members.Changes():
 			}
 			if !n.waitQuiet(ctx) {
@@ -41,7 +37,6 @@ func (n *Node) startFollow() {
 			if err := n.adopt(); err != nil {
 				n.log.Error("keeping the old table: the members make no new one", "err", err)
 			}
-			again.Reset(lateTime)
 		}
 	})
 }
@@ -98,23 +93,42 @@ func (n *Node) adopt() error {
 	n.router.Adopt(table, links)
 	n.peers.Keep(ids...)
 	n.discovery.Follow(members)
-	n.dropForeign()
+	select {
+	case n.adopted <- struct{}{}:
+	default: // it is told already
+	}
 	if before == nil || before.Print() != table.Print() {
 		n.log.Info("table adopted", "members", len(links), "print", fmt.Sprintf("%016x", table.Print()))
 	}
 	return nil
 }
 
-// dropForeign drops the items whose partitions others own. They would be found again, out of date, if the partitions ever came back
-// (CLUSTER.md 4.3: never old). It is done when a table is adopted, and once more when nobody sends by the former one any longer.
+// dropWhenAdopted drops what others own whenever a table is adopted, and once more when nobody sends by the former one any longer. It has a goroutine
+// of its own: in a large store it takes seconds, and the next table must not wait for it.
+func (n *Node) dropWhenAdopted(ctx context.Context) {
+	again := time.NewTimer(lateTime)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.adopted:
+			again.Reset(lateTime)
+		case <-again.C:
+		}
+		n.dropForeign()
+	}
+}
+
+// dropForeign drops the items whose partitions others own now. They would be found again, out of date, if the partitions ever came back
+// (CLUSTER.md 4.3: never old).
 func (n *Node) dropForeign() {
 	table := n.router.Table()
-	mine := table.Index(n.self.ID)
-	if len(table.Members()) == 1 && mine == 0 {
+	if len(table.Members()) == 1 && n.router.Owns(0) {
 		return
 	}
 	partitions := uint64(table.Partitions())
-	if dropped := n.store.Drop(func(hash uint64) bool { return table.Owner(uint32(hash%partitions)) != mine }); dropped > 0 {
+	if dropped := n.store.Drop(func(hash uint64) bool { return !n.router.Owns(uint32(hash % partitions)) }); dropped > 0 {
 		n.log.Info("dropped items that others own now", "items", dropped)
 	}
 }

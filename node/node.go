@@ -66,6 +66,7 @@ type Node struct {
 	discovery discovery.Discovery
 	shutdowns chan bool // asked for by clients; holds one
 
+	adopted   chan struct{} // a table was; holds one note
 	endFollow context.CancelFunc
 	following sync.WaitGroup
 	leaving   atomic.Bool
@@ -76,7 +77,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1), adopted: make(chan struct{}, 1)}
 	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.release(context.Background()))

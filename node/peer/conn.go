@@ -80,7 +80,7 @@ func newConn(l *lane) *conn {
 		Version: frame.Version, Lane: cfg.Lane, Boot: cfg.Self.Boot, Print: cfg.Self.Print,
 		Sender: cfg.Self.ID, Receiver: l.link.id, Cluster: cfg.Self.Cluster,
 	})}
-	c.addLocked(&hello, nil)
+	c.addLocked(&hello, nil, l.link.peers.now()+cfg.Deadline)
 	c.queued = 0 // it is no request of anybody's
 	return c
 }
@@ -91,6 +91,7 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 	peers := c.lane.link.peers
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	due := peers.now() + peers.cfg.Deadline
 	if !c.over && c.seats.head != c.seats.awaited {
 		// The peer owes answers that are overdue already, so this one would be.
 		peers.stats.Timeouts.Add(1)
@@ -104,7 +105,7 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 		return nil
 	}
 	pending := protocol.NewPending(c.flush)
-	c.addLocked(req, pending)
+	c.addLocked(req, pending, due)
 	if !c.armed && c.net != nil {
 		c.armLocked(c.seats.at(c.seats.awaited).due)
 	}
@@ -149,11 +150,10 @@ func (c *conn) giveRoomLocked() {
 	}
 }
 
-func (c *conn) addLocked(req *protocol.Request, pending *protocol.Pending) {
-	peers := c.lane.link.peers
+func (c *conn) addLocked(req *protocol.Request, pending *protocol.Pending, due time.Duration) {
 	c.out = frame.AppendRequest(c.out, c.seats.tail, req)
 	c.queued++
-	c.seats.take(seat{pending: pending, due: peers.now() + peers.cfg.Deadline, bytes: frame.RequestBytes(req)})
+	c.seats.take(seat{pending: pending, due: due, bytes: frame.RequestBytes(req)})
 }
 
 // armLocked makes the reader look up at that time.

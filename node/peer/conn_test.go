@@ -151,7 +151,7 @@ func FuzzDeliver(f *testing.F) {
 		pendings := make([]*protocol.Pending, asked)
 		for i := range pendings {
 			pendings[i] = protocol.NewPending(func() { t.Fatalf("request %d is still open", i) })
-			c.addLocked(&protocol.Request{Op: protocol.Noop}, pendings[i])
+			c.addLocked(&protocol.Request{Op: protocol.Noop}, pendings[i], 0)
 		}
 		at := min(int(cut), len(in))
 		used, err := c.deliver(in[:at])

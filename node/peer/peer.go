@@ -202,7 +202,11 @@ func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
 // Nothing is written before somebody flushes or waits, for any request of the lane. Requests of one origin are sent in their order.
 func (l *Link) Send(req *protocol.Request) *protocol.Pending {
 	if !frame.Fits(req) {
-		return answered(protocol.TooLarge)
+		if req.Op != protocol.Set || req.Options.Has(protocol.Compare) {
+			return answered(protocol.TooLarge)
+		}
+		// As with every set that is refused for its size, the old value is out of date and goes.
+		req = &protocol.Request{Op: protocol.Discard, Reason: protocol.TooLarge, Key: req.Key, Origin: req.Origin}
 	}
 	return l.lanes[req.Origin%uint32(len(l.lanes))].send(req)
 }

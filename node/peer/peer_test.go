@@ -202,8 +202,13 @@ func TestAnswersComeBack(t *testing.T) {
 			t.Fatalf("%d bytes: status %d, %d bytes", size, status, len(value))
 		}
 	}
-	if status, _ := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, frame.MaxBytes)}); status != protocol.TooLarge {
-		t.Fatalf("over the longest frame: status %d", status)
+	// Over the longest frame: what is there must go with a set, and stays with anything else. (This peer answers whatever it is asked.)
+	large := make([]byte, frame.MaxBytes)
+	if status, value := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: large}); status != protocol.OK || value != "k" {
+		t.Fatalf("a set over the longest frame: status %d, %d bytes; want a discard", status, len(value))
+	}
+	if status, _ := ask(t, link, &protocol.Request{Op: protocol.Add, Key: []byte("k"), Value: large}); status != protocol.TooLarge {
+		t.Fatalf("an add over the longest frame: status %d", status)
 	}
 }
 

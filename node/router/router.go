@@ -49,6 +49,16 @@ func (r *Router) Table() *ring.Table {
 	return nil
 }
 
+// Owns reports whether a partition is this node's own by the table of now.
+func (r *Router) Owns(part uint32) bool {
+	now := r.routes.Load()
+	if now == nil {
+		return true
+	}
+	owner := now.table.Owner(part)
+	return owner < 0 || now.links[owner] == nil
+}
+
 // Stats gives the live counters.
 func (r *Router) Stats() *Stats { return &r.stats }
 
