@@ -143,14 +143,14 @@ func (h *Held) put(it *Item, as metaBits) error {
 	}
 	length := recordBytes(h.key, it)
 	st.keepSpare(length)
-	if !st.makeRoom(l, length) {
+	if !st.prepareLink(t) || !st.makeRoom(l, length) {
 		return ErrNoMemory
 	}
 	ref := st.write(l, m, h.key, it)
 	if ref == 0 {
 		return ErrNoMemory
 	}
-	st.link(t, h.hash, tagOf(h.hash)<<(32-tagBits)|ref)
+	t.add(h.hash, tagOf(h.hash)<<(32-tagBits)|ref)
 	h.segment, h.number = st.locate(ref)
 	if as == tombstone {
 		st.tombstones++

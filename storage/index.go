@@ -73,15 +73,27 @@ func (st *stripe) find(t *table, hash uint64) *uint32 {
 	return nil
 }
 
-// link adds a reference to the record; the hash must not be there yet.
-func (st *stripe) link(t *table, hash uint64, ref uint32) {
-	if (t.used+1)*100 > len(t.groups)*groupRefs*fullPercent {
-		st.grow(t)
+// prepareLink sees to it that the table can take one more reference: it grows, or, if there is no memory for that, is filled to the last place.
+// false if that is taken. It may give up free segments, so room is made after it.
+func (st *stripe) prepareLink(t *table) bool {
+	if (t.used+1)*100 <= len(t.groups)*groupRefs*fullPercent {
+		return true
 	}
-	t.add(hash, ref)
+	need := t.grown() * groupBytes
+	if t.ghost != nil {
+		need += t.grown() * ghostSets * ghostSetBytes
+	}
+	if !st.giveUp(need) {
+		return t.used < len(t.groups)*groupRefs
+	}
+	st.grow(t)
+	return true
 }
 
-// add puts ref into the first group with an empty place. There is one: tables are never full.
+// grown is how many groups the table gets when it grows.
+func (t *table) grown() int { return 1 + len(t.groups)*growPercent/100 }
+
+// add puts ref into the first group with an empty place; prepareLink has seen to it that there is one. The hash must not be there yet.
 func (t *table) add(hash uint64, ref uint32) {
 	t.used++
 	for at := t.home(hash); ; {
@@ -120,7 +132,7 @@ func (t *table) unlink(hash uint64, ref uint32) {
 // grow gives the table more groups and finds every reference its new place.
 func (st *stripe) grow(t *table) {
 	old := t.groups
-	t.groups = make([]group, len(old)+1+len(old)*growPercent/100)
+	t.groups = make([]group, len(old)+t.grown())
 	t.used = 0
 	for i := range old {
 		for _, ref := range old[i].refs {
@@ -149,9 +161,12 @@ func (st *stripe) growGhost(t *table, oldGroups int) {
 	st.chargeHeap((len(t.ghost) - len(old)) * ghostSetBytes)
 }
 
-// remember notes that the key of this hash was evicted.
+// remember notes that the key of this hash was evicted, unless there is no memory for the first such note.
 func (st *stripe) remember(t *table, hash uint64) {
 	if t.ghost == nil {
+		if !st.affords(len(t.groups) * ghostSets * ghostSetBytes) {
+			return
+		}
 		st.growGhost(t, 0)
 	}
 	set := t.ghostOf(hash)

@@ -94,8 +94,7 @@ func (st *stripe) add(l *log, m meta, record []byte) uint32 {
 
 // prepareMeta sees to it that the segment's next record can have a meta. false if the memory or the numbers are used up.
 //
-// Here the memory that grows with the number of items is bounded: metas, and fastcache's map, are paid for a section at a time, and what the
-// index will need for it is asked for at once.
+// Here the memory that grows with the number of records is bounded: metas, and fastcache's map, are paid for a section at a time.
 func (st *stripe) prepareMeta(g *segment) bool {
 	n := g.count + 1
 	if n>>sectionBits < len(g.sections) {
@@ -104,8 +103,8 @@ func (st *stripe) prepareMeta(g *segment) bool {
 	if n+sectionSize > 1<<st.store.recordBits {
 		return false
 	}
-	mapBytes := max(0, arena.MapBytes(n+sectionSize)-g.mapBytes)
-	need := mapBytes + sectionSize*indexBytes
+	mapBytes := max(g.mapBytes, arena.MapBytes(n+sectionSize))
+	need := mapBytes - g.mapBytes
 	if len(st.sections) == 0 {
 		need += sectionSize * metaBytes
 	}
@@ -117,15 +116,12 @@ func (st *stripe) prepareMeta(g *segment) bool {
 		st.sections = st.sections[:k-1]
 	} else {
 		g.sections = append(g.sections, new(section))
+		st.made++
 		st.chargeHeap(sectionSize * metaBytes)
 	}
-	g.mapBytes += mapBytes
-	st.chargeHeap(mapBytes)
+	st.chargeMap(g, mapBytes)
 	return true
 }
-
-// indexBytes is what an item needs of index and ghost at most, just after they have grown.
-const indexBytes = (groupBytes + ghostSets*ghostSetBytes) * 100 * 100 / (groupRefs * fullPercent * (100 - growPercent))
 
 // load reads the item whose first record is n of g into memory; the key lies there too. ok is false if fastcache has not kept it: that is not
 // to happen, and costs the item if it does.

@@ -12,13 +12,57 @@ const (
 	// Later, 1/64: item sizes change.
 	reserveEarly = 16
 	reserveLater = 64
+
+	// One in idleSections may be without a segment: segments that hold fewer records than those before them leave some, and others need them again.
+	idleSections = 4
 )
 
-func (st *stripe) chargeHeap(n int) { st.charged += n * heapFifths / 5 }
+func heapCost(n int) int { return n * heapFifths / 5 }
+
+func (st *stripe) chargeHeap(n int) { st.charged += heapCost(n) }
+
+// chargeMap charges for n bytes of fastcache's map of g, and no more for what it had. The costs are subtracted, not the bytes: that goes on at
+// every lap, so what is lost by rounding would add up.
+func (st *stripe) chargeMap(g *segment, n int) {
+	st.charged += heapCost(n) - heapCost(g.mapBytes)
+	g.mapBytes = n
+}
 
 // affords reports whether n more bytes of heap are within the limit.
 func (st *stripe) affords(n int) bool {
-	return st.charged+n*heapFifths/5 <= st.limit
+	return st.charged+heapCost(n) <= st.limit
+}
+
+// headroom is what is kept for metas, maps and index to grow into: less than what allowed leaves, lest segments come and go.
+func (st *stripe) headroom() int { return st.limit / (2 * reserveLater) }
+
+// keepHeadroom gives up a free segment if the heap has come near the limit: there are more items for the same bytes than there were. One segment
+// pays for the metas of some hundred items; that it is one fewer makes the Puts that follow drain another.
+func (st *stripe) keepHeadroom() {
+	if st.charged > st.limit-st.headroom() && len(st.free) > 1 && st.inUse() > leastSegments {
+		st.retireOne()
+	}
+}
+
+// giveUp gives up free segments until n more bytes of heap are within the limit. false if there are too few.
+func (st *stripe) giveUp(n int) bool {
+	for !st.affords(n) {
+		if len(st.free) <= 1 || st.inUse() <= leastSegments {
+			return false
+		}
+		st.retireOne()
+	}
+	return true
+}
+
+// dropSections leaves those that are not needed to the collector, when they are so many that items must have become larger.
+func (st *stripe) dropSections() {
+	for k := len(st.sections); k > st.made/idleSections && k > 1; k-- {
+		st.sections[k-1] = nil
+		st.sections = st.sections[:k-1]
+		st.made--
+		st.chargeHeap(-sectionSize * metaBytes)
+	}
 }
 
 // ready gives the number of free segments, after it has added new ones up to want if the limit allows.
@@ -61,11 +105,17 @@ func (st *stripe) over() bool { return st.charged > st.limit && st.inUse() > lea
 
 // retire takes free segments out of use while the limit is exceeded. Their memory cannot be given back to the system: fastcache keeps it.
 func (st *stripe) retire() {
-	for k := len(st.free); k > 0 && st.over(); k-- {
-		st.retired = append(st.retired, st.free[k-1])
-		st.free = st.free[:k-1]
-		st.charged -= st.store.segmentBytes
+	for len(st.free) > 0 && st.over() {
+		st.retireOne()
 	}
+}
+
+// retireOne takes a free segment out of use. There must be one.
+func (st *stripe) retireOne() {
+	k := len(st.free) - 1
+	st.retired = append(st.retired, st.free[k])
+	st.free = st.free[:k]
+	st.charged -= st.store.segmentBytes
 }
 
 // takeSegment gives an empty segment; nil if there is none.

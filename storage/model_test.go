@@ -264,8 +264,8 @@ func check(t testing.TB, s *Store) {
 
 func checkStripe(t testing.TB, st *stripe) {
 	t.Helper()
-	tombstones := 0
-	heads, charged, size := 0, len(st.tables)*tableHeadBytes*heapFifths/5, int64(0)
+	tombstones, sections := 0, len(st.sections)
+	heads, charged, size := 0, heapCost(len(st.tables)*tableHeadBytes)+heapCost(st.made*sectionSize*metaBytes), int64(0)
 	for _, g := range st.segments {
 		live, written := 0, 0
 		for n := 1; n <= g.count; n++ {
@@ -293,17 +293,24 @@ func checkStripe(t testing.TB, st *stripe) {
 		if live != g.live || written != g.written {
 			t.Fatalf("segment %d: %d live of %d bytes counted, %d of %d there", g.id, g.live, g.written, live, written)
 		}
-		charged += st.store.segmentBytes
+		charged += heapCost(g.mapBytes)
+		sections += len(g.sections)
 	}
+	charged += st.inUse() * st.store.segmentBytes
 	refs := 0
 	for i := range st.tables {
-		refs += st.tables[i].used
+		t := &st.tables[i]
+		refs += t.used
+		charged += heapCost(len(t.groups)*groupBytes + len(t.ghost)*ghostSetBytes)
+	}
+	if sections != st.made {
+		t.Fatalf("%d sections of metas counted, %d there", st.made, sections)
 	}
 	if tombstones != st.tombstones || heads != st.items || refs != st.items+tombstones || size != st.bytes {
 		t.Fatalf("%d items of %d bytes counted, %d of %d bytes there, %d references", st.items, st.bytes, heads, size, refs)
 	}
-	if charged > st.charged {
-		t.Fatalf("%d bytes charged, %d taken for segments alone", st.charged, charged)
+	if rounded := 40 * len(st.tables); charged > st.charged+rounded || charged < st.charged-rounded {
+		t.Fatalf("%d bytes charged, %d taken", st.charged, charged)
 	}
 }
 

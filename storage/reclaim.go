@@ -51,6 +51,7 @@ type reclaimer struct {
 
 // keepSpare drains a little, if too few segments are free, for a Put of this length.
 func (st *stripe) keepSpare(length int) {
+	st.keepHeadroom()
 	lacking := spareSegments - st.ready(spareSegments)
 	if lacking <= 0 {
 		return
@@ -305,8 +306,12 @@ func (st *stripe) recycle(g *segment) {
 	g.epoch.Add(1)
 	st.sections = append(st.sections, g.sections...)
 	clear(g.sections)
+	st.dropSections()
 	g.sections, g.count, g.written, g.live = g.sections[:0], 0, 0, 0
 	g.records.Reset()
+	if n := arena.MapBytes(g.records.Mapped()); n < g.mapBytes {
+		st.chargeMap(g, n)
+	}
 	st.free = append(st.free, g)
 	st.laps++
 }

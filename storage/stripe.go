@@ -13,6 +13,7 @@ type stripe struct {
 	retired     []*segment // empty ones that the limit does not allow any more
 	small, main log
 	sections    []*section // of segments that do not need them
+	made        int        // sections, those in use and these
 	reclaimer   reclaimer
 
 	limit   int // bytes of memory it may take

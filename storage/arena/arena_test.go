@@ -101,6 +101,31 @@ func TestMapIsNotRebuilt(t *testing.T) {
 	}
 }
 
+// TestMapped: the room of fastcache's map follows laps that become shorter at once, or a little at a time, and those that become longer.
+func TestMapped(t *testing.T) {
+	g := newArena(t, ChunkBytes).NewSegment()
+	f := func(records, want int) {
+		t.Helper()
+		for range records {
+			g.Put(make([]byte, 10))
+		}
+		g.Reset()
+		var stats fastcache.Stats
+		g.cache.UpdateStats(&stats)
+		if got := g.Mapped(); got != want+1 || int(stats.EntriesCount) != records+1 {
+			t.Errorf("after a lap of %d: room for %d, wanted %d; fastcache knows %d", records, got, want+1, stats.EntriesCount)
+		}
+	}
+	f(1000, 1000)
+	f(900, 1000)
+	f(760, 1000)
+	f(740, 740)
+	f(800, 800)
+	f(100, 100)
+	f(0, 0)
+	f(10, 10)
+}
+
 func TestReadersDuringWrites(t *testing.T) {
 	g := newArena(t, ChunkBytes).NewSegment()
 	stop := make(chan struct{})

@@ -18,6 +18,7 @@ type Segment struct {
 
 	records int // of this lap
 	mapped  int // records that the bucket's map knows, 1 to mapped; never fewer than records
+	room    int // the most it has known since it was built: its memory is for so many
 }
 
 // newSegment begins the first lap of an untouched bucket.
@@ -36,11 +37,13 @@ func (g *Segment) Reset() {
 	for ; g.chunk < g.chunks; g.chunk, g.used = g.chunk+1, 0 {
 		g.fill()
 	}
-	if g.records >= g.mapped-g.mapped/4 {
+	if g.records >= g.room-g.room/4 {
 		for n := g.records + 1; n <= g.mapped; n++ {
 			token := g.token(n)
 			g.cache.Del(token[:])
 		}
+	} else {
+		g.room = g.records // fewer than are mapped, for laps with so few end here: there is something to drop
 	}
 	g.mapped = g.records
 	g.chunk, g.used, g.records = 0, 0, 0
@@ -76,6 +79,9 @@ func (g *Segment) Last() bool { return g.chunk == g.chunks-1 }
 // Records is the number of records of this lap: the next gets this number plus 1.
 func (g *Segment) Records() int { return g.records }
 
+// Mapped is the number of records that fastcache's map has room for: what MapBytes is to be asked for. Reset may lower it.
+func (g *Segment) Mapped() int { return g.room + 1 }
+
 // Put appends a record of at most MaxRecordBytes and gives its number, counted from 1; 0 if the segment has no room for it.
 func (g *Segment) Put(record []byte) int {
 	if len(record) > MaxRecordBytes {
@@ -90,6 +96,7 @@ func (g *Segment) Put(record []byte) int {
 	}
 	g.records++
 	g.mapped = max(g.mapped, g.records)
+	g.room = max(g.room, g.mapped)
 	g.used += headBytes + len(record)
 	token := g.token(g.records)
 	g.cache.Set(token[:], record)
