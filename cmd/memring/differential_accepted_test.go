@@ -14,7 +14,7 @@ import (
 )
 
 // accepted are the differences that are meant to be, each with a name that protocol/DESIGN.md gives the reason for. Those with a pattern are steered
-// round: a program does not hold a line that looks so. The others are met by normal and by lost.
+// round: a program does not hold a line that looks so. The others are seen through where answers are read, or kept out where programs are made.
 var accepted = []struct {
 	name string
 	only string         // the version of memcached that differs; "": all
