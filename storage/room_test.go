@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -51,9 +52,13 @@ func TestSegmentsAreNotClosedNearlyEmpty(t *testing.T) {
 		if mb == 64 && os.Getenv("MEMRING_LONG") == "" {
 			break
 		}
+		var zipf *rand.Zipf
 		f("half writes", mb<<20, n, 70, func(_ int, rnd *rand.Rand) (uint64, int) {
-			k := popular(rnd, float64(mb)*8000)
-			return k, 1 << (5 + ofKey(k).IntN(6))
+			if zipf == nil {
+				zipf = rand.NewZipf(rnd, 1.01, 1, uint64(mb)*5000)
+			}
+			k := zipf.Uint64()
+			return k, min(16<<10, int(407*math.Exp(1.2*ofKey(k).NormFloat64())))
 		})
 		f("mixed sizes", mb<<20, n, 70, func(_ int, rnd *rand.Rand) (uint64, int) {
 			return popular(rnd, float64(mb)*4000), 1 << (5 + rnd.IntN(10))
