@@ -66,8 +66,8 @@ var accepted = []struct {
 const old = "1.6.18"
 
 const (
-	store = `^(?:set|add|replace|append|prepend|cas) +[^ ]+ +`                                           // up to the flags
-	wide  = `(?:[0-9]{11,}|[5-9][0-9]{9}|4[3-9][0-9]{8}|429496(?:729[6-9]|7[3-9][0-9]{2}|[89][0-9]{3}))` // 2^32 or more
+	store = `^(?:set|add|replace|append|prepend|cas) +[^ ]+ +`                                                                               // up to the flags
+	wide  = `(?:[0-9]{11,}|[5-9][0-9]{9}|4[3-9][0-9]{8}|429[5-9][0-9]{6}|42949[7-9][0-9]{4}|429496(?:729[6-9]|7[3-9][0-9]{2}|[89][0-9]{3}))` // 2^32 or more
 )
 
 // meets reports whether something said has a line that is accepted to differ.
