@@ -145,10 +145,10 @@ func TestLayoutComplains(t *testing.T) {
 	f("node/node.go", "// TODO(#12): the rest of it\nvar _ = 0", "")
 
 	// How much of it.
-	f("node/node.go", strings.Repeat("var _ = 0\n", maxRoomLines), "more than one room")
-	f("node/node.go", strings.Repeat("// Why.\n\n", maxRoomLines), "")
-	f("node/node.go", "func long() {"+strings.Repeat("\n", maxFuncLines)+"}", "fits no screen")
-	f("node/node_test.go", strings.Repeat("var _ = 0\n", maxRoomLines), "")
+	f("ring/ring.go", strings.Repeat("var _ = 0\n", maxRoomLines), "more than one room")
+	f("ring/ring.go", strings.Repeat("// Why.\n\n", maxRoomLines), "")
+	f("ring/ring.go", "func long() {"+strings.Repeat("\n", maxFuncLines)+"}", "fits no screen")
+	f("ring/ring_test.go", strings.Repeat("var _ = 0\n", maxRoomLines), "")
 }
 
 func TestOnePackageComment(t *testing.T) {
