@@ -24,7 +24,7 @@ var accepted = []struct {
 	{name: "unsent"},
 	{name: "shown-key"},
 	{name: "class"},
-	{name: "peer-failure"},
+	{name: "played-again"},
 	{name: "shared-unique"},
 	{name: "blank-number"},
 	{name: "pending-count"},

@@ -49,9 +49,10 @@ func TestInteropDifferential(t *testing.T) {
 	began, failed := time.Now(), 0
 	for n := first; n < first+count && failed < maxFailures; n++ {
 		complaint := d.play(seed, n)
-		for try := 0; try < maxTries && strings.Contains(complaint, peerFailure); try++ {
-			d.met["peer-failure"]++
-			complaint = d.play(seed, n)
+		for try := 0; try < maxTries && complaint != "" && (d.counts || strings.Contains(complaint, peerFailure)); try++ {
+			if complaint = d.play(seed, n); complaint == "" {
+				d.met["played-again"]++
+			}
 		}
 		if complaint != "" {
 			failed++
@@ -67,7 +68,7 @@ func TestInteropDifferential(t *testing.T) {
 
 const (
 	maxFailures = 8 // more of the same teach nothing
-	maxTries    = 3 // of a sequence in which a node did not answer another in time, on a machine that is too busy
+	maxTries    = 3 // of a sequence in which a node did not answer another in time, or that counts (accepted: played-again)
 
 	peerFailure = `SERVER_ERROR peer `
 
@@ -80,6 +81,7 @@ type duel struct {
 	memcached, memring string // their addresses
 	version            string // of the memcached
 	steps              int
+	counts             bool           // the program under way may count
 	met                map[string]int // how often, by the names of accepted
 }
 
@@ -87,6 +89,7 @@ type duel struct {
 func (d *duel) play(seed, n uint64) (complaint string) {
 	g := &generator{rng: rand.New(rand.NewPCG(seed, n)), prefix: fmt.Sprintf("s%x", n), version: d.version, met: d.met}
 	program := g.program()
+	d.counts = g.counting
 	d.steps += g.steps
 	parts := g.cut(program)
 	answers := make([]answer, 2)
