@@ -4,6 +4,11 @@ package storage
 // What is stored afterwards stays. Each call replaces the one before, if that is still to happen.
 func (s *Store) FlushAll(at int64) {
 	if at > s.clock.Now() {
+		for _, st := range s.stripe { // what is due already is not replaced: stripes that nobody has used since have yet to do it
+			st.mu.Lock()
+			st.settle()
+			st.mu.Unlock()
+		}
 		s.flushAt.Store(at)
 		return
 	}

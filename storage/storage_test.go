@@ -293,6 +293,21 @@ func TestTooManyTombstones(t *testing.T) {
 	check(t, s)
 }
 
+// A flush that is due has been, whether a stripe was used since or not: another one, still to come, does not take its place.
+func TestDueFlushIsNotUndoneByALaterOne(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{MaxBytes: 256 << 20, Clock: clock})
+	for i := range 1000 {
+		put(t, s, fmt.Sprint("key", i), Item{})
+	}
+	s.FlushAll(testStart + 10)
+	clock.Advance(20)
+	s.FlushAll(testStart + 3600)
+	if items := s.Stats().Items; items != 0 {
+		t.Errorf("%d items left", items)
+	}
+}
+
 func TestFlushBefore(t *testing.T) {
 	s := openStore(t, Config{})
 	for i := range 100 {
