@@ -28,6 +28,15 @@ type routes struct {
 	links []*peer.Link // by the members' places in the table; nil is this node
 }
 
+// linkTo gives the way to the owner of a partition; nil if that is this node, or if nobody owns it, so that somebody answers.
+func (r *routes) linkTo(part uint32) *peer.Link {
+	owner := r.table.Owner(part)
+	if owner < 0 {
+		return nil
+	}
+	return r.links[owner]
+}
+
 // Stats are counted since the start.
 type Stats struct {
 	Forwarded atomic.Uint64 // requests handed to their owner
@@ -52,11 +61,7 @@ func (r *Router) Table() *ring.Table {
 // Owns reports whether a partition is this node's own by the table of now.
 func (r *Router) Owns(part uint32) bool {
 	now := r.routes.Load()
-	if now == nil {
-		return true
-	}
-	owner := now.table.Owner(part)
-	return owner < 0 || now.links[owner] == nil
+	return now == nil || now.linkTo(part) == nil
 }
 
 // Stats gives the live counters.
@@ -75,11 +80,10 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 	if !req.Op.Keyed() {
 		return r.next.Handle(req, resp)
 	}
-	owner := now.table.Owner(now.table.Partition(req.Key))
-	if owner < 0 || now.links[owner] == nil {
+	link := now.linkTo(now.table.Partition(req.Key))
+	if link == nil {
 		return r.next.Handle(req, resp)
 	}
-	link := now.links[owner]
 	r.stats.Forwarded.Add(1)
 	pending := link.Send(req)
 	if !req.Op.Writes() {

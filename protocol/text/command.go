@@ -69,7 +69,7 @@ func (c *Codec) parseStore(buf, rest []byte, used int, req *protocol.Request, op
 	switch {
 	case len(key) > protocol.MaxKeyBytes || !flagsOK || !exptimeOK || !casOK:
 		return c.refuse(req, protocol.BadFormat, used, length)
-	case itemBytes(key, uint32(flags), length) > c.maxItemBytes:
+	case protocol.ItemBytes(len(key), uint32(flags), length) > c.maxItemBytes:
 		used = c.refuse(req, protocol.TooLarge, used, length)
 		if op == protocol.Set && !req.Options.Has(protocol.Compare) {
 			// The client has said that the old value is out of date: only of this command memcached takes it at its word.
@@ -101,17 +101,6 @@ func (c *Codec) refuse(req *protocol.Request, reason protocol.Status, used, leng
 func storeExptime(word []byte) (exptime int64, ok bool) {
 	exptime, ok = line.Int(word, math.MaxUint32)
 	return int64(int32(exptime)), ok && exptime >= math.MinInt32
-}
-
-// itemBytes is what memcached reckons an item to weigh: its header, CAS unique, key with a NUL, flags if any, and data with CR LF. So a
-// value that fits there fits here, and the other way round.
-func itemBytes(key []byte, flags uint32, length int) int {
-	const header, cas = 48, 8
-	n := header + cas + len(key) + 1 + length + line.BlockEnd
-	if flags != 0 {
-		n += 4
-	}
-	return n
 }
 
 // parseDelete reads "KEY [number...] [noreply]". Old clients send a time, which is ignored. 1.6.45 ignores other words too; the versions before it

@@ -18,7 +18,7 @@ import (
 
 // Config is what a conversation must know.
 type Config struct {
-	// MaxItemBytes is the largest item stored, with memcached's overhead (itemBytes): its -I, by default 1 MiB. A conversation
+	// MaxItemBytes is the largest item stored, with memcached's overhead (protocol.ItemBytes): its -I, by default 1 MiB. A conversation
 	// buffers one data block of that size.
 	MaxItemBytes int
 }
