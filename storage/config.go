@@ -23,6 +23,11 @@ type Config struct {
 	// Clock gives the time. Default: one of its own, stopped by Close.
 	Clock *Clock
 
+	// Evictions says whether anybody wants to know what is evicted; Evicted is told of each item only while that is so, for it costs a look at the
+	// record. Both are called with a stripe held: they must be quick, and ask nothing of the Store. Default nil: nobody does.
+	Evictions func() bool
+	Evicted   func(e Eviction)
+
 	// NodeTag tells the CAS uniques of this node from those that others give at the same moment: 0 to 511, different for each.
 	NodeTag uint16
 }

@@ -13,6 +13,7 @@ type Item struct {
 	Fetched    bool  // used since it was stored, before this use; not kept by Put
 	Stale      bool  // meta wire: marked stale, yet still given out
 	Won        bool  // meta wire: some client has been told to recache it
+	Buried     bool  // met by WalkAll: there is no item but a tombstone, of the deletion CAS, until Expiry; not kept by Put
 }
 
 // What is accounted for an item over its key and value: memcached's own header (48), the CAS unique (8), the ends of key and value (1 + 2) and,

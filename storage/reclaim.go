@@ -219,6 +219,9 @@ func (st *stripe) decide(q *quota, g *segment, n uint32) bool {
 		return true
 	}
 	hash, small := m.key(), g.log == &st.small
+	if wanted := st.store.cfg.Evictions; wanted != nil && wanted() {
+		st.tellEvicted(g, n, length)
+	}
 	st.remove(g, n, evicted)
 	if small {
 		st.remember(&st.tables[st.store.tableOf(hash)], hash)

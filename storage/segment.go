@@ -53,7 +53,7 @@ func (m *meta) set(b metaBits, on bool) {
 // tell fills in what the meta knows of the item.
 func (m *meta) tell(it *Item) {
 	it.Expiry, it.LastAccess = int64(m.expiry), int64(m.access)
-	it.Fetched, it.Stale, it.Won = m.has(fetched), m.has(stale), m.has(won)
+	it.Fetched, it.Stale, it.Won, it.Buried = m.has(fetched), m.has(stale), m.has(won), m.has(tombstone)
 }
 
 // use notes that the item was asked for.

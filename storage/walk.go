@@ -20,6 +20,17 @@ type Cursor struct{ Stripe, Table int }
 // until it returns. If visit returns false the walk stops, and the cursor is such that this table will be walked again.
 // A walk does not count as use.
 func (s *Store) Walk(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
+	return s.walk(c, want, tombstone, visit)
+}
+
+// WalkAll is Walk, and visits tombstones too, as items that are Buried: CAS is that of the deletion, Expiry the second until which older versions
+// are to be kept out, and there is no value.
+func (s *Store) WalkAll(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
+	return s.walk(c, want, 0, visit)
+}
+
+// walk passes over what has one of the bits in skip.
+func (s *Store) walk(c Cursor, want func(uint64) bool, skip metaBits, visit func([]byte, Item) bool) (next Cursor, more bool) {
 	if c.Stripe < 0 || c.Stripe >= len(s.stripe) || c.Table < 0 || c.Table >= s.tables {
 		return Cursor{}, false
 	}
@@ -27,7 +38,7 @@ func (s *Store) Walk(c Cursor, want func(hash uint64) bool, visit func(key []byt
 	var memory scratch
 	defer memory.release()
 	for _, hash := range st.list(c.Table, want) {
-		it, key, ok := st.fetch(hash, &memory)
+		it, key, ok := st.fetch(hash, skip, &memory)
 		if ok && !visit(key, it) {
 			return c, true
 		}
@@ -95,11 +106,11 @@ func (st *stripe) listAtOnce(t *table, want func(hash uint64) bool, hashes []uin
 	return hashes
 }
 
-// fetch reads the item of a hash, whatever its key.
-func (st *stripe) fetch(hash uint64, memory *scratch) (it Item, key []byte, ok bool) {
+// fetch reads the item of a hash, whatever its key, unless it has one of the bits in skip.
+func (st *stripe) fetch(hash uint64, skip metaBits, memory *scratch) (it Item, key []byte, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	ref := st.peek(hash, st.settle())
+	ref := st.peek(hash, skip, st.settle())
 	if ref == 0 {
 		return Item{}, nil, false
 	}
@@ -108,10 +119,10 @@ func (st *stripe) fetch(hash uint64, memory *scratch) (it Item, key []byte, ok b
 	return it, key, ok
 }
 
-// peek is live for those who do not count as requests: an expired item is left to others.
-func (st *stripe) peek(hash uint64, now int64) uint32 {
+// peek is there for those who do not count as requests: an expired item is left to others. What has one of the bits in skip is not there.
+func (st *stripe) peek(hash uint64, skip metaBits, now int64) uint32 {
 	p := st.find(&st.tables[st.store.tableOf(hash)], hash)
-	if p == nil || st.meta(*p).expired(now) || st.meta(*p).has(tombstone) {
+	if p == nil || st.meta(*p).expired(now) || st.meta(*p).has(skip) {
 		return 0
 	}
 	return *p
