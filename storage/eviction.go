@@ -1,0 +1,33 @@
+package storage
+
+// An Eviction is what is told of an item that is evicted. Key is good until the one told returns.
+type Eviction struct {
+	Key        []byte
+	ValueBytes int
+	Expiry     int64 // the Unix second; 0: never
+	LastAccess int64 // the Unix second
+	Fetched    bool  // used since it was stored
+}
+
+// tellEvicted tells who watches of the item whose first record, n of g, is about to go; length is that of all its records. The key stands in the
+// first, so no more is read.
+func (st *stripe) tellEvicted(g *segment, n uint32, length int) {
+	m := g.meta(n)
+	var it Item
+	first := g.records.Append(st.moving.take(int(m.length)), int(n))
+	_, key, ok := cutTail(first, m.has(flagged), &it)
+	if !ok {
+		return // it was lost before
+	}
+	valueBytes := length - len(key) - tailBytes
+	if m.has(flagged) {
+		valueBytes -= flagsBytes
+	}
+	st.store.cfg.Evicted(Eviction{
+		Key:        key,
+		ValueBytes: valueBytes,
+		Expiry:     int64(m.expiry),
+		LastAccess: int64(m.access),
+		Fetched:    m.has(fetched),
+	})
+}

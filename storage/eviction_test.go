@@ -1,0 +1,51 @@
+package storage
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestEvictionsAreToldWhileTheyAreWanted(t *testing.T) {
+	var wanted bool
+	told := map[string]Eviction{}
+	s := openStore(t, Config{
+		MaxBytes:     4 << 20,
+		MaxItemBytes: 256 << 10,
+		Evictions:    func() bool { return wanted },
+		Evicted: func(e Eviction) {
+			key := string(e.Key)
+			e.Key = nil
+			told[key] = e
+		},
+	})
+	fill := func(from, to int) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			// every third is split over records, every second has flags
+			put(t, s, fmt.Sprintf("key-%d", i), Item{Value: make([]byte, 1000+i%3*100_000), Flags: uint32(i % 2), Expiry: int64(testStart + 1000 + i)})
+		}
+	}
+	fill(0, 200)
+	before := s.Stats().Evictions
+	if before == 0 || len(told) > 0 {
+		t.Fatalf("%d evictions, %d told though nobody wanted to know", before, len(told))
+	}
+	wanted = true
+	fill(200, 400)
+	if s.Stats().Evictions-before != uint64(len(told)) {
+		t.Errorf("%d of %d told", len(told), s.Stats().Evictions-before)
+	}
+	for key, e := range told {
+		var i int
+		if _, err := fmt.Sscanf(key, "key-%d", &i); err != nil {
+			t.Fatal(err)
+		}
+		want := Eviction{ValueBytes: 1000 + i%3*100_000, Expiry: int64(testStart + 1000 + i), LastAccess: testStart}
+		if fmt.Sprint(e) != fmt.Sprint(want) {
+			t.Errorf("%s: %+v, want %+v", key, e, want)
+		}
+		if _, _, found := s.Get(nil, []byte(key)); found {
+			t.Errorf("%s is still there", key)
+		}
+	}
+}
