@@ -49,3 +49,31 @@ func TestEvictionsAreToldWhileTheyAreWanted(t *testing.T) {
 		}
 	}
 }
+
+// What memcached calls reclaimed is room taken over from what was gone already; what is asked for in vain is not.
+func TestReclaimed(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock})
+	f := func(what string, reclaimed, asked uint64, do func()) {
+		t.Helper()
+		before := s.Stats()
+		do()
+		if now := s.Stats(); now.Reclaimed-before.Reclaimed != reclaimed || now.GetExpired-before.GetExpired != asked {
+			t.Errorf("%s: %d reclaimed, %d expired and asked for", what, now.Reclaimed-before.Reclaimed, now.GetExpired-before.GetExpired)
+		}
+	}
+	for _, key := range []string{"asked for", "stored over", "held"} {
+		put(t, s, key, Item{Value: []byte("v"), Expiry: testStart + 1})
+	}
+	clock.Advance(2)
+	f("a get of an expired item", 0, 1, func() { s.Get(nil, []byte("asked for")) })
+	f("a look at one", 0, 1, func() {
+		h := s.Hold([]byte("held"))
+		defer h.Release()
+		h.Item()
+	})
+	f("a store over one", 1, 0, func() { put(t, s, "stored over", Item{}) })
+	f("a store over what is there", 0, 0, func() { put(t, s, "stored over", Item{}) })
+	f("a flush", 1, 0, func() { s.FlushAll(clock.Now()) })
+	f("a store over what was flushed", 0, 0, func() { put(t, s, "stored over", Item{}) })
+}

@@ -17,6 +17,7 @@ type Held struct {
 	segment *segment // of the item's first record; nil if there is no item
 	number  uint32
 	grave   uint32 // the reference of the tombstone, if there is one instead
+	lapsed  bool   // the item had expired
 }
 
 // Hold waits for the key and holds it. key is read until Release.
@@ -25,7 +26,10 @@ func (s *Store) Hold(key []byte) Held {
 	st := s.stripe[s.stripeOf(hash)]
 	st.mu.Lock()
 	h := Held{st: st, key: key, hash: hash, now: st.settle()}
-	switch ref := st.there(hash, h.now); {
+	before := st.count.GetExpired
+	ref := st.there(hash, h.now)
+	h.lapsed = st.count.GetExpired != before
+	switch {
 	case ref == 0:
 	case st.meta(ref).has(tombstone):
 		h.grave = ref
@@ -140,6 +144,11 @@ func (h *Held) put(it *Item, as metaBits) error {
 		h.remove(overwritten)
 	} else if t.recall(h.hash) {
 		l = &st.main
+	}
+	if h.lapsed { // nobody asked for it: its room is taken, as memcached counts it
+		h.lapsed = false
+		st.count.GetExpired--
+		st.count.Reclaimed++
 	}
 	length := recordBytes(h.key, it)
 	st.keepSpare(length)

@@ -11,7 +11,7 @@ type Stats struct {
 	EvictedActive    uint64 // of these, used since they were written or spared; evicted for their size, or in a rush
 	Expired          uint64
 	ExpiredUnfetched uint64
-	Reclaimed        uint64 // of the expired, met when room was made
+	Reclaimed        uint64 // of the expired, met when room was made or stored over; and all that were flushed, whose room is won back at once
 	GetExpired       uint64 // of the expired, met by a request
 	Crawled          uint64 // of the expired, met by Crawl
 	Deleted          uint64

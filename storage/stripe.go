@@ -160,6 +160,9 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 		}
 	}
 	if why == evicted && m.has(hits) {
+	if why == flushed {
+		st.count.Reclaimed++
+	}
 		st.count.EvictedActive++
 	}
 }
@@ -168,6 +171,7 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 func (st *stripe) dropAll() {
 	st.count.Removed[flushed] += uint64(st.items)
 	st.items, st.bytes, st.tombstones = 0, 0, 0
+	st.count.Reclaimed += uint64(st.items)
 	for i := range st.tables {
 		t := &st.tables[i]
 		st.chargeHeap(-len(t.groups)*groupBytes - len(t.ghost)*ghostSetBytes)
