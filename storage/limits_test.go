@@ -28,7 +28,7 @@ func TestSetLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		lower := s.Stats()
-		if lower.Memory > 8<<20 || lower.Items == 0 || lower.Evictions == 0 || lower.Retired == 0 || lower.Limit != 8<<20 {
+		if lower.Memory > 8<<20 || lower.Items == 0 || lower.Evictions == 0 || lower.Segments >= before.Segments || lower.Limit != 8<<20 {
 			t.Errorf("lowered from %+v to %+v", before, lower)
 		}
 		if err := s.SetLimit(32 << 20); err != nil {
@@ -43,6 +43,39 @@ func TestSetLimit(t *testing.T) {
 		}
 		check(t, s)
 	}
+}
+
+// TestLoweredLimitGivesMemoryBack: not only what is charged falls, but what the process has.
+func TestLoweredLimitGivesMemoryBack(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is given back on Linux only")
+	}
+	const before, after = 64 << 20, 8 << 20
+	s := openStore(t, Config{MaxBytes: before})
+	fill(t, s, 400_000, 100)
+	debug.FreeOSMemory()
+	full := resident(t)
+	if err := s.SetLimit(after); err != nil {
+		t.Fatal(err)
+	}
+	debug.FreeOSMemory()
+	lowered, st := resident(t), s.Stats()
+	t.Logf("resident %d MB, after the limit was lowered %d MB", full>>20, lowered>>20)
+	if given := full - lowered; given < (before-after)*9/10 && !raceOn {
+		t.Errorf("%d of %d bytes given back", given, before-after)
+	}
+	if st.Memory > after || st.Retired != 0 || st.Items == 0 {
+		t.Errorf("lowered to %+v", st)
+	}
+	check(t, s)
+	if err := s.SetLimit(before); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 300_000, 100)
+	if st := s.Stats(); st.Items < 290_000 || st.Memory > before {
+		t.Errorf("raised to %+v", st)
+	}
+	check(t, s)
 }
 
 // TestCountersDoNotEvict: an item changed again and again does not cost others their place.

@@ -1,5 +1,7 @@
 package storage
 
+import "github.com/memring/memring/storage/arena"
+
 // What is charged for memory on Go's heap, in fifths: the collector needs some more than is in use. (It holds if the process runs with
 // GOGC=20 or a limit: see DESIGN.md.)
 const heapFifths = 6
@@ -26,6 +28,13 @@ func (st *stripe) chargeHeap(n int) { st.charged += heapCost(n) }
 func (st *stripe) chargeMap(g *segment, n int) {
 	st.charged += heapCost(n) - heapCost(g.mapBytes)
 	g.mapBytes = n
+}
+
+// dropMap charges no more for the map of g than is left of it.
+func (st *stripe) dropMap(g *segment) {
+	if n := arena.MapBytes(g.records.Mapped()); n < g.mapBytes {
+		st.chargeMap(g, n)
+	}
 }
 
 // affords reports whether n more bytes of heap are within the limit.
@@ -71,6 +80,7 @@ func (st *stripe) ready(want int) int {
 		if k := len(st.retired); k > 0 {
 			st.free = append(st.free, st.retired[k-1])
 			st.retired = st.retired[:k-1]
+			st.unreleased = max(0, st.unreleased-1)
 		} else {
 			g := &segment{id: uint32(len(st.segments)), records: st.store.arena.NewSegment()}
 			st.segments = append(st.segments, g)
@@ -103,17 +113,22 @@ func (st *stripe) inUse() int { return len(st.segments) - len(st.retired) }
 // over reports whether the limit was lowered below what is in use, and something can be done about it.
 func (st *stripe) over() bool { return st.charged > st.limit && st.inUse() > leastSegments }
 
-// retire takes free segments out of use while the limit is exceeded. Their memory cannot be given back to the system: fastcache keeps it.
+// retire takes free segments out of use while the limit is exceeded.
 func (st *stripe) retire() {
 	for len(st.free) > 0 && st.over() {
 		st.retireOne()
 	}
 }
 
-// retireOne takes a free segment out of use. There must be one.
+// retireOne takes a free segment out of use, and gives its memory back to the system where that can be done. There must be one.
 func (st *stripe) retireOne() {
 	k := len(st.free) - 1
-	st.retired = append(st.retired, st.free[k])
+	g := st.free[k]
+	if !g.records.Release() {
+		st.unreleased++
+	}
+	st.dropMap(g)
+	st.retired = append(st.retired, g)
 	st.free = st.free[:k]
 	st.charged -= st.store.segmentBytes
 }
@@ -130,7 +145,7 @@ func (st *stripe) takeSegment() *segment {
 }
 
 // SetLimit changes MaxBytes while the store is in use. Lowering it evicts at once what is too much, even under NoEvict, a segment at a time so
-// that others are let in between; the process keeps that memory, for a later rise. An error says which limits are possible.
+// that others are let in between; the memory goes back to the system. An error says which limits are possible.
 func (s *Store) SetLimit(maxBytes int64) error {
 	cfg := s.cfg
 	cfg.MaxBytes = maxBytes

@@ -312,9 +312,7 @@ func (st *stripe) recycle(g *segment) {
 	st.dropSections()
 	g.sections, g.count, g.written, g.live = g.sections[:0], 0, 0, 0
 	g.records.Reset()
-	if n := arena.MapBytes(g.records.Mapped()); n < g.mapBytes {
-		st.chargeMap(g, n)
-	}
+	st.dropMap(g)
 	st.free = append(st.free, g)
 	st.laps++
 }

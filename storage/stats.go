@@ -21,7 +21,7 @@ type Stats struct {
 
 	Moved    uint64 // copies made of items, to spare them or their neighbours
 	Segments int    // of the arena in use
-	Retired  int64  // bytes of the arena that the process has, and a lowered limit does not allow any more
+	Retired  int64  // bytes of the arena that the process has, and may not use any more: none, where memory can be given back (Linux)
 	Memory   int64  // charged to the limit
 	Limit    int64
 }
@@ -63,7 +63,7 @@ func (s *Store) Stats() Stats {
 		sum.Dropped += c.Removed[dropped]
 		sum.Moved += c.Moved
 		sum.Segments += st.inUse()
-		sum.Retired += int64(len(st.retired) * s.segmentBytes)
+		sum.Retired += int64(st.unreleased * s.segmentBytes)
 		sum.Memory += int64(st.charged)
 		st.mu.Unlock()
 	}

@@ -11,6 +11,7 @@ type stripe struct {
 	segments    []*segment // by their id
 	free        []*segment // empty ones
 	retired     []*segment // empty ones that the limit does not allow any more
+	unreleased  int        // of these, those whose memory the process still has
 	small, main log
 	sections    []*section // of segments that do not need them
 	made        int        // sections, those in use and these
@@ -159,10 +160,10 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 			st.count.ExpiredUnfetched++
 		}
 	}
-	if why == evicted && m.has(hits) {
 	if why == flushed {
 		st.count.Reclaimed++
 	}
+	if why == evicted && m.has(hits) {
 		st.count.EvictedActive++
 	}
 }
@@ -170,8 +171,8 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 // dropAll removes all items at once: no item is looked at.
 func (st *stripe) dropAll() {
 	st.count.Removed[flushed] += uint64(st.items)
-	st.items, st.bytes, st.tombstones = 0, 0, 0
 	st.count.Reclaimed += uint64(st.items)
+	st.items, st.bytes, st.tombstones = 0, 0, 0
 	for i := range st.tables {
 		t := &st.tables[i]
 		st.chargeHeap(-len(t.groups)*groupBytes - len(t.ghost)*ghostSetBytes)

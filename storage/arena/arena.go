@@ -45,6 +45,7 @@ const (
 // An Arena hands out segments of one size.
 type Arena struct {
 	segmentBytes int
+	at           chunksAt // where fastcache's chunks are found, to be given back
 
 	mu     sync.Mutex         // guards what follows
 	caches []*fastcache.Cache // the last may have buckets to give
@@ -58,17 +59,18 @@ func New(segmentBytes int) (*Arena, error) {
 	if segmentBytes <= 0 || segmentBytes%chunkBytes != 0 {
 		return nil, fmt.Errorf("arena: segments of %d bytes: not a multiple of %d", segmentBytes, chunkBytes)
 	}
-	a := &Arena{segmentBytes: segmentBytes}
+	a := &Arena{segmentBytes: segmentBytes, at: findChunks()}
 	g := a.NewSegment()
 	if err := selfTest(g); err != nil {
 		return nil, fmt.Errorf("arena: this fastcache is not the v1.13.0 that memring is made for: %w", err)
 	}
+	a.at = g.at
 	g.Reset()
 	a.tried = g
 	return a, nil
 }
 
-// NewSegment hands out a segment, empty and ready. Its memory is taken from the system as it fills, and is never given back before Close.
+// NewSegment hands out a segment, empty and ready. Its memory is taken from the system as it fills, and stays taken until Release.
 func (a *Arena) NewSegment() *Segment {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,7 +83,7 @@ func (a *Arena) NewSegment() *Segment {
 		a.caches = append(a.caches, fastcache.New(a.segmentBytes*buckets))
 	}
 	a.given++
-	return newSegment(a.caches[len(a.caches)-1], bucket, a.segmentBytes/chunkBytes)
+	return newSegment(a.caches[len(a.caches)-1], bucket, a.segmentBytes/chunkBytes, a.at)
 }
 
 // Close gives all memory back to fastcache, which keeps it for other arenas of this process. No segment may be used any more; a late reader

@@ -35,6 +35,62 @@ func TestNewRefusesOddSize(t *testing.T) {
 	}
 }
 
+// TestRelease: the pages of a released segment are the system's, its map is new, and it works as before.
+func TestRelease(t *testing.T) {
+	a := newArena(t, 2*ChunkBytes)
+	for range 3 {
+		g := a.NewSegment()
+		for lap := range 3 {
+			n := 0
+			for g.Put(bytes.Repeat([]byte{byte(lap + 1)}, 100)) != 0 {
+				n++
+			}
+			if got := g.Append(nil, n); len(got) != 100 || got[0] != byte(lap+1) {
+				t.Fatalf("lap %d: record %d is %d bytes", lap, n, len(got))
+			}
+			g.Reset()
+			if !g.Release() {
+				t.Skip("memory cannot be given back here")
+			}
+			for _, chunk := range a.at.of(g) {
+				if !bytes.Equal(chunk[:chunkBytes], zeros[:]) {
+					t.Fatal("the pages still hold something")
+				}
+			}
+			for i := range n {
+				if got := g.Append(nil, i+1); len(got) != 0 {
+					t.Fatalf("record %d is still read", i+1)
+				}
+			}
+			if g.Mapped() != 1 || g.Records() != 0 {
+				t.Errorf("%d records mapped, %d there", g.Mapped(), g.Records())
+			}
+			if !g.Release() {
+				t.Error("cannot be released twice")
+			}
+		}
+	}
+}
+
+// TestNothingIsReleasedFromUnknownPlaces: a fastcache whose chunks do not hold what we expect there is left alone.
+func TestNothingIsReleasedFromUnknownPlaces(t *testing.T) {
+	a := newArena(t, ChunkBytes)
+	g := a.NewSegment()
+	for i := range 2 {
+		g.Put(testRecord(1, i+1, testRecordBytes[i]))
+	}
+	if !g.at.right(g, []int{headBytes, 2 * headBytes}) {
+		t.Error("records not found where they are")
+	}
+	if g.at.right(g, []int{headBytes, 2*headBytes + 1}) {
+		t.Error("records found where they are not")
+	}
+	g.at = chunksAt{}
+	if g.Reset(); g.Release() {
+		t.Error("released from an unknown place")
+	}
+}
+
 // TestLaps holds the promise of the package against random records over many laps: what was put since the last Reset can be read, and nothing
 // else is taken for it.
 func TestLaps(t *testing.T) {

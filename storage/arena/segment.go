@@ -11,6 +11,7 @@ type Segment struct {
 	cache  *fastcache.Cache
 	bucket uint64
 	chunks int
+	at     chunksAt
 
 	// The mirror of the bucket's write position.
 	chunk int // the chunk being written
@@ -22,8 +23,8 @@ type Segment struct {
 }
 
 // newSegment begins the first lap of an untouched bucket.
-func newSegment(c *fastcache.Cache, bucket, chunks int) *Segment {
-	g := &Segment{cache: c, bucket: uint64(bucket), chunks: chunks}
+func newSegment(c *fastcache.Cache, bucket, chunks int, at chunksAt) *Segment {
+	g := &Segment{cache: c, bucket: uint64(bucket), chunks: chunks, at: at}
 	g.mark()
 	return g
 }

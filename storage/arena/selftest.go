@@ -34,6 +34,9 @@ func selfTest(g *Segment) error {
 			return err
 		}
 	}
+	if !g.at.right(g, old) {
+		g.at = chunksAt{}
+	}
 
 	g.Reset()
 	for g.records < len(old)/2 {
