@@ -39,6 +39,9 @@ const (
 	Login
 	LoginStep
 
+	Deliver
+	Collect
+
 	opCount
 )
 
@@ -83,6 +86,9 @@ var table = [opCount]struct {
 	Mechanisms: {name: "login mechanisms"}, // by which one may log in
 	Login:      {name: "login"},            // Key: the mechanism, none on a wire that knows but one way; Value: the client's first word
 	LoginStep:  {name: "login step"},       // Key: the mechanism; Value: what the client answers to a Challenge
+
+	Deliver: {name: "deliver"}, // between members: Value is the part at Initial of the value, CAS bytes in all, that a request Delivered as Delta goes with
+	Collect: {name: "collect"}, // between members: the part at Initial of the value kept as Delta for who asked; behind its end: it is not wanted any more
 }
 
 // String gives the op's name, for logs and metrics.

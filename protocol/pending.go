@@ -25,6 +25,17 @@ type Pending struct {
 	// OnLoss, when set, is what a reader is told instead of a failure between members: a cache may always miss.
 	OnLoss Status
 
+	// Then, when set, goes on with the request once Response is there: it makes that the answer and returns nil, or returns another Pending to be
+	// waited for in the place of this one. It is called by Resolve, and must not wait.
+	Then func(req *Request, resp *Response) *Pending
+
+	// Holds says that the request is handled here and not yet, so that on its conversation nothing that writes may overtake it, and nothing at all if
+	// itself writes.
+	Holds bool
+
+	// View says by which view of the cluster the request was sent, see Request.View.
+	View uint64
+
 	flush func()        // sends what the handler has queued; called before anyone sleeps on the answer, perhaps more than once
 	state atomic.Uint32 // open, awaited, completed
 	wake  chan struct{} // capacity 1
@@ -68,10 +79,26 @@ func (p *Pending) Wait() {
 	if p.state.CompareAndSwap(pendingOpen, pendingAwaited) {
 		<-p.wake
 	}
+}
+
+// Resolve waits for p and all that comes in its place, and gives the one that holds the answer to req.
+func (p *Pending) Resolve(req *Request) *Pending {
+	for p.Wait(); p.Then != nil; p.Wait() {
+		then := p.Then
+		p.Then = nil
+		if next := then(req, &p.Response); next != nil {
+			if next.OnLoss == Unset {
+				next.OnLoss = p.OnLoss
+			}
+			p.Release()
+			p = next
+		}
+	}
 	if p.OnLoss != Unset && p.Response.Status.FromPeer() {
 		p.Response.Reset()
 		p.Response.Status = p.OnLoss
 	}
+	return p
 }
 
 // Release gives p back for reuse, once its Response has been read. It keeps scratch memory up to maxPooledBytes.
@@ -80,7 +107,7 @@ func (p *Pending) Release() {
 	if cap(p.Response.Scratch) > maxPooledBytes {
 		p.Response.Scratch = nil
 	}
-	p.OnLoss, p.flush = Unset, nil
+	p.OnLoss, p.Then, p.Holds, p.View, p.flush = Unset, nil, false, 0, nil
 	p.state.Store(pendingOpen)
 	pendings.Put(p)
 }

@@ -50,7 +50,7 @@ func TestOnLossReplacesFailuresBetweenMembersOnly(t *testing.T) {
 		p.Response.Status = status
 		p.Complete()
 		p.OnLoss = onLoss
-		if p.Wait(); p.Response.Status != want {
+		if p.Resolve(nil); p.Response.Status != want {
 			t.Errorf("status %d with OnLoss %d: %d, want %d", status, onLoss, p.Response.Status, want)
 		}
 	}

@@ -23,6 +23,10 @@ type Request struct {
 	Reason  Status  // why the request is a Reject or a Discard
 	Origin  uint32  // the session's number, set by the session: requests of one origin reach a peer in their order; not sent to it
 
+	// View, set by the session, is the Pending.View of what it still waits for; 0: of nothing. Whoever would send the request by another view answers
+	// AskAgain: else it might overtake what went before.
+	View uint64
+
 	Flags   uint32 // the client's 32 bits, kept with the item
 	Opaque  uint32 // binary wire: echoed by the encoder
 	Exptime int64  // as on the wire: 0 never, negative at once, up to 30 days relative, above that a Unix second
@@ -68,6 +72,8 @@ const (
 	SetCAS     // the item's new CAS unique is NewCAS
 	Invalidate // Delete: the item is marked stale instead; Set, Replace: one with a CAS unique above CAS is replaced, and marked stale
 	Clear      // Delete: the item stays, without value, and with Flags
+
+	Delivered // between members: the value has gone before, in parts; Delta is its number. Its receiver puts the request together again
 )
 
 // Has reports whether all bits of want are set.
@@ -97,12 +103,13 @@ type Response struct {
 // Marks is a set of bits.
 type Marks uint8
 
-// The marks of an item that was found. Won, Stale and Leased are given with Lease alone.
+// The marks of an item that was found. Won, Stale and Leased are given with Lease alone, and Parted never leaves the room peer.
 const (
 	Fetched Marks = 1 << iota // it had been used before this request
 	Won                       // this client is to recache it
 	Stale                     // it is out of date
 	Leased                    // another client has been told to recache it
+	Parted                    // between members: Value is the first part of Size bytes; the others are to be collected, as Number
 )
 
 // Has reports whether all bits of want are set.

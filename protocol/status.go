@@ -12,6 +12,7 @@ const (
 	NotStored               // the condition of add, replace, append or prepend does not hold
 	Exists                  // the CAS unique differs
 	Challenge               // Login, LoginStep: Value is what the client is to answer
+	AskAgain                // of the session alone: once what it waits for is answered
 
 	UnknownCommand
 	BadFormat   // bad command line format
@@ -30,6 +31,7 @@ const (
 	PeerTimeout    // the owner did not answer in time: whether it acted is unknown
 	PeerLost       // the owner cannot be reached, or the link broke before it answered
 	PeerOverloaded // too much is waiting for the owner already
+	PeerMoved      // the member asked does not hold the partition, and has not acted; Value is the id of the one who does, if known
 
 	statusCount
 )

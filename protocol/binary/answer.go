@@ -192,6 +192,8 @@ func failure(op protocol.Op, status protocol.Status) (code uint16, text string) 
 		return cannotNow, "peer unreachable"
 	case protocol.PeerOverloaded:
 		return busy, "peer overloaded"
+	case protocol.PeerMoved:
+		return cannotNow, "partition is moving"
 	case protocol.ClientError:
 		return badArguments, ""
 	case protocol.ServerError:

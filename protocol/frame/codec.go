@@ -6,7 +6,12 @@ import "github.com/memring/memring/protocol"
 //
 // The first request must be a Hello, and no other may be one; nothing else is read before the Hello has been answered with OK. Whoever
 // breaks this, or sends what is no frame, is hung up on.
-type Codec struct{ stage stage }
+type Codec struct {
+	// Cut, when set, makes an answer fit into a frame before it is added.
+	Cut func(resp *protocol.Response)
+
+	stage stage
+}
 
 // stage is how far the conversation has come.
 type stage uint8
@@ -49,6 +54,9 @@ func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
 func (c *Codec) Append(dst []byte, req *protocol.Request, resp *protocol.Response) []byte {
 	if req.Op == protocol.Hello && resp.Status == protocol.OK && c.stage == greeted {
 		c.stage = open
+	}
+	if c.Cut != nil {
+		c.Cut(resp)
 	}
 	return AppendResponse(dst, req.Opaque, resp)
 }

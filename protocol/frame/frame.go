@@ -8,7 +8,7 @@
 //	          | value length 4 | value | report lines, each 3 x (length 4 | text)
 //
 // A frame has one form only: what is accepted, written again, gives the same bytes. What only an encoder reads (Verb, Wire, Opaque, Raw) and what
-// only its session does (Origin, Hangup) stays with the session that the client talks to.
+// only its session does (Origin, View, Hangup) stays with the session that the client talks to.
 package frame
 
 import (
@@ -20,6 +20,10 @@ import (
 
 // MaxBytes is the longest frame. A length above it is refused before any memory is taken for it: it is no frame of ours, or a broken one.
 const MaxBytes = 64 << 20
+
+// PartBytes is the longest value that goes between members in one frame. A longer one goes in parts of so many bytes (node/peer), so that nobody's
+// request waits behind it. It is more than the largest item by default, and takes a lane about a millisecond.
+const PartBytes = 1 << 20
 
 // The bytes before a request's key, and before a response's value.
 const (

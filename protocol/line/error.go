@@ -34,6 +34,8 @@ func AppendError(dst []byte, status protocol.Status, message []byte) []byte {
 		return append(dst, "SERVER_ERROR peer unreachable\r\n"...)
 	case protocol.PeerOverloaded:
 		return append(dst, "SERVER_ERROR peer overloaded\r\n"...)
+	case protocol.PeerMoved:
+		return append(dst, "SERVER_ERROR partition is moving\r\n"...)
 	case protocol.Pipelined:
 		return appendMessage(dst, "ERROR cannot pipeline other commands before ", message)
 	case protocol.ClientError:

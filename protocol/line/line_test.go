@@ -132,6 +132,7 @@ func TestAppendError(t *testing.T) {
 	f(protocol.PeerTimeout, "", "SERVER_ERROR peer timeout")
 	f(protocol.PeerLost, "", "SERVER_ERROR peer unreachable")
 	f(protocol.PeerOverloaded, "", "SERVER_ERROR peer overloaded")
+	f(protocol.PeerMoved, "n2", "SERVER_ERROR partition is moving")
 	f(protocol.ClientError, "no", "CLIENT_ERROR no")
 	f(protocol.Pipelined, "watch", "ERROR cannot pipeline other commands before watch")
 	f(protocol.ServerError, "why\r\nSTORED", "SERVER_ERROR why")

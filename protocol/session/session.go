@@ -9,7 +9,11 @@
 //	out   | VALUE a ... | VALUE b ... | VALUE c  gaps are filled, in order, before anything is sent
 package session
 
-import "github.com/memring/memring/protocol"
+import (
+	"cmp"
+
+	"github.com/memring/memring/protocol"
+)
 
 // A Codec is one wire on one connection. It may remember where in a line it is; it never blocks and never allocates.
 type Codec interface {
@@ -54,6 +58,9 @@ type Session struct {
 	resp   protocol.Response
 	tape   []byte // the answers known so far, encoded
 	gaps   []gap  // the answers to come
+	known  int    // how many of them have come already
+	holds  holds  // what the others demand of the requests that follow
+	view   uint64 // the view that they were sent by; 0: none
 	width  int    // how many of them are waited for at a time
 	recent int    // the length of the last value: the next is probably as long
 	filled []byte // the tape with its gaps filled
@@ -65,6 +72,15 @@ type gap struct {
 	req     protocol.Request
 	pending *protocol.Pending
 }
+
+// holds says what must not overtake the requests that are waited for (protocol.Pending.Holds).
+type holds uint8
+
+const (
+	nothing holds = iota
+	writes
+	everything
+)
 
 // New begins a conversation whose requests h answers. origin tells it from the others of this process (Request.Origin).
 func New(h protocol.Handler, c Codec, origin uint32) *Session {
@@ -82,7 +98,7 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 		return s.tape, 0
 	}
 	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < s.width {
-		s.req = protocol.Request{Origin: s.origin}
+		s.req = protocol.Request{Origin: s.origin, View: s.view}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
 			s.missing = -n
@@ -138,9 +154,16 @@ func (s *Session) handle() {
 		resp.Status = req.Reason
 	default:
 		resp.Scratch = roomFor(resp.Scratch, s.recent+headBytesOfAnswer)
-		if pending := s.handler.Handle(req, resp); pending != nil {
-			s.gaps = append(s.gaps, gap{at: len(s.tape), req: *req, pending: pending})
-			resp.Scratch = giveBack(resp.Scratch)
+		if s.holds == everything || s.holds == writes && req.Op.Writes() {
+			s.settle()
+		}
+		pending := s.handler.Handle(req, resp)
+		if pending == nil && resp.Status == protocol.AskAgain {
+			s.settle()
+			pending = s.handler.Handle(req, resp)
+		}
+		if pending != nil {
+			s.leaveGap(pending)
 			return
 		}
 	}
@@ -151,6 +174,19 @@ func (s *Session) handle() {
 	s.tape = s.codec.Append(roomFor(s.tape, len(resp.Value)+headBytesOfAnswer), req, resp)
 	resp.Reset()
 	resp.Scratch = giveBack(resp.Scratch)
+}
+
+// leaveGap leaves a place in the tape for the answer to s.req.
+func (s *Session) leaveGap(pending *protocol.Pending) {
+	s.gaps = append(s.gaps, gap{at: len(s.tape), req: s.req, pending: pending})
+	s.view = cmp.Or(s.view, pending.View)
+	switch {
+	case pending.Holds && s.req.Op.Writes():
+		s.holds = everything
+	case pending.Holds:
+		s.holds = max(s.holds, writes)
+	}
+	s.resp.Scratch = giveBack(s.resp.Scratch)
 }
 
 // beginStream takes over the stream of the answer. It must be the first of its batch, as memcached has it: what is said before a dump or a
@@ -173,17 +209,27 @@ func (s *Session) continueStream() (more bool) {
 	return more
 }
 
-// fill waits for the answers still to come and gives the tape with its gaps filled.
+// settle waits for the answers still to come; what is to be done when they are here is done in the order of the requests.
 //
 // A lane answers in order, so its last answer implies the earlier ones: waiting from the last gap to the first wakes this goroutine about
 // once per lane, not once per answer.
+func (s *Session) settle() {
+	coming := s.gaps[s.known:]
+	for i := range coming {
+		coming[i].pending.Flush()
+	}
+	for i := len(coming) - 1; i >= 0; i-- {
+		coming[i].pending.Wait()
+	}
+	for i := range coming {
+		coming[i].pending = coming[i].pending.Resolve(&coming[i].req)
+	}
+	s.known, s.holds, s.view, s.req.View = len(s.gaps), nothing, 0, 0
+}
+
+// fill gives the tape with its gaps filled.
 func (s *Session) fill() []byte {
-	for i := range s.gaps {
-		s.gaps[i].pending.Flush()
-	}
-	for i := len(s.gaps) - 1; i >= 0; i-- {
-		s.gaps[i].pending.Wait()
-	}
+	s.settle()
 	from := 0
 	for i := range s.gaps {
 		g := &s.gaps[i]
@@ -209,5 +255,5 @@ func (s *Session) adapt() {
 	case !full && s.width > firstGaps && len(s.gaps) < s.width/8:
 		s.width, s.gaps = firstGaps, nil // wide batches are rare: their memory is let go
 	}
-	s.gaps = s.gaps[:0]
+	s.gaps, s.known = s.gaps[:0], 0
 }
