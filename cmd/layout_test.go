@@ -49,6 +49,8 @@ var plan = map[string]int{
 	"node/admin":      30,
 	"node/crawler":    30,
 	"node/watch":      25,
+	"node/certs":      25,
+	"node/certstest":  15,
 
 	"protocol/session":    20,
 	"protocol/text":       20,
@@ -73,7 +75,7 @@ var (
 	meetings = []string{"node/executor", "node/handover", "node/crawler", "node/dump", "node/stats", "node", "node/nodetest", "cmd/memring"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
-	testRooms = []string{"node/nodetest", "protocol/transcript"}
+	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
 	sockets = []string{"node/server", "node/peer", "node/membership", "node/admin", "cmd/memring"}
