@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/membership"
-	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/ring"
 )
 
@@ -80,17 +80,17 @@ func (n *Node) adopt() error {
 	if err != nil {
 		return fmt.Errorf("build table: %w", err)
 	}
-	links, ids := make([]*peer.Link, 0, len(placed)), make([]string, 0, len(placed))
+	ways, ids := make([]router.Send, 0, len(placed)), make([]string, 0, len(placed))
 	for _, m := range table.Members() {
 		// Of two processes started with one id the later holds the partitions, and the earlier sends it its clients' requests.
 		if m.ID == n.self.ID && byID[m.ID].Boot == n.self.Boot {
-			links = append(links, nil)
+			ways = append(ways, nil)
 			continue
 		}
-		links, ids = append(links, n.peers.Link(m.ID, byID[m.ID].Peer)), append(ids, m.ID)
+		ways, ids = append(ways, n.peers.Link(m.ID, byID[m.ID].Peer).Send), append(ids, m.ID)
 	}
 	before := n.router.Table()
-	n.router.Adopt(table, links)
+	n.router.Adopt(table, ways)
 	n.peers.Keep(ids...)
 	n.discovery.Follow(members)
 	select {
@@ -98,7 +98,7 @@ func (n *Node) adopt() error {
 	default: // it is told already
 	}
 	if before == nil || before.Print() != table.Print() {
-		n.log.Info("table adopted", "members", len(links), "print", fmt.Sprintf("%016x", table.Print()))
+		n.log.Info("table adopted", "members", len(ways), "print", fmt.Sprintf("%016x", table.Print()))
 	}
 	return nil
 }

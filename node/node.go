@@ -110,7 +110,7 @@ func (n *Node) openStore() error {
 	})
 	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler)
 	n.crawler.Start()
-	n.router = router.New(n.executor)
+	n.router = router.New(router.Config{Next: n.executor, Patience: n.cfg.PeerDeadline})
 	n.operator = operator.New(n.operatorConfig(), n.router)
 	return nil
 }

@@ -29,6 +29,9 @@ type Pending struct {
 	// waited for in the place of this one. It is called by Resolve, and must not wait.
 	Then func(req *Request, resp *Response) *Pending
 
+	// Moved, when set, goes on in the same way with a request whose answer would be PeerMoved.
+	Moved func(req *Request, resp *Response) *Pending
+
 	// Holds says that the request is handled here and not yet, so that on its conversation nothing that writes may overtake it, and nothing at all if
 	// itself writes.
 	Holds bool
@@ -83,17 +86,32 @@ func (p *Pending) Wait() {
 
 // Resolve waits for p and all that comes in its place, and gives the one that holds the answer to req.
 func (p *Pending) Resolve(req *Request) *Pending {
-	for p.Wait(); p.Then != nil; p.Wait() {
+	for {
+		p.Wait()
 		then := p.Then
-		p.Then = nil
+		switch {
+		case then != nil:
+			p.Then = nil
+		case p.Moved != nil && p.Response.Status == PeerMoved:
+			then, p.Moved = p.Moved, nil
+		default:
+			return p.settle()
+		}
 		if next := then(req, &p.Response); next != nil {
 			if next.OnLoss == Unset {
 				next.OnLoss = p.OnLoss
+			}
+			if next.Moved == nil {
+				next.Moved = p.Moved
 			}
 			p.Release()
 			p = next
 		}
 	}
+}
+
+// settle makes of a failure between members what the reader is told.
+func (p *Pending) settle() *Pending {
 	if p.OnLoss != Unset && p.Response.Status.FromPeer() {
 		p.Response.Reset()
 		p.Response.Status = p.OnLoss
@@ -107,7 +125,7 @@ func (p *Pending) Release() {
 	if cap(p.Response.Scratch) > maxPooledBytes {
 		p.Response.Scratch = nil
 	}
-	p.OnLoss, p.Then, p.Holds, p.View, p.flush = Unset, nil, false, 0, nil
+	p.OnLoss, p.Then, p.Moved, p.Holds, p.View, p.flush = Unset, nil, nil, false, 0, nil
 	p.state.Store(pendingOpen)
 	pendings.Put(p)
 }

@@ -1,23 +1,44 @@
 // Package router asks of every request: is the key mine? Then it goes down the chain; else to its owner.
 //
 //	keyed   -> owner is me  -> next
-//	        -> owner is not -> the link to it: one hop, never two (a member that receives it has no door to a router)
+//	        -> owner is not -> the way to it: one hop, never two (a member that receives it has no door to a router)
+//	        <- "moved"      -> the way to who holds it now: it is this node that sends it again
 //	flush   -> next, and every other member
 //	others  -> next
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"sync/atomic"
+	"time"
 
-	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 )
 
+// Config says what is behind a Router. Zero fields but Next take their defaults.
+type Config struct {
+	// Next answers for this node's own keys.
+	Next protocol.Handler
+
+	// Find gives the way to a member by its id; nil if it is not known here. It is asked when a member says that another one holds a partition.
+	Find func(id string) Send
+
+	// Patience bounds how long a request is sent after a partition on the move. Default 500 ms.
+	Patience time.Duration
+
+	// Now and After replace the clock, for tests: After gives a Pending that is completed after a while.
+	Now   func() time.Time
+	After func(time.Duration) *protocol.Pending
+}
+
+// Send is the way to a member: it keeps a copy of the request and gives its answer to come (peer.Link.Send).
+type Send func(req *protocol.Request) *protocol.Pending
+
 // A Router is the first link of the chain behind a client's session.
 type Router struct {
-	next   protocol.Handler
+	cfg    Config
 	routes atomic.Pointer[routes]
 	stats  Stats
 }
@@ -25,29 +46,54 @@ type Router struct {
 // routes are one table and the way to each of its members. They are never changed, only replaced.
 type routes struct {
 	table *ring.Table
-	links []*peer.Link // by the members' places in the table; nil is this node
+	ways  []Send // by the members' places in the table; nil is this node
+	view  uint64 // numbers the tables adopted, from 1
 }
 
-// linkTo gives the way to the owner of a partition; nil if that is this node, or if nobody owns it, so that somebody answers.
-func (r *routes) linkTo(part uint32) *peer.Link {
+// wayTo gives the way to the owner of a partition; nil if that is this node, or if nobody owns it, so that somebody answers.
+func (r *routes) wayTo(part uint32) Send {
 	owner := r.table.Owner(part)
 	if owner < 0 {
 		return nil
 	}
-	return r.links[owner]
+	return r.ways[owner]
 }
 
 // Stats are counted since the start.
 type Stats struct {
-	Forwarded atomic.Uint64 // requests handed to their owner
+	Forwarded  atomic.Uint64 // requests handed to their owner
+	Redirected atomic.Uint64 // requests sent after a partition on the move, each time
 }
 
-// New makes a router before next. Until the first Adopt every key is this node's own.
-func New(next protocol.Handler) *Router { return &Router{next: next} }
+// New makes a router. Until the first Adopt every key is this node's own.
+func New(cfg Config) *Router {
+	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
+	if cfg.Find == nil {
+		cfg.Find = func(string) Send { return nil }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.After == nil {
+		cfg.After = after
+	}
+	return &Router{cfg: cfg}
+}
 
-// Adopt routes by table from now on; links lead to its members, in the table's order, and nil is this node.
-func (r *Router) Adopt(table *ring.Table, links []*peer.Link) {
-	r.routes.Store(&routes{table: table, links: links})
+// after gives a Pending that is completed after a while. Who waits for it stays until then, so no timer outlives its session.
+func after(pause time.Duration) *protocol.Pending {
+	pending := protocol.NewPending(nil)
+	time.AfterFunc(pause, pending.Complete)
+	return pending
+}
+
+// Adopt routes by table from now on; ways lead to its members, in the table's order, and nil is this node. One goroutine at a time adopts.
+func (r *Router) Adopt(table *ring.Table, ways []Send) {
+	view := uint64(1)
+	if before := r.routes.Load(); before != nil {
+		view = before.view + 1
+	}
+	r.routes.Store(&routes{table: table, ways: ways, view: view})
 }
 
 // Table gives the table that requests are routed by, nil before the first Adopt.
@@ -61,7 +107,7 @@ func (r *Router) Table() *ring.Table {
 // Owns reports whether a partition is this node's own by the table of now.
 func (r *Router) Owns(part uint32) bool {
 	now := r.routes.Load()
-	return now == nil || now.linkTo(part) == nil
+	return now == nil || now.wayTo(part) == nil
 }
 
 // Stats gives the live counters.
@@ -71,23 +117,45 @@ func (r *Router) Stats() *Stats { return &r.stats }
 func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	now := r.routes.Load()
 	if now == nil {
-		return r.next.Handle(req, resp)
+		return r.cfg.Next.Handle(req, resp)
 	}
 	if req.Op == protocol.Flush {
 		r.flush(now, req, resp)
 		return nil
 	}
 	if !req.Op.Keyed() {
-		return r.next.Handle(req, resp)
+		return r.cfg.Next.Handle(req, resp)
 	}
-	link := now.linkTo(now.table.Partition(req.Key))
-	if link == nil {
-		return r.next.Handle(req, resp)
+	if req.View != 0 && req.View != now.view {
+		resp.Status = protocol.AskAgain // what this session waits for went by another table
+		return nil
 	}
-	r.stats.Forwarded.Add(1)
-	pending := link.Send(req)
+	var pending *protocol.Pending
+	if way := now.wayTo(now.table.Partition(req.Key)); way != nil {
+		r.stats.Forwarded.Add(1)
+		pending = way(req)
+	} else if pending = r.here(req, resp); pending == nil {
+		return nil
+	}
+	pending.View = now.view
+	pending.Moved = r.redirect
 	if !req.Op.Writes() {
 		pending.OnLoss = protocol.NotFound // CLUSTER.md 4.3: the keys of a dead member miss
+	}
+	return pending
+}
+
+// here asks this node itself; nil is an answer.
+func (r *Router) here(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	pending := r.cfg.Next.Handle(req, resp)
+	if pending == nil && resp.Status == protocol.PeerMoved {
+		pending = protocol.NewPending(nil)
+		pending.Response.Status = protocol.PeerMoved
+		pending.Response.Scratch = append(pending.Response.Scratch[:0], resp.Value...)
+		pending.Response.Value = pending.Response.Scratch
+		pending.Holds = true
+		pending.Complete()
+		resp.Reset()
 	}
 	return pending
 }
@@ -95,16 +163,16 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 // flush runs flush_all here and on every other member, and is done when all have answered. It is rare, so it may wait where it stands;
 // what this session has sent before is ahead of it on the same lanes.
 func (r *Router) flush(now *routes, req *protocol.Request, resp *protocol.Response) {
-	if pending := r.next.Handle(req, resp); pending != nil {
+	if pending := r.cfg.Next.Handle(req, resp); pending != nil {
 		panic("router: flush_all is answered at once by the node itself")
 	}
 	if resp.Status != protocol.OK {
 		return
 	}
-	waiting := make([]*protocol.Pending, 0, len(now.links))
-	for _, link := range now.links {
-		if link != nil {
-			pending := link.Send(req)
+	waiting := make([]*protocol.Pending, 0, len(now.ways))
+	for _, way := range now.ways {
+		if way != nil {
+			pending := way(req)
 			pending.Flush()
 			waiting = append(waiting, pending)
 		}

@@ -44,13 +44,13 @@ func routed(t *testing.T, size int) (*router.Router, *here, *ring.Table) {
 		Dial: func(context.Context, netip.AddrPort) (net.Conn, error) { return nil, errors.New("nobody there") },
 	})
 	t.Cleanup(peers.Stop)
-	links := make([]*peer.Link, size)
+	ways := make([]router.Send, size)
 	for i := 1; i < size; i++ {
-		links[i] = peers.Link(members[i].ID, netip.AddrPort{})
+		ways[i] = peers.Link(members[i].ID, netip.AddrPort{}).Send
 	}
 	next := &here{}
-	r := router.New(next)
-	r.Adopt(table, links)
+	r := router.New(router.Config{Next: next})
+	r.Adopt(table, ways)
 	return r, next, table
 }
 
@@ -85,7 +85,7 @@ func TestEachKeyGoesToItsOwner(t *testing.T) {
 
 func TestAloneEverythingIsMine(t *testing.T) {
 	next := &here{}
-	r := router.New(next)
+	r := router.New(router.Config{Next: next})
 	for _, op := range []protocol.Op{protocol.Get, protocol.Set, protocol.Flush, protocol.Noop} {
 		if resp, forwarded := ask(r, op, "k"); forwarded || resp.Status != protocol.OK {
 			t.Errorf("%s before any table: forwarded %v, status %d", op, forwarded, resp.Status)
@@ -133,8 +133,8 @@ func BenchmarkMine(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := router.New(&here{})
-	r.Adopt(table, []*peer.Link{nil})
+	r := router.New(router.Config{Next: &here{}})
+	r.Adopt(table, []router.Send{nil})
 	req, resp := protocol.Request{Op: protocol.Get, Key: []byte("some-key-of-usual-length")}, protocol.Response{}
 	b.ReportAllocs()
 	for b.Loop() {
