@@ -59,8 +59,8 @@ func ask(r *router.Router, op protocol.Op, key string) (resp protocol.Response, 
 	if pending == nil {
 		return resp, false
 	}
+	pending = pending.Resolve(nil)
 	defer pending.Release()
-	pending.Wait()
 	return protocol.Response{Status: pending.Response.Status}, true
 }
 
