@@ -30,6 +30,7 @@ import (
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol/binary"
 	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/protocol/meta"
@@ -95,6 +96,8 @@ func (n *Node) openStore() error {
 		NoEvict:      n.cfg.NoEvict,
 		Clock:        n.clock,
 		NodeTag:      nodeTag(n.cfg.ID),
+		Evictions:    func() bool { return n.executor.Watch().Wanted(watch.Evictions) },
+		Evicted:      func(it storage.Eviction) { n.executor.Evicted(it) },
 	})
 	if err != nil {
 		return err
@@ -108,7 +111,7 @@ func (n *Node) openStore() error {
 		Delimiter: n.cfg.Delimiter,
 		Detail:    n.cfg.Detail,
 	})
-	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler)
+	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, n.tellRound)
 	n.crawler.Start()
 	n.router = router.New(router.Config{Next: n.executor, Patience: n.cfg.PeerDeadline})
 	n.operator = operator.New(n.operatorConfig(), n.router)

@@ -222,11 +222,14 @@ func TestWatchTellsWhatHappens(t *testing.T) {
 	}
 	hear("OK\r")
 	talk(t, c.Dial(0), "set a:b 0 0 3\r\nabc\r\nget a:b c\r\ndelete a:b\r\ndelete a:b\r\nquit\r\n")
-	hear(`ts=\d+\.\d{6} gid=1 type=item_store key=a%3Ab status=stored cmd=set ttl=0 clsid=1 cfd=\d+ size=3`)
-	hear(`ts=\d+\.\d{6} gid=2 type=item_get key=a%3Ab status=found clsid=1 cfd=\d+ size=3`)
-	hear(`ts=\d+\.\d{6} gid=3 type=item_get key=c status=not_found clsid=1 cfd=\d+ size=0`)
-	hear(`ts=\d+\.\d{6} gid=4 type=deleted key=a%3Ab cmd=delete clsid=1 cfd=\d+`)
-	if _, values := stats(t, c, 0, ""); values["log_watchers"] != "1" || values["log_watcher_sent"] != "4" {
+	hear(`ts=\d+\.\d{6} gid=2 type=item_get key=a%3Ab status=not_found clsid=0 cfd=\d+ size=0`)
+	hear(`ts=\d+\.\d{6} gid=3 type=item_store key=a%3Ab status=stored cmd=set ttl=0 clsid=1 cfd=\d+ size=3`)
+	hear(`ts=\d+\.\d{6} gid=4 type=item_get key=a%3Ab status=found clsid=1 cfd=\d+ size=3`)
+	hear(`ts=\d+\.\d{6} gid=5 type=item_get key=c status=not_found clsid=0 cfd=\d+ size=0`)
+	hear(`ts=\d+\.\d{6} gid=6 type=item_get key=a%3Ab status=found clsid=1 cfd=\d+ size=3`)
+	hear(`ts=\d+\.\d{6} gid=7 type=deleted key=a%3Ab cmd=delete clsid=1 size=3`)
+	hear(`ts=\d+\.\d{6} gid=8 type=item_get key=a%3Ab status=not_found clsid=0 cfd=\d+ size=0`)
+	if _, values := stats(t, c, 0, ""); values["log_watchers"] != "1" || values["log_watcher_sent"] != "7" {
 		t.Errorf("%s watchers, %s lines sent", values["log_watchers"], values["log_watcher_sent"])
 	}
 	conn.Close()

@@ -19,13 +19,9 @@ func (st *stripe) tellEvicted(g *segment, n uint32, length int) {
 	if !ok {
 		return // it was lost before
 	}
-	valueBytes := length - len(key) - tailBytes
-	if m.has(flagged) {
-		valueBytes -= flagsBytes
-	}
 	st.store.cfg.Evicted(Eviction{
 		Key:        key,
-		ValueBytes: valueBytes,
+		ValueBytes: m.valueBytes(length, len(key)),
 		Expiry:     int64(m.expiry),
 		LastAccess: int64(m.access),
 		Fetched:    m.has(fetched),

@@ -66,14 +66,21 @@ func TestReclaimed(t *testing.T) {
 		put(t, s, key, Item{Value: []byte("v"), Expiry: testStart + 1})
 	}
 	clock.Advance(2)
-	f("a get of an expired item", 0, 1, func() { s.Get(nil, []byte("asked for")) })
-	f("a look at one", 0, 1, func() {
-		h := s.Hold([]byte("held"))
+	look := func(key string, wantBytes int, wantFound, wantLapsed bool) {
+		t.Helper()
+		h := s.Hold([]byte(key))
 		defer h.Release()
-		h.Item()
-	})
+		if n, found, lapsed := h.Look(); n != wantBytes || found != wantFound || lapsed != wantLapsed {
+			t.Errorf("a look at %s: %d bytes, %t, %t", key, n, found, lapsed)
+		}
+	}
+	put(t, s, "large", Item{Value: make([]byte, 300_000), Flags: 1})
+	look("large", 300_000, true, false)
+	look("never there", 0, false, false)
+	f("a get of an expired item", 0, 1, func() { s.Get(nil, []byte("asked for")) })
+	f("a look at one", 0, 1, func() { look("held", 0, false, true) })
 	f("a store over one", 1, 0, func() { put(t, s, "stored over", Item{}) })
 	f("a store over what is there", 0, 0, func() { put(t, s, "stored over", Item{}) })
-	f("a flush", 1, 0, func() { s.FlushAll(clock.Now()) })
+	f("a flush", 2, 0, func() { s.FlushAll(clock.Now()) })
 	f("a store over what was flushed", 0, 0, func() { put(t, s, "stored over", Item{}) })
 }

@@ -64,6 +64,15 @@ func (h *Held) Item() (it Item, found bool) {
 	return it, true
 }
 
+// Look tells whether there is an item, and the length of its value, without reading it; lapsed: there was one, and it has expired.
+func (h *Held) Look() (valueBytes int, found, lapsed bool) {
+	if h.segment == nil {
+		return 0, false, h.lapsed
+	}
+	length := h.st.itemLength(h.segment, h.number)
+	return max(0, h.segment.meta(h.number).valueBytes(length, len(h.key))), true, false
+}
+
 // Use notes a use of the item, as Get does.
 func (h *Held) Use() {
 	if h.segment != nil {

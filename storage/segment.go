@@ -43,6 +43,15 @@ func (m *meta) continues(head, before uint32) bool {
 
 func (m *meta) expired(now int64) bool { return m.expiry != 0 && int64(m.expiry) <= now }
 
+// valueBytes is the length of the value of an item whose records have this length together.
+func (m *meta) valueBytes(length, keyBytes int) int {
+	length -= keyBytes + tailBytes
+	if m.has(flagged) {
+		length -= flagsBytes
+	}
+	return length
+}
+
 func (m *meta) set(b metaBits, on bool) {
 	m.bits &^= b
 	if on {

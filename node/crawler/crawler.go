@@ -13,8 +13,14 @@ import (
 // A Crawler looks for expired items in a store, whenever it is on.
 type Crawler struct {
 	store *storage.Store
+	told  func(Round)
 	on    atomic.Bool
 	stats Stats
+
+	mu    sync.Mutex // guards the rest
+	round Round      // the one under way
+	began time.Time  // that is, when
+	ended time.Time  // when the last one worth telling did
 
 	stop    chan struct{}
 	running sync.WaitGroup
@@ -24,6 +30,13 @@ type Crawler struct {
 type Stats struct {
 	Busy    atomic.Bool   // a round that was asked for is under way
 	Checked atomic.Uint64 // items looked at
+}
+
+// A Round is what became of a look at every item there is.
+type Round struct {
+	Checked, Removed uint64
+	Lasted           time.Duration
+	Since            time.Duration // the end of the one told before
 }
 
 // Stats gives the live counters.
@@ -41,9 +54,10 @@ const (
 	budget = 20_000
 )
 
-// New makes a crawler that is not running yet.
-func New(store *storage.Store, on bool) *Crawler {
-	c := &Crawler{store: store, stop: make(chan struct{})}
+// New makes a crawler that is not running yet. It tells of the rounds in which something was removed, and of those that were asked for.
+func New(store *storage.Store, on bool, told func(Round)) *Crawler {
+	now := time.Now()
+	c := &Crawler{store: store, told: told, began: now, ended: now, stop: make(chan struct{})}
 	c.on.Store(on)
 	return c
 }
@@ -59,7 +73,7 @@ func (c *Crawler) Start() {
 				return
 			case <-ticker.C:
 				if c.on.Load() {
-					c.crawl(budget)
+					c.crawl(budget, false)
 				}
 			}
 		}
@@ -72,14 +86,29 @@ func (c *Crawler) Stop() {
 	c.running.Wait()
 }
 
-func (c *Crawler) crawl(most int) {
-	examined, _ := c.store.Crawl(most)
+func (c *Crawler) crawl(most int, asked bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.store.CrawlRounds()
+	examined, removed := c.store.Crawl(most)
 	c.stats.Checked.Add(uint64(examined))
+	c.round.Checked += uint64(examined)
+	c.round.Removed += uint64(removed)
+	if c.store.CrawlRounds() == before {
+		return
+	}
+	now := time.Now()
+	if round := c.round; asked || round.Removed > 0 {
+		round.Lasted, round.Since = now.Sub(c.began), now.Sub(c.ended)
+		c.ended = now
+		c.told(round)
+	}
+	c.round, c.began = Round{}, now
 }
 
 // All looks at every item there is, and returns when that is done.
 func (c *Crawler) All() {
 	c.stats.Busy.Store(true)
 	defer c.stats.Busy.Store(false)
-	c.crawl(math.MaxInt)
+	c.crawl(math.MaxInt, true)
 }

@@ -28,7 +28,8 @@ func TestCrawlerRemovesWhatHasExpired(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c := New(store, false)
+		var rounds []Round
+		c := New(store, false, func(r Round) { rounds = append(rounds, r) })
 		c.Start()
 		defer c.Stop()
 		f := func(want int) {
@@ -55,6 +56,10 @@ func TestCrawlerRemovesWhatHasExpired(t *testing.T) {
 		f(0)
 		if got := c.Stats().Checked.Load(); got == 0 || c.Stats().Busy.Load() {
 			t.Errorf("%d checked", got)
+		}
+		// Told are the round that found two, and the one that was asked for; not those that found nothing.
+		if len(rounds) != 2 || rounds[0].Removed != 2 || rounds[1].Removed != 1 || rounds[1].Checked == 0 || rounds[1].Since <= 0 {
+			t.Errorf("%+v", rounds)
 		}
 	})
 }

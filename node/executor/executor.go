@@ -44,6 +44,11 @@ func New(cfg Config) *Executor {
 
 // Handle implements protocol.Handler.
 func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	told := e.watch.Wanted(watched)
+	var before sight
+	if told {
+		before = e.look(req)
+	}
 	switch req.Op {
 	case protocol.Get:
 		e.get(req, resp)
@@ -73,8 +78,8 @@ func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *proto
 	if e.prefixes.on.Load() {
 		e.prefixes.count(req, resp)
 	}
-	if e.watch.Wanted(watched) {
-		e.tell(req, resp)
+	if told {
+		e.tell(req, resp, before)
 	}
 	if e.noCAS {
 		resp.CAS = 0

@@ -86,6 +86,7 @@ func (e *Executor) vivify(req *protocol.Request, resp *protocol.Response, held *
 func (e *Executor) inspect(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
+	e.stats.Inspects.Add(1)
 	item, found := held.Item()
 	if !found {
 		resp.Status = protocol.NotFound

@@ -12,6 +12,7 @@ type Stats struct {
 	Gets, GetHits, GetMisses        atomic.Uint64
 	Sets                            atomic.Uint64 // set, add, replace, append, prepend, cas, whether stored or not
 	Touches, TouchHits, TouchMisses atomic.Uint64
+	Inspects                        atomic.Uint64 // me, the only command that memcached counts as meta
 	DeleteHits, DeleteMisses        atomic.Uint64
 	IncrHits, IncrMisses            atomic.Uint64
 	DecrHits, DecrMisses            atomic.Uint64
@@ -29,6 +30,7 @@ func (s *Stats) Each(visit func(name string, counter *atomic.Uint64)) {
 	visit("cmd_set", &s.Sets)
 	visit("cmd_flush", &s.Flushes)
 	visit("cmd_touch", &s.Touches)
+	visit("cmd_meta", &s.Inspects)
 	visit("get_hits", &s.GetHits)
 	visit("get_misses", &s.GetMisses)
 	visit("delete_misses", &s.DeleteMisses)

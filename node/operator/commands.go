@@ -256,15 +256,9 @@ func (o *Operator) watch(said []string, resp *protocol.Response) {
 	}
 	var kinds watch.Kinds
 	for _, word := range said {
-		switch {
-		case means(word, "fetchers"):
-			kinds |= watch.Fetchers
-		case means(word, "mutations"):
-			kinds |= watch.Mutations
-		case means(word, "deletions"):
-			kinds |= watch.Deletions
-		default:
-			answer(resp, unknown) // what is not told is refused, lest somebody waits for it
+		kind, known := watchable(word)
+		if kinds |= kind; !known {
+			answer(resp, unknown)
 			return
 		}
 	}
@@ -275,6 +269,28 @@ func (o *Operator) watch(said []string, resp *protocol.Response) {
 	}
 	answer(resp, "watch")
 	resp.Stream = stream
+}
+
+// watchable gives the kind that a word means, in memcached's order: "p" is proxyreqs. Of proxies there is nothing to tell, nor of rawcmds: no
+// version of memcached logs them.
+func watchable(word string) (kind watch.Kinds, known bool) {
+	switch {
+	case means(word, "rawcmds"), means(word, "proxyreqs"), means(word, "proxyevents"), means(word, "proxyuser"):
+		return 0, true
+	case means(word, "evictions"):
+		return watch.Evictions, true
+	case means(word, "fetchers"):
+		return watch.Fetchers, true
+	case means(word, "mutations"):
+		return watch.Mutations, true
+	case means(word, "sysevents"):
+		return watch.SysEvents, true
+	case means(word, "connevents"):
+		return watch.ConnEvents, true
+	case means(word, "deletions"):
+		return watch.Deletions, true
+	}
+	return 0, false
 }
 
 // shutdown says nothing when it does what it was asked for: the connection ends with the process.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/memring/memring/node/operator"
+	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 )
 
@@ -195,4 +196,31 @@ func BenchmarkPassing(b *testing.B) {
 	for b.Loop() {
 		d.Handle(req, resp)
 	}
+}
+
+// The words are memcached's, or beginnings of them; of what does not happen here nothing is told.
+func TestWatchable(t *testing.T) {
+	f := func(words string, want watch.Kinds) {
+		t.Helper()
+		asked := ^watch.Kinds(0)
+		d := newDesk(func(c *operator.Config) {
+			c.Watch = func(kinds watch.Kinds) (protocol.Stream, bool) {
+				asked = kinds
+				return endless{}, true
+			}
+		})
+		var resp protocol.Response
+		d.Handle(&protocol.Request{Op: protocol.Operate, Key: []byte("watch"), Value: []byte(words)}, &resp)
+		if asked != want || (resp.Stream == nil) != (want == ^watch.Kinds(0)) {
+			t.Errorf("watch %s: %b, want %b", words, asked, want)
+		}
+	}
+	const refused = ^watch.Kinds(0)
+	f("", watch.Fetchers)
+	f("fetchers mutations deletions", watch.Fetchers|watch.Mutations|watch.Deletions)
+	f("evictions connevents sysevents", watch.Evictions|watch.ConnEvents|watch.SysEvents)
+	f("f m e c s r d p", watch.Fetchers|watch.Mutations|watch.Evictions|watch.ConnEvents|watch.SysEvents|watch.Deletions)
+	f("rawcmds proxyreqs proxyevents proxyuser proxy", 0)
+	f("fetchers bogus", refused)
+	f("fetcherss", refused)
 }

@@ -139,10 +139,7 @@ func (s *Sources) connections(list *List) {
 func (s *Sources) requests(list *List) {
 	expired := s.Store.Stats().GetExpired
 	s.Executor.Stats().Each(func(name string, counter *atomic.Uint64) {
-		switch list.Add(name, counter.Load()); name {
-		case "cmd_touch":
-			list.zero("cmd_meta") // below the session nobody knows which wire a request came on
-		case "get_misses":
+		if list.Add(name, counter.Load()); name == "get_misses" {
 			list.Add("get_expired", expired)
 			list.zero("get_flushed") // what is flushed is gone at once, and so a plain miss
 		}
@@ -259,9 +256,10 @@ const slabPageBytes = 1 << 20
 func (s *Sources) Slabs(list *List) {
 	items, counted := s.Store.Stats(), s.Executor.Stats()
 	active := 0
-	if items.Items > 0 {
+	if items.Segments > 0 { // as in memcached, a class has pages for good
 		active = 1
-		list.Add("1:chunk_size", (items.Bytes+int64(items.Items)-1)/int64(items.Items))
+		count := max(1, int64(items.Items))
+		list.Add("1:chunk_size", (items.Bytes+count-1)/count)
 		list.Add("1:total_pages", (items.Memory+slabPageBytes-1)/slabPageBytes)
 		list.Add("1:total_chunks", items.Items)
 		list.Add("1:used_chunks", items.Items)

@@ -1,6 +1,6 @@
 // Package watch tells those who watch a node what happens on it, as it happens ("watch").
 //
-//	executor -> Board.Post -> the buffer of each watcher -> protocol.Stream -> its connection
+//	executor, store, server, crawler -> Board.Post -> the buffer of each watcher -> protocol.Stream -> its connection
 //
 // While nobody watches, asking Wanted is one load of memory. Whoever posts never waits for a watcher: what one does not fetch in time is dropped
 // and counted, and he is told how much.
@@ -8,7 +8,9 @@ package watch
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -18,11 +20,14 @@ import (
 // Kinds is a set of what can be watched.
 type Kinds uint32
 
-// The kinds. memcached has more, of what does not happen here or is not told.
+// The kinds. memcached has more, of what happens in its proxy.
 const (
-	Fetchers  Kinds = 1 << iota // items asked for, found or not
+	Fetchers  Kinds = 1 << iota // keys looked up, for whatever reason, found or not
 	Mutations                   // items stored, or not
 	Deletions
+	Evictions
+	ConnEvents // connections that begin and end
+	SysEvents  // what goes on in the background
 )
 
 const (
@@ -87,9 +92,13 @@ func (b *Board) Watch(kinds Kinds) (stream protocol.Stream, ok bool) {
 	}
 	w := &watcher{board: b, kinds: kinds, greets: true}
 	b.watchers = append(b.watchers, w)
+	b.number++ // it counts as a line, as in memcached
 	b.sumLocked()
 	return w, true
 }
+
+// Escape gives a key as it stands in a line: all but letters, digits and -._~ is %XX.
+func Escape(key []byte) string { return strings.ReplaceAll(url.QueryEscape(string(key)), "+", "%20") }
 
 // Stats gives the counters as they are now.
 func (b *Board) Stats() Stats {

@@ -29,9 +29,9 @@ func TestWatchersAreToldWhatTheyWatch(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	first := "ts=1800000000.007000 gid=1 type=a\n"
+	first := "ts=1800000000.007000 gid=3 type=a\n"
 	hear(gets, "OK\r\n"+first)
-	hear(all, "OK\r\n"+first+"ts=1800000000.010000 gid=2 type=b\n")
+	hear(all, "OK\r\n"+first+"ts=1800000000.010000 gid=4 type=b\n")
 	hear(all, "")
 	all.Close()
 	f(Deletions, false)
