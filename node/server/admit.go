@@ -3,13 +3,11 @@ package server
 import (
 	"net"
 	"time"
-
-	"github.com/memring/memring/protocol/session"
 )
 
-// admit serves nc on a goroutine of its own, in a conversation that begin begins, or refuses it. At the limit it may wait, and with it its
-// listener: what comes after nc waits in the system's queue.
-func (s *Server) admit(nc net.Conn, begin func() *session.Session) {
+// admit serves nc, which has come to l, on a goroutine of its own, or refuses it. At the limit it may wait, and with it l: what comes after nc
+// waits in the system's queue.
+func (s *Server) admit(nc net.Conn, l *listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cfg.PauseAtLimit {
@@ -20,12 +18,13 @@ func (s *Server) admit(nc net.Conn, begin func() *session.Session) {
 		nc.Close()
 	case s.fullLocked():
 		s.stats.RefusedConns.Add(1)
-		// The socket is new and its buffer empty, so this short write does not block.
+		// The socket is new and its buffer empty, so this short write does not block. As in memcached it is not encrypted: a client on TLS
+		// sees an error too, and whoever comes too often costs no handshakes.
 		_, _ = nc.Write([]byte(s.cfg.Refusal))
 		nc.Close()
 	default:
 		s.lastID++
-		c := &conn{server: s, id: s.lastID, net: nc, session: begin()}
+		c := &conn{server: s, id: s.lastID, net: nc, listener: l, session: l.begin()}
 		c.mark(reading, s.cfg.Now())
 		if s.cfg.IdleTimeout > 0 {
 			_ = nc.SetReadDeadline(time.Now().Add(s.cfg.IdleTimeout))

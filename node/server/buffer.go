@@ -120,5 +120,5 @@ func lendLarge(buffer *[]byte) {
 func (c *conn) refuseMemory() {
 	c.server.stats.NoMemoryConns.Add(1)
 	_ = c.net.SetWriteDeadline(time.Now().Add(budgetPatience))
-	_, _ = c.net.Write([]byte(c.server.cfg.NoMemory))
+	_ = c.send([]byte(c.server.cfg.NoMemory))
 }

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/memring/memring/protocol/session"
@@ -13,10 +15,12 @@ import (
 
 // A conn is one connection and the goroutine that serves it.
 type conn struct {
-	server  *Server
-	id      int64
-	net     net.Conn
-	session *session.Session
+	server   *Server
+	id       int64
+	listener *listener
+	net      net.Conn  // the socket
+	secure   *tls.Conn // the same encrypted; nil: it is not
+	session  *session.Session
 
 	in         []byte // what has been read and not answered is in[start:end]; nil while c waits with nothing
 	start, end int
@@ -30,11 +34,19 @@ type conn struct {
 	doing atomic.Int64 // what c does, and when its last request was, for those who ask: see mark
 }
 
-// servePlain is the loop over Read and Write, for connections that are more than a socket.
-func (c *conn) servePlain() {
+// serve answers until the client goes, the conversation ends, or the server stops.
+func (c *conn) serve() {
+	defer c.close()
+	if c.listener.secure == nil || c.shakeHands() {
+		c.converse()
+	}
+}
+
+// converseSlowly is the loop over Read and Write, for what is no socket of the system, and for other systems.
+func (c *conn) converseSlowly() {
 	for {
 		c.borrow()
-		n, err := c.net.Read(c.in[c.end:])
+		n, err := c.read(c.in[c.end:])
 		if n > 0 && !c.received(n) {
 			return
 		}
@@ -69,13 +81,40 @@ func (c *conn) goesOnAfter(err error) bool {
 	return c.received(0)
 }
 
+// read reads what the client has said, decrypted.
+func (c *conn) read(p []byte) (n int, err error) {
+	if c.secure == nil {
+		return c.readSocket(p)
+	}
+	if n, err = c.secure.Read(p); err != nil && n == 0 && err != syscall.EAGAIN && ofTLS(err) {
+		c.server.stats.TLSErrors.Add(1)
+	}
+	return n, err
+}
+
+// send writes p, encrypted if the connection is.
+func (c *conn) send(p []byte) (err error) {
+	n := 0
+	if c.secure == nil {
+		n, err = c.writeSocket(p)
+	} else {
+		n, err = c.secure.Write(p)
+	}
+	c.server.stats.BytesWritten.Add(int64(n))
+	return err
+}
+
 func (c *conn) close() {
-	c.net.Close()
+	c.raw = false // outside a turn the socket may be closed, and its number another's
 	c.session.Close()
 	if c.start, c.end = 0, 0; c.in != nil {
 		c.shrink()
 		c.lend()
 	}
+	if c.secure != nil {
+		_ = c.secure.CloseWrite() // so that the client knows that nothing was cut off; it waits for some seconds at most
+	}
+	c.net.Close()
 	c.server.forget(c)
 }
 

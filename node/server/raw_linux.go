@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net"
 	"syscall"
 )
@@ -8,15 +9,14 @@ import (
 // maxRawSend is the most that is sent without telling the scheduler: copying so much takes some microseconds.
 const maxRawSend = 64 << 10
 
-// serve answers until the client goes, the conversation ends, or the server stops.
+// converse answers until the client goes, the conversation ends, or the server stops.
 //
-// On a plain socket all that happens inside one call of RawConn.Read, which waits on the runtime's poller whenever turn finds nothing more
+// On a socket all that happens inside one call of RawConn.Read, which waits on the runtime's poller whenever turn finds nothing more
 // to read. It spares the scheduler's part in every system call, and lets the buffer go while there is nothing in it.
-func (c *conn) serve() {
-	defer c.close()
+func (c *conn) converse() {
 	raw := rawConn(c.net)
 	if raw == nil {
-		c.servePlain()
+		c.converseSlowly()
 		return
 	}
 	for {
@@ -26,7 +26,7 @@ func (c *conn) serve() {
 	}
 }
 
-// rawConn gives nil for what must be read and written in its own way, like TLS.
+// rawConn gives nil for what is no socket of the system.
 func rawConn(nc net.Conn) syscall.RawConn {
 	var raw syscall.RawConn
 	switch nc := nc.(type) {
@@ -46,30 +46,49 @@ func (c *conn) turn(fd uintptr) (over bool) {
 	c.raw, c.fd = true, fd
 	for {
 		c.borrow()
-		n, errno := receive(fd, c.in[c.end:])
+		n, err := c.read(c.in[c.end:])
 		switch {
-		case errno == syscall.EINTR:
-		case errno == syscall.EAGAIN:
+		case n > 0:
+			if !c.received(n) {
+				return true
+			}
+		case err == syscall.EAGAIN:
 			c.lend()
 			c.unbroken = 0
 			return false
-		case errno != 0 || n == 0 || !c.received(n):
+		default:
 			return true
 		}
 	}
 }
 
-// send writes p, if the socket takes it, at once; the rest as a goroutine should that may have to wait.
-func (c *conn) send(p []byte) error {
+// readSocket reads what has come; within a turn it does not wait: EAGAIN. p is not empty.
+func (c *conn) readSocket(p []byte) (int, error) {
+	if !c.raw {
+		return c.net.Read(p)
+	}
+	for {
+		switch n, errno := receive(c.fd, p); {
+		case errno == syscall.EINTR:
+		case errno != 0:
+			return 0, errno
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// writeSocket writes p, if the socket takes it, at once; the rest as a goroutine should that may have to wait.
+func (c *conn) writeSocket(p []byte) (int, error) {
 	sent := 0
 	if c.raw && len(p) <= maxRawSend {
 		n, _ := transmit(c.fd, p)
 		if sent = max(n, 0); sent == len(p) {
-			c.server.stats.BytesWritten.Add(int64(sent))
-			return nil
+			return sent, nil
 		}
 	}
 	n, err := c.net.Write(p[sent:]) // meets the error again, if it was one
-	c.server.stats.BytesWritten.Add(int64(sent + n))
-	return err
+	return sent + n, err
 }

@@ -2,14 +2,9 @@
 
 package server
 
-// serve answers until the client goes, the conversation ends, or the server stops.
-func (c *conn) serve() {
-	defer c.close()
-	c.servePlain()
-}
+// converse answers until the client goes, the conversation ends, or the server stops.
+func (c *conn) converse() { c.converseSlowly() }
 
-func (c *conn) send(p []byte) error {
-	n, err := c.net.Write(p)
-	c.server.stats.BytesWritten.Add(int64(n))
-	return err
-}
+func (c *conn) readSocket(p []byte) (int, error) { return c.net.Read(p) }
+
+func (c *conn) writeSocket(p []byte) (int, error) { return c.net.Write(p) }

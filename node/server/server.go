@@ -1,6 +1,6 @@
 // Package server is the network engine: it listens, reads batches and writes answers, and knows no command.
 //
-//	accept -> conn: read a batch -> session.Answer -> write the answers -> read on
+//	accept -> (TLS handshake) -> conn: read a batch -> session.Answer -> write the answers -> read on
 //	socket: a datagram is a batch of its own -> session.Answer -> datagrams
 //
 // One goroutine per connection. It reads only when everything read before has been answered and the answers are sent, so a client that does
@@ -8,11 +8,13 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -78,6 +80,10 @@ type Stats struct {
 	Yields                      atomic.Int64 // how often MaxBatch was reached with more requests at hand
 	NoMemoryConns               atomic.Int64 // connections closed by MaxBufferBytes
 	Datagrams, DatagramsDropped atomic.Int64 // requests by UDP, and those of them that got no answer though they may have wanted one
+
+	HandshakeErrors atomic.Int64 // connections closed since they could not be encrypted, or not in time
+	NewSessions     atomic.Int64 // handshakes that were made in full, not resumed
+	TLSErrors       atomic.Int64 // connections closed since their encryption broke later
 }
 
 // A Server serves the connections of its listeners.
@@ -86,8 +92,9 @@ type Server struct {
 	stats  Stats
 	budget *budget // of the read buffers that have grown
 
-	running  sync.WaitGroup // listeners, sockets and connections
-	stopping chan struct{}  // closed when Stop begins
+	running    sync.WaitGroup // listeners, sockets and connections
+	stopping   chan struct{}  // closed when Stop begins
+	handshakes chan struct{}  // seats for those that compute: see tlsSocket
 
 	mu        sync.Mutex // guards the rest
 	listeners []*listener
@@ -102,9 +109,10 @@ type Server struct {
 // A listener is where connections come in.
 type listener struct {
 	net.Listener
-	begin func() *session.Session
-	id    int64
-	since int64 // seconds
+	begin  func() *session.Session
+	secure func() *tls.Config // nil: not encrypted
+	id     int64
+	since  int64 // seconds
 }
 
 // acceptPause is waited after a failed accept: it fails for want of descriptors, and at once again.
@@ -126,6 +134,7 @@ func New(cfg Config) *Server {
 		cfg.Now = func() int64 { return time.Now().Unix() }
 	}
 	s := &Server{cfg: cfg, budget: newBudget(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
+	s.handshakes = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.seat = sync.NewCond(&s.mu)
 	return s
 }
@@ -142,6 +151,15 @@ func (s *Server) Listen(network, address string, mode os.FileMode) (bound string
 
 // ListenAs is Listen for connections whose conversations begin otherwise than by Config.Session: each address may have wires of its own.
 func (s *Server) ListenAs(begin func() *session.Session, network, address string, mode os.FileMode) (bound string, err error) {
+	return s.listen(&listener{begin: begin}, network, address, mode)
+}
+
+// ListenTLS is ListenAs for connections that are encrypted: each with the configuration that secure gives when it comes.
+func (s *Server) ListenTLS(secure func() *tls.Config, begin func() *session.Session, network, address string) (bound string, err error) {
+	return s.listen(&listener{begin: begin, secure: secure}, network, address, 0)
+}
+
+func (s *Server) listen(as *listener, network, address string, mode os.FileMode) (bound string, err error) {
 	var l net.Listener
 	if network == "unix" {
 		l, err = listenUnix(address, mode)
@@ -157,7 +175,8 @@ func (s *Server) ListenAs(begin func() *session.Session, network, address string
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastID++
-	s.listeners = append(s.listeners, &listener{Listener: l, begin: begin, id: s.lastID, since: s.cfg.Now()})
+	as.Listener, as.id, as.since = l, s.lastID, s.cfg.Now()
+	s.listeners = append(s.listeners, as)
 	return l.Addr().String(), nil
 }
 
@@ -245,7 +264,7 @@ func (s *Server) accept(l *listener) {
 			time.Sleep(acceptPause)
 			continue
 		}
-		s.admit(nc, l.begin)
+		s.admit(nc, l)
 	}
 }
 
