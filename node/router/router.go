@@ -39,6 +39,7 @@ type Send func(req *protocol.Request) *protocol.Pending
 // A Router is the first link of the chain behind a client's session.
 type Router struct {
 	cfg    Config
+	moved  func(*protocol.Request, *protocol.Response) *protocol.Pending // redirect, made once
 	routes atomic.Pointer[routes]
 	stats  Stats
 }
@@ -77,7 +78,9 @@ func New(cfg Config) *Router {
 	if cfg.After == nil {
 		cfg.After = after
 	}
-	return &Router{cfg: cfg}
+	r := &Router{cfg: cfg}
+	r.moved = r.redirect
+	return r
 }
 
 // after gives a Pending that is completed after a while. Who waits for it stays until then, so no timer outlives its session.
@@ -138,7 +141,7 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 		return nil
 	}
 	pending.View = now.view
-	pending.Moved = r.redirect
+	pending.Moved = r.moved
 	if !req.Op.Writes() {
 		pending.OnLoss = protocol.NotFound // CLUSTER.md 4.3: the keys of a dead member miss
 	}
