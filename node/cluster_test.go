@@ -309,3 +309,53 @@ func garbage(random *rand.Rand, size int) []byte {
 	}
 	return out[:size]
 }
+
+// With --get-errors=error a lost key is no miss: on the text wire the line ends with one error, on the others the key has it. What is answered
+// stands in its place all the same, and the next line begins anew.
+func TestGetErrors(t *testing.T) {
+	c := nodetest.Start(t, 3, func(cfg *node.Config) { cfg.GetErrors, cfg.PeerDeadline = true, 5*time.Second })
+	table := c.Nodes[0].Table()
+	key := map[string]string{} // one of each owner
+	for k := 0; len(key) < 3; k++ {
+		name := fmt.Sprintf("key%d", k)
+		key[table.Members()[table.Owner(table.Partition([]byte(name)))].ID] = name
+	}
+	for _, name := range key {
+		if got := talk(t, c.Dial(0), "set "+name+" 0 0 1\r\nx\r\nquit\r\n"); got != "STORED\r\n" {
+			t.Fatalf("set: %q", got)
+		}
+	}
+	mine, other, lost := key[c.Nodes[0].Self().ID], key[c.Nodes[1].Self().ID], key[c.Nodes[2].Self().ID]
+	value := func(key string) string { return "VALUE " + key + " 0 1\r\nx\r\n" }
+	const failed = "SERVER_ERROR peer unreachable\r\n"
+	questions := []struct{ ask, want string }{
+		{"get LOST", failed},
+		{"get MINE LOST OTHER MINE", value(mine) + value(other) + value(mine) + failed},
+		{"get LOST MINE", value(mine) + failed},
+		{"get MINE OTHER", value(mine) + value(other) + "END\r\n"},
+		{"gat 0 LOST OTHER", value(other) + failed},
+		{"mg LOST v q", failed},
+		{"mg OTHER v", "VA 1\r\nx\r\n"},
+		{"get " + strings.Repeat("LOST ", 300) + "OTHER", value(other) + failed},
+		{"get OTHER" + strings.Repeat(" OTHER", 20_000) + " LOST MINE", strings.Repeat(value(other), 20_001) + value(mine) + failed},
+		{"get nothing", "END\r\n"},
+	}
+	var ask, want strings.Builder
+	for _, q := range questions {
+		ask.WriteString(strings.NewReplacer("LOST", lost, "MINE", mine, "OTHER", other).Replace(q.ask) + "\r\n")
+		want.WriteString(q.want)
+	}
+	conn := c.Dial(0)
+	c.Crash(2)
+	got := talk(t, conn, ask.String()+"quit\r\n")
+	if c.Nodes[0].Table() != table {
+		t.Skip("the others knew of the crash before all was asked")
+	}
+	if got != want.String() {
+		at := 0
+		for at < min(len(got), want.Len()) && got[at] == want.String()[at] {
+			at++
+		}
+		t.Errorf("at byte %d: %.200q, want %.200q", at, got[at:], want.String()[at:])
+	}
+}

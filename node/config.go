@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/memring/memring/protocol/login"
@@ -32,8 +33,9 @@ type Config struct {
 	Listen []Listener
 
 	// UDP are client addresses for datagrams, HOST:PORT. -U; default none: whoever can send datagrams with a forged sender can make this node
-	// flood that sender, so keep them on networks you trust.
-	UDP []string
+	// flood that sender. So they are on loopback, unless UDPOffLoopback says that others are meant: --udp-off-loopback.
+	UDP            []string
+	UDPOffLoopback bool
 
 	// Wire is what is spoken on the unix socket and over UDP. -B; default AnyWire.
 	Wire Wire
@@ -105,6 +107,9 @@ type Config struct {
 
 	// PeerDeadline bounds how long a client waits for another member. --peer-timeout; default 500 ms.
 	PeerDeadline time.Duration
+	// GetErrors answers who asks for items whose owner cannot be reached with an error, which on the text wire stands in the place of END; default:
+	// they are misses, which clients treat well. --get-errors.
+	GetErrors bool
 	// LeaveGrace is how long the node goes on serving after it has told the others that it leaves, so that they have stopped sending to it.
 	LeaveGrace time.Duration
 
@@ -177,6 +182,10 @@ func (c Config) Validate() error {
 	for _, l := range c.Listen {
 		refuse(l.Address == "", "-l: an empty address")
 	}
+	for _, address := range c.UDP {
+		refuse(!c.UDPOffLoopback && !onLoopback(address), "-U: UDP on %s is open to other machines, and whoever forges a sender's address can have that one "+
+			"flooded with answers: -l 127.0.0.1, or --udp-off-loopback if that is meant and a firewall stands before it", address)
+	}
 	refuse(c.PeerPort < 0 || c.PeerPort > 65535, "--peer-port: %d is not a port", c.PeerPort)
 	refuse(c.GossipPort < 0 || c.GossipPort > 65535, "--gossip-port: %d is not a port", c.GossipPort)
 	refuse(c.MaxBytes <= 0, "-m: the memory limit must be above 0")
@@ -189,4 +198,12 @@ func (c Config) Validate() error {
 	refuse(c.MaxBufferBytes < 0, "-o read_buf_mem_limit: must not be negative")
 	refuse(c.PeerDeadline <= 0, "--peer-timeout: must be above 0")
 	return errors.Join(append(errs, c.validateLogin())...)
+}
+
+// onLoopback reports whether no other machine can reach an address. A name may mean any machine, but localhost.
+func onLoopback(address string) bool {
+	if at, err := netip.ParseAddrPort(address); err == nil {
+		return at.Addr().IsLoopback()
+	}
+	return strings.HasPrefix(address, "localhost:")
 }

@@ -113,7 +113,7 @@ func (n *Node) openStore() error {
 	})
 	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, n.tellRound)
 	n.crawler.Start()
-	n.router = router.New(router.Config{Next: n.executor, Patience: n.cfg.PeerDeadline})
+	n.router = router.New(router.Config{Next: n.executor, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors})
 	n.operator = operator.New(n.operatorConfig(), n.router)
 	return nil
 }
@@ -286,7 +286,8 @@ func (n *Node) clientWires(wire Wire) *session.Wires {
 		packets         session.Codec
 	)
 	if wire != BinaryWire {
-		classic, modern = text.New(text.Config{MaxItemBytes: n.cfg.MaxItemBytes}), meta.New(meta.Config{MaxItemBytes: n.cfg.MaxItemBytes})
+		classic = text.New(text.Config{MaxItemBytes: n.cfg.MaxItemBytes, GetErrors: n.cfg.GetErrors})
+		modern = meta.New(meta.Config{MaxItemBytes: n.cfg.MaxItemBytes})
 	}
 	if wire != TextWire {
 		packets = binary.New(binary.Config{MaxItemBytes: n.cfg.MaxItemBytes, Login: n.cfg.Users != nil})

@@ -73,6 +73,7 @@ const (
 	Invalidate // Delete: the item is marked stale instead; Set, Replace: one with a CAS unique above CAS is replaced, and marked stale
 	Clear      // Delete: the item stays, without value, and with Flags
 
+	AfterAll  // the answer tells how the requests before it went, so it is encoded after theirs
 	Delivered // between members: the value has gone before, in parts; Delta is its number. Its receiver puts the request together again
 )
 

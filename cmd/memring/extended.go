@@ -37,7 +37,7 @@ func (o *options) words() []word {
 		{name: "lru_crawler", set: on(&t.LRUCrawler, true)},
 		{name: "no_modern", about: "as memcached 1.4 was: no_maxconns_fast, no_lru_crawler, and fewer lines in stats", set: o.noModern},
 		{name: "modern", set: nothing},
-		{name: "relaxed_privileges", about: "allow the command debugtime: only for memcached's own tests", set: on(&o.node.Debug, true)},
+		{name: "relaxed_privileges", about: "allow the command debugtime, and UDP anywhere: only for memcached's own tests", set: on(&o.node.Debug, true)},
 
 		{name: "hashpower", value: "12-32", idle: true, set: whole(&t.HashPower, 12, 32)},
 		{name: "no_hashexpand", idle: true, set: nothing},

@@ -39,6 +39,7 @@ type options struct {
 	saslSettings     string // $SASL_CONF_PATH
 	largePages       bool
 	extended         []string
+	getErrors        string
 
 	advertise, zone, config string
 	weight, copies          int
@@ -101,6 +102,8 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	c.IntVar(&o.node.GossipPort, "gossip-port", o.node.GossipPort, "TCP and UDP `PORT` for membership")
 	c.StringVar(&o.advertise, "advertise", "", "`ADDRESS` at which other members reach this one (default the one listened on)")
 	c.DurationVar(&o.node.PeerDeadline, "peer-timeout", o.node.PeerDeadline, "longest wait for another member's answer")
+	c.StringVar(&o.getErrors, "get-errors", "miss", "what get answers for keys whose owner cannot be reached: `miss`, or error")
+	c.BoolVar(&o.node.UDPOffLoopback, "udp-off-loopback", false, "let -U listen where other machines reach it: with forged senders it can flood others")
 	c.StringVar(&o.node.AdminListen, "admin-listen", o.node.AdminListen, "`ADDRESS` for health and metrics over HTTP, or off")
 	c.StringVar(&o.zone, "zone", "", "where the node stands; not there yet")
 	c.IntVar(&o.weight, "weight", 1, "the node's share of the keys; not there yet, so only 1")
@@ -211,9 +214,13 @@ func (o *options) resolveRest(*pflag.FlagSet) error {
 		return fmt.Errorf("--weight %d: weights are not there yet: only 1", o.weight)
 	case o.copies != 1:
 		return fmt.Errorf("--copies %d: more than one copy is not there yet: only 1", o.copies)
+	case o.getErrors != "miss" && o.getErrors != "error":
+		return fmt.Errorf("--get-errors %s: miss or error", o.getErrors)
 	case o.config != "":
 		return fmt.Errorf("--config %s: a file of settings is not there yet: use flags or MEMRING_*", o.config)
 	}
+	o.node.GetErrors = o.getErrors == "error"
+	o.node.UDPOffLoopback = o.node.UDPOffLoopback || o.node.Debug // memcached's own tests ask for it
 	return o.resolveNames()
 }
 

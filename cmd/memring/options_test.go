@@ -100,6 +100,11 @@ func TestFlags(t *testing.T) {
 	f("-U 11300 -p 0 -l ::1", func(c *node.Config) { c.Listen, c.UDP, c.PeerPort, c.ID = nil, []string{"[::1]:11300"}, 0, anyID })
 	f("-U 2 -p 1 -l 127.0.0.1:11300", func(c *node.Config) { port(c); c.UDP = []string{"127.0.0.1:11300"} })
 
+	f("-U 11300 -p 11211 -l 0.0.0.0 --udp-off-loopback", func(c *node.Config) {
+		c.Listen, c.UDP, c.UDPOffLoopback = at("0.0.0.0:11211"), []string{"0.0.0.0:11300"}, true
+	})
+	f("-U 11300 -p 11211 -l localhost", func(c *node.Config) { c.Listen, c.UDP = at("localhost:11211"), []string{"localhost:11300"} })
+
 	// Wires.
 	f("-B auto", nil)
 	f("-B ascii", func(c *node.Config) { c.Wire, c.Listen[0].Wire = node.TextWire, node.TextWire })
@@ -124,12 +129,14 @@ func TestFlags(t *testing.T) {
 	f("--join a,b:7 --join c", func(c *node.Config) { c.Join = []string{"a", "b:7", "c"} })
 	f("--admin-listen off --peer-timeout 2s", func(c *node.Config) { c.AdminListen, c.PeerDeadline, c.GiveWay.Admin = "off", 2*time.Second, false })
 	f("--weight 1 --copies 1", nil)
+	f("--get-errors miss", nil)
+	f("--get-errors=error", func(c *node.Config) { c.GetErrors = true })
 
 	// Of slabs, and the like: only told.
 	f("-f 2 -n 100 -L -e /dev/shm/m -N 3", tuning(func(t *node.Tuning) { t.GrowthFactor, t.ChunkBytes, t.MemoryFile, t.NAPIIDs = 2, 100, "/dev/shm/m", 3 }))
 	f("-o idle_timeout=3", func(c *node.Config) { c.IdleTimeout = 3 * time.Second })
 	f("-o no_maxconns_fast,read_buf_mem_limit=9 -o relaxed_privileges,", func(c *node.Config) {
-		c.PauseAtLimit, c.MaxBufferBytes, c.Debug = true, 9<<20, true
+		c.PauseAtLimit, c.MaxBufferBytes, c.Debug, c.UDPOffLoopback = true, 9<<20, true, true
 	})
 	f("-o no_maxconns_fast,maxconns_fast,modern,inline_ascii_resp,no_inline_ascii_resp,drop_privileges,no_drop_privileges,resp_obj_mem_limit", nil)
 	f("-o hashpower=20,no_hashexpand,hash_algorithm=xxh3,tail_repair_time=10,track_sizes", tuning(func(t *node.Tuning) {
@@ -278,6 +285,10 @@ func TestRefusals(t *testing.T) {
 	f("-S -U 11211", "UDP")
 	f("-Y users -B binary", "binary protocol cannot be allowed")
 	f("-Y users -U 11211", "UDP")
+	f("-U 11211 -l 0.0.0.0", "--udp-off-loopback")
+	f("-U 11211 -l 127.0.0.1 -l cache.local", "UDP on cache.local:11211")
+	f("-U 11211 -l *", "--udp-off-loopback")
+	f("--get-errors maybe", "miss or error")
 	f("-Z -p 0", "TCP port")
 	for _, flag := range []string{"-Z"} {
 		f(flag, flag[:2]+" (--")

@@ -115,21 +115,10 @@ func (o *options) prepare() error {
 		}
 	}
 	warnOfFileLimit(o.node)
-	warnOfUDP(o.node)
 	if len(o.idle) > 0 {
 		o.node.Log.Info("accepted, but without effect here", "flags", strings.Join(o.idle, ", "))
 	}
 	return nil
-}
-
-// warnOfUDP tells when datagrams may come from other machines.
-func warnOfUDP(cfg node.Config) {
-	for _, address := range cfg.UDP {
-		if at, err := netip.ParseAddrPort(address); err != nil || !at.Addr().IsLoopback() {
-			cfg.Log.Warn("UDP is open to other machines: who forges a sender's address has that one flooded; keep it behind a firewall, or -U 0",
-				"address", address)
-		}
-	}
 }
 
 // warnOfFileLimit tells when there will be fewer connections than -c promises. (Go has raised the soft limit to the hard one.)

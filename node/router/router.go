@@ -25,6 +25,9 @@ type Config struct {
 	// Find gives the way to a member by its id; nil if it is not known here. It is asked when a member says that another one holds a partition.
 	Find func(id string) Send
 
+	// GetErrors tells who asks for an item whose owner cannot be reached why; default: it is a miss.
+	GetErrors bool
+
 	// Patience bounds how long a request is sent after a partition on the move. Default 500 ms.
 	Patience time.Duration
 
@@ -142,7 +145,7 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 	}
 	pending.View = now.view
 	pending.Moved = r.moved
-	if !req.Op.Writes() {
+	if !req.Op.Writes() && !r.cfg.GetErrors {
 		pending.OnLoss = protocol.NotFound // CLUSTER.md 4.3: the keys of a dead member miss
 	}
 	return pending

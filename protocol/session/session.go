@@ -167,6 +167,10 @@ func (s *Session) handle() {
 			return
 		}
 	}
+	if req.Options.Has(protocol.AfterAll) && len(s.gaps) > 0 {
+		s.leaveGap(s.answered())
+		return
+	}
 	if resp.Stream != nil {
 		s.beginStream()
 	}
@@ -174,6 +178,14 @@ func (s *Session) handle() {
 	s.tape = s.codec.Append(roomFor(s.tape, len(resp.Value)+headBytesOfAnswer), req, resp)
 	resp.Reset()
 	resp.Scratch = giveBack(resp.Scratch)
+}
+
+// answered makes of the answer that is there one that comes later.
+func (s *Session) answered() *protocol.Pending {
+	pending := protocol.NewPending(nil)
+	pending.Response, s.resp = s.resp, pending.Response
+	pending.Complete()
+	return pending
 }
 
 // leaveGap leaves a place in the tape for the answer to s.req.

@@ -11,10 +11,15 @@ import (
 func (c *Codec) Append(dst []byte, req *protocol.Request, resp *protocol.Response) []byte {
 	switch {
 	case req.Op == protocol.Get || req.Op == protocol.Gat:
-		return appendItem(dst, req, resp)
+		return c.appendItem(dst, req, resp)
+	case c.lost != protocol.Unset && req.Op == protocol.Noop && resp.Status == protocol.OK:
+		return c.appendEnd(dst)
 	case req.Options.Has(protocol.Quiet) || req.Op == protocol.Quit || req.Op == protocol.None:
 		return dst
 	case req.Op == protocol.Reject || req.Op == protocol.Discard:
+		if req.Options.Has(protocol.Last) {
+			c.lost = protocol.Unset
+		}
 		return line.AppendError(dst, req.Reason, nil)
 	case resp.Stream != nil:
 		return dst // its pieces follow
@@ -41,7 +46,7 @@ func (c *Codec) Append(dst []byte, req *protocol.Request, resp *protocol.Respons
 // appendItem adds "VALUE KEY FLAGS LENGTH [CAS]" and the data, and after the last key of the line, END.
 //
 // A client reads on until END or an error. So an error can only stand where END would; before that, the key is a miss.
-func appendItem(dst []byte, req *protocol.Request, resp *protocol.Response) []byte {
+func (c *Codec) appendItem(dst []byte, req *protocol.Request, resp *protocol.Response) []byte {
 	last := req.Options.Has(protocol.Last)
 	switch resp.Status {
 	case protocol.OK:
@@ -60,14 +65,27 @@ func appendItem(dst []byte, req *protocol.Request, resp *protocol.Response) []by
 		dst = append(dst, "\r\n"...)
 	case protocol.NotFound:
 	default:
-		if last {
+		switch {
+		case last:
+			c.lost = protocol.Unset
 			return line.AppendError(dst, resp.Status, resp.Value)
+		case c.getErrors && resp.Status.FromPeer():
+			c.lost = resp.Status
 		}
 	}
 	if last {
-		dst = append(dst, "END\r\n"...)
+		dst = c.appendEnd(dst)
 	}
 	return dst
+}
+
+// appendEnd ends the answer to a line of keys.
+func (c *Codec) appendEnd(dst []byte) []byte {
+	if why := c.lost; why != protocol.Unset {
+		c.lost = protocol.Unset
+		return line.AppendError(dst, why, nil)
+	}
+	return append(dst, "END\r\n"...)
 }
 
 // appendDone adds what a command says that did what it was asked for.

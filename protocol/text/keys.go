@@ -85,13 +85,20 @@ func (c *Codec) parseKey(buf []byte, req *protocol.Request) (used int) {
 	key, rest := line.Word(keys)
 	c.fetch(req, key)
 	if len(line.TrimBlanks(rest)) == 0 {
-		req.Options |= protocol.Last
+		c.conclude(req)
 		c.place = atLine
 		return c.left
 	}
 	used = len(keys) - len(rest)
 	c.left -= used
 	return used
+}
+
+// conclude makes req the last of its line.
+func (c *Codec) conclude(req *protocol.Request) {
+	if req.Options |= protocol.Last; c.getErrors {
+		req.Options |= protocol.AfterAll
+	}
 }
 
 // fetch asks for key what the line asks for each.
@@ -132,23 +139,28 @@ func (c *Codec) parseStreamedKey(buf []byte, req *protocol.Request) (used int) {
 	case end < 0 && len(word) < maxStreamedWord:
 		return 0
 	case end < 0:
-		c.place = inLost
-		reject(req, protocol.BadFormat)
-		return len(word)
+		return c.lose(req, len(word))
 	}
 	key := word[:end]
 	if word[end] == '\n' {
 		if key = line.TrimCR(key); len(key) == 0 {
 			c.place = atLine
-			req.Op, req.Options = protocol.Noop, protocol.Last
+			req.Op = protocol.Noop
+			c.conclude(req)
 			return end + 1
 		}
 	}
 	if len(key) > protocol.MaxKeyBytes {
-		c.place = inLost
-		reject(req, protocol.BadFormat)
-		return len(key)
+		return c.lose(req, len(key))
 	}
 	c.fetch(req, key)
 	return len(key)
+}
+
+// lose ends the line's answer with an error: what follows in it is not looked at.
+func (c *Codec) lose(req *protocol.Request, used int) int {
+	c.place = inLost
+	reject(req, protocol.BadFormat)
+	c.conclude(req)
+	return used
 }

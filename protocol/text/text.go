@@ -21,11 +21,16 @@ type Config struct {
 	// MaxItemBytes is the largest item stored, with memcached's overhead (protocol.ItemBytes): its -I, by default 1 MiB. A conversation
 	// buffers one data block of that size.
 	MaxItemBytes int
+
+	// GetErrors ends an answer to get with an error instead of END if a key's owner could not be asked. Default: such a key is a miss.
+	GetErrors bool
 }
 
 // A Codec is one conversation on this wire.
 type Codec struct {
 	maxItemBytes int
+	getErrors    bool
+	lost         protocol.Status // with getErrors: why an earlier key of the line being answered is not shown
 
 	place   place
 	left    int // inKeys: bytes to the end of the line; inRefused: bytes of the data block to come
@@ -50,7 +55,9 @@ const (
 const maxCheckedBytes = 64 << 10
 
 // New begins a conversation.
-func New(config Config) *Codec { return &Codec{maxItemBytes: config.MaxItemBytes} }
+func New(config Config) *Codec {
+	return &Codec{maxItemBytes: config.MaxItemBytes, getErrors: config.GetErrors}
+}
 
 // Between reports that the next byte begins a line (session.LineCodec).
 func (c *Codec) Between() bool { return c.place == atLine }
