@@ -24,7 +24,7 @@ func (s *sums) Parse(buf []byte, req *protocol.Request) int {
 
 func (s *sums) Append(dst []byte, req *protocol.Request, resp *protocol.Response) []byte {
 	if !req.Options.Has(protocol.AfterAll) {
-		if resp.Status != protocol.OK {
+		if resp.Status.FromPeer() {
 			s.failed++
 		}
 		return s.words.Append(dst, req, resp)
