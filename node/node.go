@@ -231,9 +231,10 @@ func (n *Node) join() error {
 		return err
 	}
 	lanes := peer.Config{
-		Self:     peer.Self{ID: n.self.ID, Boot: n.self.Boot, Cluster: n.cfg.Cluster, Print: n.cfg.Ring.Print()},
-		Deadline: n.cfg.PeerDeadline,
-		Log:      n.log,
+		Self:          peer.Self{ID: n.self.ID, Boot: n.self.Boot, Cluster: n.cfg.Cluster, Print: n.cfg.Ring.Print()},
+		Deadline:      n.cfg.PeerDeadline + itemTime(n.cfg.MaxItemBytes),
+		MaxValueBytes: n.cfg.MaxItemBytes,
+		Log:           n.log,
 	}
 	n.peers = peer.New(lanes)
 	n.reception = peer.NewReception(lanes, n.executor, nil)
@@ -297,8 +298,13 @@ func (n *Node) clientWires(wire Wire) *session.Wires {
 
 // laneSession begins a conversation with another member. Its requests go to the executor: they have been routed.
 func (n *Node) laneSession() *session.Session {
-	return session.New(n.reception.Handler(), frame.NewCodec(), n.origins.Add(1))
+	door, codec := n.reception.Door(), frame.NewCodec()
+	codec.Cut = door.Cut
+	return session.New(door, codec, n.origins.Add(1))
 }
+
+// itemTime is how long a member may be busy with one item of that size, and answer nobody else on the lane: 256 MB take a second.
+func itemTime(bytes int) time.Duration { return time.Duration(bytes) * time.Second / (256 << 20) }
 
 // Ready says why the node should not be sent clients yet, or any more; nil when it should.
 func (n *Node) Ready() error {

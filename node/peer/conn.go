@@ -35,6 +35,7 @@ type conn struct {
 	broken   error         // why writing has failed
 	armed    bool          // the read deadline is set, to a moment no later than the first awaited seat is due
 	room     chan struct{} // closed when seats become free; nil: nobody waits for that
+	shipped  uint64        // how many values went in parts: their numbers
 
 	// The run goroutine's own:
 	in      []byte            // what is read
@@ -110,6 +111,13 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 		c.armLocked(c.seats.at(c.seats.awaited).due)
 	}
 	return pending
+}
+
+// takes reports whether it takes requests, or did a moment ago.
+func (c *conn) takes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.over
 }
 
 func (c *conn) fullLocked(req *protocol.Request) bool {

@@ -14,8 +14,9 @@ import (
 // A lane is one connection at a time to one member, in which answers come in the order of the requests. It is dialed when there is
 // something to send, and after a failure not again before a pause: meanwhile requests fail at once.
 type lane struct {
-	link *Link
-	conn atomic.Pointer[conn] // nil before the first request
+	link  *Link
+	conn  atomic.Pointer[conn] // nil before the first request
+	ships chan struct{}        // holds a note while somebody ships
 
 	mu        sync.Mutex // guards the rest, and changes of conn
 	closed    bool

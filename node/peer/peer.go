@@ -47,6 +47,9 @@ type Config struct {
 	// Defaults 4096 requests and 64 MiB.
 	MaxWaiting, MaxWaitingBytes int
 
+	// MaxValueBytes is the longest value that goes to or comes from a peer. Default 1 GiB.
+	MaxValueBytes int
+
 	Log *slog.Logger
 
 	// Dial opens a connection before ctx ends. Default: plain TCP.
@@ -71,6 +74,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.Lanes = min(cmp.Or(cfg.Lanes, min(runtime.GOMAXPROCS(0), 4)), maxLanes)
 	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, 4096)
 	cfg.MaxWaitingBytes = cmp.Or(cfg.MaxWaitingBytes, frame.MaxBytes)
+	cfg.MaxValueBytes = cmp.Or(cfg.MaxValueBytes, 1<<30)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -192,23 +196,49 @@ type Link struct {
 func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
 	l := &Link{peers: p, id: id, addr: addr, lanes: make([]lane, p.cfg.Lanes)}
 	for i := range l.lanes {
-		l.lanes[i].link = l
+		l.lanes[i].link, l.lanes[i].ships = l, make(chan struct{}, 1)
 	}
 	return l
 }
 
 // Send queues req, of which it keeps a copy, and gives its answer to come; what cannot be sent is answered already. It blocks only while the lane is
-// full, and no longer than the Deadline.
+// full, and no longer than the Deadline; or while a value longer than frame.PartBytes is on its way.
 // Nothing is written before somebody flushes or waits, for any request of the lane. Requests of one origin are sent in their order.
 func (l *Link) Send(req *protocol.Request) *protocol.Pending {
-	if !frame.Fits(req) {
-		if req.Op != protocol.Set || req.Options.Has(protocol.Compare) {
-			return answered(protocol.TooLarge)
-		}
-		// As with every set that is refused for its size, the old value is out of date and goes.
-		req = &protocol.Request{Op: protocol.Discard, Reason: protocol.TooLarge, Key: req.Key, Origin: req.Origin}
+	lane := &l.lanes[req.Origin%uint32(len(l.lanes))]
+	if len(req.Value) <= frame.PartBytes {
+		return lane.send(req)
 	}
-	return l.lanes[req.Origin%uint32(len(l.lanes))].send(req)
+	l.peers.flush() // what this session has queued elsewhere must not wait for so long
+	status := protocol.TooLarge
+	if len(req.Value) <= l.peers.cfg.MaxValueBytes {
+		var pending *protocol.Pending
+		if pending, status = lane.ship(req); pending != nil {
+			return pending
+		}
+	}
+	if req.Op != protocol.Set || req.Options.Has(protocol.Compare) || status != protocol.TooLarge && status != protocol.PeerOverloaded {
+		return answered(status)
+	}
+	// As with every set that is refused, the old value is out of date and goes.
+	return lane.send(&protocol.Request{Op: protocol.Discard, Reason: status, Key: req.Key, Origin: req.Origin})
+}
+
+// flush writes what is queued on any lane.
+func (p *Peers) flush() {
+	var conns []*conn
+	p.mu.Lock()
+	for _, link := range p.links {
+		for i := range link.lanes {
+			if c := link.lanes[i].conn.Load(); c != nil {
+				conns = append(conns, c)
+			}
+		}
+	}
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.write()
+	}
 }
 
 func (l *Link) close() {

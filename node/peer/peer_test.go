@@ -64,7 +64,7 @@ func newHost(tb testing.TB, serve func(net.Conn)) *host {
 // member serves as another member would: a session over frames, behind a reception.
 func member(tb testing.TB, handler protocol.Handler) *host {
 	reception := peer.NewReception(peer.Config{Self: there}, handler, nil)
-	return newHost(tb, func(nc net.Conn) { converse(nc, session.New(reception.Handler(), frame.NewCodec(), 1)) })
+	return newHost(tb, func(nc net.Conn) { converse(nc, session.New(reception.Door(), frame.NewCodec(), 1)) })
 }
 
 // converse is the engine at its simplest.
@@ -190,7 +190,7 @@ func until(tb testing.TB, what string, holds func() bool) {
 }
 
 func TestAnswersComeBack(t *testing.T) {
-	link := peersOf(t, peer.Config{Deadline: 10 * time.Second}).Link("there", member(t, echo{}).addr)
+	link := peersOf(t, peer.Config{Deadline: 10 * time.Second, MaxValueBytes: 6 << 20}).Link("there", member(t, echo{}).addr)
 	if status, value := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("key"), Value: []byte("+value")}); status != protocol.OK || value != "key+value" {
 		t.Fatalf("status %d, %q", status, value)
 	}
@@ -202,13 +202,13 @@ func TestAnswersComeBack(t *testing.T) {
 			t.Fatalf("%d bytes: status %d, %d bytes", size, status, len(value))
 		}
 	}
-	// Over the longest frame: what is there must go with a set, and stays with anything else. (This peer answers whatever it is asked.)
-	large := make([]byte, frame.MaxBytes)
+	// Over the longest value: what is there must go with a set, and stays with anything else. (This peer answers whatever it is asked.)
+	large := make([]byte, 6<<20+1)
 	if status, value := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: large}); status != protocol.OK || value != "k" {
-		t.Fatalf("a set over the longest frame: status %d, %d bytes; want a discard", status, len(value))
+		t.Fatalf("a set over the longest value: status %d, %d bytes; want a discard", status, len(value))
 	}
 	if status, _ := ask(t, link, &protocol.Request{Op: protocol.Add, Key: []byte("k"), Value: large}); status != protocol.TooLarge {
-		t.Fatalf("an add over the longest frame: status %d", status)
+		t.Fatalf("an add over the longest value: status %d", status)
 	}
 }
 

@@ -15,6 +15,7 @@ type Reception struct {
 	self    Self
 	log     *slog.Logger
 	handler map[frame.Lane]protocol.Handler
+	parcels *parcels
 
 	began   time.Time
 	logged  atomic.Int64 // when a refusal was last logged, since began; 0 never
@@ -31,25 +32,28 @@ func NewReception(cfg Config, forward, copies protocol.Handler) *Reception {
 	return &Reception{
 		self: cfg.Self, log: cfg.Log, began: time.Now(),
 		handler: map[frame.Lane]protocol.Handler{frame.Forward: forward, frame.Copy: copies},
+		parcels: newParcels(cfg.MaxValueBytes),
 	}
 }
 
-// Handler gives the door of one new lane. One session at a time uses it.
-func (r *Reception) Handler() protocol.Handler { return &door{reception: r} }
+// Door gives the door of one new lane.
+func (r *Reception) Door() *Door { return &Door{reception: r} }
 
 // Refused is the number of Hellos refused since the start.
 func (r *Reception) Refused() int64 { return r.refused.Load() }
 
-// A door lets requests through once a Hello has opened it.
-type door struct {
+// A Door lets requests through once a Hello has opened it, and puts together what comes in parts. One session at a time uses it.
+type Door struct {
 	reception *Reception
 	next      protocol.Handler // nil: closed
+	parcels   uint64           // how many values were kept to be collected: their numbers
+	whole     protocol.Request // one that was put together
 }
 
 // Handle implements protocol.Handler.
-func (d *door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+func (d *Door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	if d.next != nil && req.Op != protocol.Hello {
-		return d.next.Handle(req, resp)
+		return d.pass(req, resp)
 	}
 	if d.next != nil || req.Op != protocol.Hello {
 		resp.Fail("a lane begins with one hello")
@@ -62,6 +66,57 @@ func (d *door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.
 	}
 	d.next, resp.Status = next, protocol.OK
 	return nil
+}
+
+// pass hands a request through the open door.
+func (d *Door) pass(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	switch {
+	case req.Op == protocol.Deliver:
+		resp.Status = d.reception.parcels.deliver(ticket{door: d, number: req.Delta, coming: true}, req)
+		return nil
+	case req.Op == protocol.Collect:
+		part, more := d.reception.parcels.part(ticket{door: d, number: req.Delta}, req.Initial)
+		if resp.Status, resp.Value, resp.Number = protocol.OK, part, req.Delta; more {
+			resp.Marks = protocol.Parted
+		}
+		return nil
+	case req.Options.Has(protocol.Delivered):
+		return d.passDelivered(req, resp)
+	}
+	pending := d.next.Handle(req, resp)
+	d.Cut(resp)
+	return pending
+}
+
+// passDelivered runs a request whose value has come before it.
+func (d *Door) passDelivered(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	t := ticket{door: d, number: req.Delta, coming: true}
+	defer d.reception.parcels.drop(t)
+	value, whole := d.reception.parcels.delivered(t)
+	if !whole {
+		resp.Status = protocol.PeerLost
+		return nil
+	}
+	d.whole = *req
+	d.whole.Value, d.whole.Options, d.whole.Delta = value, req.Options&^protocol.Delivered, 0
+	defer func() { d.whole = protocol.Request{} }()
+	pending := d.next.Handle(&d.whole, resp)
+	d.Cut(resp)
+	return pending
+}
+
+// Cut leaves of a long value its first part, and keeps the rest to be collected. It is for every answer that is sent; those at once are cut already.
+func (d *Door) Cut(resp *protocol.Response) {
+	if len(resp.Value) <= frame.PartBytes || uint64(resp.Size) != uint64(len(resp.Value)) {
+		return
+	}
+	if d.parcels++; !d.reception.parcels.keep(ticket{door: d, number: d.parcels}, resp.Value) {
+		resp.Reset()
+		resp.Status = protocol.PeerOverloaded
+		return
+	}
+	resp.Value, resp.Scratch = resp.Value[:frame.PartBytes], nil // the value lies there, and stays
+	resp.Marks, resp.Number = resp.Marks|protocol.Parted, d.parcels
 }
 
 // admit gives the handler for a lane that begins with this Hello, or says what is wrong with it.

@@ -22,7 +22,7 @@ func (n named) Handle(_ *protocol.Request, resp *protocol.Response) *protocol.Pe
 
 // knock says a Hello at a new door and then asks for a key; it gives both answers.
 func knock(r *peer.Reception, hello []byte) (welcome, answer protocol.Response) {
-	door := r.Handler()
+	door := r.Door()
 	door.Handle(&protocol.Request{Op: protocol.Hello, Value: hello}, &welcome)
 	door.Handle(get("k"), &answer)
 	return welcome, answer
@@ -77,7 +77,7 @@ func TestReceptionWithoutCopies(t *testing.T) {
 
 func TestDoorOpensOnce(t *testing.T) {
 	r := peer.NewReception(peer.Config{Self: there}, named("forward"), nil)
-	door, resp := r.Handler(), protocol.Response{}
+	door, resp := r.Door(), protocol.Response{}
 	if door.Handle(get("k"), &resp); resp.Status != protocol.ServerError {
 		t.Fatalf("before the hello: status %d", resp.Status)
 	}

@@ -103,9 +103,12 @@ func (c *conn) deliver(in []byte) (used int, err error) {
 // After an error the rest of them is lost.
 func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err error) {
 	for i := range batch {
-		pending, resp := batch[i].pending, &c.dropped
+		pending, collected, resp := batch[i].pending, batch[i].collect, &c.dropped
 		batch[i] = seat{}
-		if pending != nil {
+		switch {
+		case pending != nil && collected:
+			resp.Scratch = rest(&pending.Response)
+		case pending != nil:
 			resp = &pending.Response
 		}
 		if err == nil {
@@ -120,13 +123,14 @@ func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err erro
 			err = c.greet(resp)
 		}
 		switch {
-		case pending == nil:
-			c.dropped = protocol.Response{}
-		case err != nil:
+		case err != nil && pending != nil:
 			fail(pending, protocol.PeerLost, &c.lane.link.peers.stats.Lost)
-		default:
+		case err == nil && (collected || resp.Marks.Has(protocol.Parted)):
+			c.goOn(pending, resp, collected)
+		case pending != nil:
 			pending.Complete()
 		}
+		c.dropped = protocol.Response{}
 	}
 	return used, err
 }

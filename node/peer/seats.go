@@ -12,6 +12,7 @@ type seat struct {
 	pending *protocol.Pending // nil: nobody waits
 	due     time.Duration     // when it times out, on the clock of Peers
 	bytes   int               // of the request
+	collect bool              // it asks for a further part of pending's answer
 }
 
 // seats are those taken and not yet answered, in order. Seats are numbered from 0 and the numbers wrap around; a request's frame bears its
