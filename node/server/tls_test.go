@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -338,20 +339,19 @@ func TestTLSHalfRequestsAreBounded(t *testing.T) {
 func TestTLSStop(t *testing.T) {
 	hold := make(chan struct{})
 	s, address, client := startTLS(t, Config{Session: func() *session.Session { return HoldSession(hold) }})
+	release := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
 	idle, busy := dialTLS(t, address, client), dialTLS(t, address, client)
-	if err := idle.Handshake(); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := io.WriteString(busy, "5:hello"); err != nil {
 		t.Fatal(err)
 	}
-	WaitUntil(t, func() bool { return s.stats.BytesRead.Load() == 7 && s.stats.CurrConns.Load() == 2 })
+	WaitUntil(t, func() bool { return s.stats.BytesRead.Load() == 7 && s.stats.NewSessions.Load() == 2 })
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(10 * time.Second) }()
 	if got, err := io.ReadAll(idle); len(got) != 0 || err != nil {
 		t.Fatalf("%q, %v", got, err)
 	}
-	close(hold)
+	release()
 	if got, err := io.ReadAll(busy); string(got) != "5:hello" || err != nil {
 		t.Fatalf("%q, %v", got, err)
 	}
