@@ -49,6 +49,9 @@ func (h *Held) Release() {
 	st.mu.Unlock()
 }
 
+// Has reports whether there is an item under the key, for the price of no copy.
+func (h *Held) Has() bool { return h.segment != nil }
+
 // Item gives the item under the key. Its value is read into memory of the stripe, so it costs a copy, and is good until the next call on h.
 // (As the Value of a Put it is good for that.) It does not count as use.
 func (h *Held) Item() (it Item, found bool) {
@@ -86,15 +89,24 @@ func (h *Held) Put(it Item) (cas uint64, err error) {
 	return it.CAS, h.put(&it, 0)
 }
 
-// Install stores it with the CAS unique it has, unless the item here is as new, or it was flushed or buried since.
+// Install stores it with the CAS unique it has, and what is known of its use, unless the item here is as new, or it was flushed or buried since.
 // On an error nothing is stored, and the old item is gone.
 func (h *Held) Install(it Item) (installed bool, err error) {
 	if !h.newer(it.CAS) {
 		return false, nil
 	}
 	h.st.witness(it.CAS)
-	err = h.put(&it, 0)
-	return err == nil, err
+	if err = h.put(&it, 0); err != nil {
+		return false, err
+	}
+	m := h.segment.meta(h.number)
+	if it.LastAccess > 0 && it.LastAccess <= h.now {
+		m.access = uint32(it.LastAccess)
+	}
+	if it.Fetched {
+		m.bits |= fetched | 1 // it has been of use elsewhere: not the first to be evicted
+	}
+	return true, nil
 }
 
 // Bury removes the item, if cas, the CAS unique of its deletion, is newer, and leaves a tombstone until the Unix second until: it keeps older

@@ -523,10 +523,17 @@ func TestWalkStops(t *testing.T) {
 	all := func(uint64) bool { return true }
 	met := 0
 	c, more := s.Walk(Cursor{}, all, func([]byte, Item) bool { met++; return met < 3 })
-	if met != 3 || !more || c != (Cursor{}) {
+	if met != 3 || !more || c.Stripe != 0 || c.Table != 0 || c.After == 0 {
 		t.Errorf("stopped after %d at %v, %t", met, c, more)
 	}
-	for _, c := range []Cursor{{-1, 0}, {0, -1}, {1 << 40, 0}, {0, 1 << 40}} {
+	met-- // the one that it stopped at is not done with
+	for more {
+		c, more = s.Walk(c, all, func([]byte, Item) bool { met++; return met%7 != 0 })
+	}
+	if stops := 10_000 / 6; met < 10_000+stops || met > 10_000+2*stops {
+		t.Errorf("a walk that stops at every seventh visits %d, and each it stops at again", met)
+	}
+	for _, c := range []Cursor{{Stripe: -1}, {Table: -1}, {Stripe: 1 << 40}, {Table: 1 << 40}} {
 		if next, more := s.Walk(c, all, func([]byte, Item) bool { return true }); more || next != (Cursor{}) {
 			t.Errorf("walk from %v goes on to %v", c, next)
 		}

@@ -25,6 +25,26 @@ func (st *stripe) nextCAS() uint64 {
 	return st.clock<<tagOfNodeBits | uint64(st.store.cfg.NodeTag)
 }
 
+// Latest is a CAS unique as great as any that was given or installed so far.
+func (s *Store) Latest() uint64 {
+	latest := uint64(0)
+	for _, st := range s.stripe {
+		st.mu.Lock()
+		latest = max(latest, st.clock, st.moment())
+		st.mu.Unlock()
+	}
+	return latest << tagOfNodeBits
+}
+
+// Witness sees to it that all that is stored from now on gets a greater CAS unique than cas, which another member has given (see maxAhead).
+func (s *Store) Witness(cas uint64) {
+	for _, st := range s.stripe {
+		st.mu.Lock()
+		st.witness(cas)
+		st.mu.Unlock()
+	}
+}
+
 // maxAhead bounds how far the clock follows others: a client may choose any CAS unique, and one from the far future must not use up those left.
 const maxAhead = 3_600_000 << countBits // an hour
 

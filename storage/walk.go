@@ -7,7 +7,10 @@ import (
 
 // A Cursor is how far a Walk has come. The zero Cursor is at the beginning; it is plain numbers and may be kept and passed on, and stays good as
 // long as the store lives.
-type Cursor struct{ Stripe, Table int }
+type Cursor struct {
+	Stripe, Table int
+	After         uint64 // the items of the table are visited by rising hash, and those up to this one have been
+}
 
 // Walk visits the items whose hash is wanted, a few hundred or thousand at a time, and gives the cursor for the next call; more is false at
 // the end, when the cursor is at the beginning again.
@@ -17,7 +20,7 @@ type Cursor struct{ Stripe, Table int }
 // and stored again, or overwritten, is met once, in one version or the other.
 //
 // want is called with a stripe held: it must be quick and do nothing but decide. visit is called with nothing held; key and it.Value are good
-// until it returns. If visit returns false the walk stops, and the cursor is such that this table will be walked again.
+// until it returns. If visit returns false the walk stops, and the cursor is such that this item will be visited again.
 // A walk does not count as use.
 func (s *Store) Walk(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
 	return s.walk(c, want, tombstone, visit)
@@ -37,13 +40,16 @@ func (s *Store) walk(c Cursor, want func(uint64) bool, skip metaBits, visit func
 	st := s.stripe[c.Stripe]
 	var memory scratch
 	defer memory.release()
-	for _, hash := range st.list(c.Table, want) {
+	hashes := st.list(c.Table, func(hash uint64) bool { return (c.After == 0 || hash > c.After) && want(hash) })
+	slices.Sort(hashes)
+	for _, hash := range hashes {
 		it, key, ok := st.fetch(hash, skip, &memory)
 		if ok && !visit(key, it) {
 			return c, true
 		}
+		c.After = hash
 	}
-	if c.Table++; c.Table == s.tables {
+	if c.Table, c.After = c.Table+1, 0; c.Table == s.tables {
 		c.Stripe, c.Table = c.Stripe+1, 0
 	}
 	if c.Stripe == len(s.stripe) {
