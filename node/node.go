@@ -131,6 +131,7 @@ func (n *Node) bind() error {
 		MaxBufferBytes:  n.cfg.MaxBufferBytes,
 		Refusal:         "ERROR Too many open connections\r\n",
 		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
+		Told:            n.tellConn,
 		Log:             n.log,
 	})
 	n.lanes = server.New(server.Config{Session: n.laneSession, MaxRequestBytes: frame.MaxBytes, Log: n.log})

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -237,4 +238,42 @@ func TestWatchTellsWhatHappens(t *testing.T) {
 		_, values := stats(t, c, 0, "")
 		return values["log_watchers"] == "0"
 	})
+}
+
+// A connection's lines tell who came, and its number is that of the lines about what it asked.
+func TestWatchTellsOfConnections(t *testing.T) {
+	socket := t.TempDir() + "/s"
+	c := nodetest.Start(t, 1, func(c *node.Config) { c.UnixSocket, c.UnixSocketMode = socket, 0o700 })
+	conn := c.Dial(0)
+	in := bufio.NewReader(conn)
+	if _, err := io.WriteString(conn, "watch connevents fetchers\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	hear := func(want string) (number string) {
+		t.Helper()
+		line, err := in.ReadString('\n')
+		found := regexp.MustCompile(`^ts=\d+\.\d{6} gid=\d+ type=` + want + ` cfd=(\d+)( size=0)?\n$`).FindStringSubmatch(line)
+		if err != nil || found == nil {
+			t.Fatalf("%q, %v, want %s", line, err, want)
+		}
+		return found[1]
+	}
+	if line, err := in.ReadString('\n'); line != "OK\r\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	client := c.Dial(0)
+	port := client.LocalAddr().(*net.TCPAddr).Port
+	talk(t, client, "get k\r\nquit\r\n")
+	first := hear(fmt.Sprintf("conn_new rip=127.0.0.1 rport=%d transport=tcp", port))
+	if hear("item_get key=k status=not_found clsid=0") != first || hear(fmt.Sprintf("conn_close rip=127.0.0.1 rport=%d transport=tcp reason=normal", port)) != first {
+		t.Error("not one number")
+	}
+	local, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	talk(t, local, "GET / HTTP/1.0\r\n")
+	if second := hear("conn_new rip=unix rport=0 transport=local"); second == first || hear("conn_close rip=unix rport=0 transport=local reason=error") != second {
+		t.Error("not a number of its own")
+	}
 }

@@ -132,3 +132,63 @@ func block(size int) string {
 	}
 	return string(digits) + ":" + strings.Repeat("x", size)
 }
+
+// A client that does not read its answers keeps no share of the budget that it does not need, and one it needs only for a while.
+func TestUnreadAnswersHoldNoBudget(t *testing.T) {
+	f := func(name, in string, held int, after time.Duration, open bool) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := New(Config{Session: EchoSession, MaxRequestBytes: 8 * readBytes})
+				left := func() int64 {
+					s.budget.mu.Lock()
+					defer s.budget.mu.Unlock()
+					return s.budget.left
+				}
+				all := left()
+				c := plug(s)
+				if _, err := io.WriteString(c, in); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait() // until its answer is being sent
+				if got := all - left(); got != int64(held) {
+					t.Errorf("%d bytes held, want %d", got, held)
+				}
+				time.Sleep(after)
+				synctest.Wait()
+				if got := s.stats.CurrConns.Load() == 1; got != open || left() != all && !open {
+					t.Errorf("open: %t, want %t; %d bytes held", got, open, all-left())
+				}
+				c.Close()
+				synctest.Wait()
+				if left() != all {
+					t.Errorf("%d bytes are not given back", all-left())
+				}
+			})
+		})
+	}
+	large := block(readBytes + readBytes/8)
+	f("one upload", large, 0, time.Hour, true)
+	f("and a little", large+"5:hello3:a", 0, time.Hour, true)
+	f("and half of another", large+large[:readBytes+10], largeBytes(0), partPatience-1, true)
+	f("and half of another, for long", large+large[:readBytes+10], largeBytes(0), partPatience, false)
+}
+
+// Who reads slowly is waited for.
+func TestSlowReadersKeepTheirShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Session: EchoSession, MaxRequestBytes: 32 * readBytes})
+		c := plug(s)
+		large := block(16 * readBytes)
+		go func() { _, _ = io.WriteString(c, large+large) }()
+		for got := 0; got < 2*len(large); {
+			time.Sleep(partPatience - time.Second)
+			n, err := c.Read(make([]byte, partBytes))
+			if got += n; err != nil {
+				t.Fatalf("after %d bytes: %v", got, err)
+			}
+		}
+		if err := s.Stop(0); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

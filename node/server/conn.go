@@ -29,6 +29,8 @@ type conn struct {
 
 	unbroken int // requests answered since c last waited or let others run
 
+	reason Reason // why it ends
+
 	raw   bool         // net is a mere socket
 	fd    uintptr      // that socket, during turn
 	doing atomic.Int64 // what c does, and when its last request was, for those who ask: see mark
@@ -36,6 +38,7 @@ type conn struct {
 
 // serve answers until the client goes, the conversation ends, or the server stops.
 func (c *conn) serve() {
+	c.tell(false)
 	defer c.close()
 	if c.listener.secure == nil || c.shakeHands() {
 		c.converse()
@@ -65,14 +68,17 @@ func (c *conn) received(n int) bool {
 	}
 	c.end += n
 	c.server.stats.BytesRead.Add(int64(n))
-	return c.answer() && c.makeRoom() && !c.server.stopped()
+	return c.answer() && (c.makeRoom() || c.ends(Error)) && !c.server.stopped()
 }
 
 // goesOnAfter reports whether a read may be tried again. Its deadline is also when a stream that had nothing to give is asked again.
 func (c *conn) goesOnAfter(err error) bool {
 	c.raw = false // until the next turn
-	if !errors.Is(err, os.ErrDeadlineExceeded) || !c.server.prolong(c) {
-		return false
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return c.fails(err)
+	case !c.server.prolong(c):
+		return c.ends(IdleKick)
 	}
 	if !c.session.Streaming() {
 		return true
@@ -115,6 +121,7 @@ func (c *conn) close() {
 		_ = c.secure.CloseWrite() // so that the client knows that nothing was cut off; it waits for some seconds at most
 	}
 	c.net.Close()
+	c.tell(true)
 	c.server.forget(c)
 }
 
@@ -131,12 +138,15 @@ func (c *conn) answer() bool {
 		c.start += used
 		requests += c.session.Requests()
 		if len(answers) > 0 {
-			if c.send(answers) != nil {
-				return false
+			if err := c.sendAnswers(answers); err != nil {
+				return c.ends(Error)
 			}
 		}
+		if c.session.Quit() {
+			return c.ends(Normal)
+		}
 		if c.session.Ended() {
-			return false
+			return c.ends(Error)
 		}
 		if used == 0 && len(answers) == 0 {
 			break

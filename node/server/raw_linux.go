@@ -57,7 +57,7 @@ func (c *conn) turn(fd uintptr) (over bool) {
 			c.unbroken = 0
 			return false
 		default:
-			return true
+			return !c.fails(err)
 		}
 	}
 }

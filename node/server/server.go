@@ -61,6 +61,9 @@ type Config struct {
 	MaxBufferBytes int64
 	NoMemory       string
 
+	// Told, if not nil, hears of every connection when it begins and when it ends. It is called by the connection's goroutine.
+	Told func(e ConnEvent)
+
 	// Now is the time in whole seconds. It is asked twice a batch. Default the system's.
 	Now func() int64
 

@@ -59,6 +59,8 @@ type far struct {
 
 func (f *far) Write(p []byte) (int, error) { return f.Buffer.Write(p) }
 
+func (f *far) SetWriteDeadline(time.Time) error { return nil }
+
 func (f *far) Read(p []byte) (int, error) { return f.Buffer.Read(p) }
 
 // boast answers each request with so many bytes.

@@ -52,6 +52,7 @@ type Session struct {
 	missing  int
 	requests int
 	ended    bool
+	quit     bool
 	stream   protocol.Stream // the answer that is under way; nil: none
 
 	req    protocol.Request
@@ -127,6 +128,12 @@ func (s *Session) Requests() int { return s.requests }
 // Ended reports whether the conversation is over: once the answers are sent the connection is to be closed.
 func (s *Session) Ended() bool { return s.ended }
 
+// Quit reports that it is over because the client has said so.
+func (s *Session) Quit() bool { return s.quit }
+
+// Origin is its number among the others of this process.
+func (s *Session) Origin() uint32 { return s.origin }
+
 // Streaming reports that an answer is under way, piece by piece. While it has no piece to give, the caller asks for one from time to time.
 func (s *Session) Streaming() bool { return s.stream != nil }
 
@@ -148,7 +155,7 @@ func (s *Session) handle() {
 	s.requests++
 	switch req.Op {
 	case protocol.Quit:
-		s.ended = true
+		s.ended, s.quit = true, true
 		resp.Status = protocol.OK
 	case protocol.Reject:
 		resp.Status = req.Reason
