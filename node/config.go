@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memring/memring/node/certs"
 	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/ring"
 )
@@ -89,6 +90,9 @@ type Config struct {
 	AuthFile string
 	SASL     bool
 
+	// TLS encrypts the connections of clients. -Z; default not.
+	TLS TLS
+
 	// MaxConns is the number of client connections served at once. -c; default 1024.
 	MaxConns int
 	// PauseAtLimit lets connections above MaxConns wait until one closes, instead of refusing them. -o no_maxconns_fast.
@@ -121,8 +125,9 @@ type Config struct {
 
 // A Listener is one client address.
 type Listener struct {
-	Address string // HOST:PORT; port 0 takes any free one, host 0.0.0.0 all of IPv4, no host all there are
-	Wire    Wire   // proto[...] of -l, else -B
+	Address string     // HOST:PORT; port 0 takes any free one, host 0.0.0.0 all of IPv4, no host all there are
+	Wire    Wire       // proto[...] of -l, else -B
+	TLS     certs.Mode // notls:, btls: or mtls: of -l; else certs.Usual with -Z, certs.None without
 }
 
 // A Wire is what clients may speak at an address.
@@ -157,6 +162,7 @@ func Default() Config {
 		MaxConns:       1024,
 		MaxBatch:       20,
 		Backlog:        1024,
+		TLS:            DefaultTLS(),
 		Tuning:         DefaultTuning(),
 		PeerDeadline:   500 * time.Millisecond,
 		LeaveGrace:     time.Second,
@@ -197,7 +203,7 @@ func (c Config) Validate() error {
 	refuse(c.IdleTimeout < 0, "-o idle_timeout: must not be negative")
 	refuse(c.MaxBufferBytes < 0, "-o read_buf_mem_limit: must not be negative")
 	refuse(c.PeerDeadline <= 0, "--peer-timeout: must be above 0")
-	return errors.Join(append(errs, c.validateLogin())...)
+	return errors.Join(append(errs, c.validateLogin(), c.validateTLS())...)
 }
 
 // onLoopback reports whether no other machine can reach an address. A name may mean any machine, but localhost.

@@ -161,7 +161,7 @@ func (n *Node) bind() error {
 // bindClients takes the addresses for clients.
 func (n *Node) bindClients() error {
 	for _, l := range n.cfg.Listen {
-		bound, err := n.clients.ListenAs(n.speaking(l.Wire), network("tcp", l.Address), l.Address, 0)
+		bound, err := n.listen(l)
 		if err != nil {
 			return fmt.Errorf("client port: %w (change it with -p or -l)", err)
 		}
@@ -304,8 +304,9 @@ func (n *Node) laneSession() *session.Session {
 	return session.New(door, codec, n.origins.Add(1))
 }
 
-// itemTime is how long a member may be busy with one item of that size, and answer nobody else on the lane: 256 MB take a second.
-func itemTime(bytes int) time.Duration { return time.Duration(bytes) * time.Second / (256 << 20) }
+// itemTime is how long a member may be busy with one item of that size, and answer nobody else on the lane: it is copied some times, at 100 MB a
+// second on a machine with other things to do.
+func itemTime(bytes int) time.Duration { return time.Duration(bytes) * time.Second / (100 << 20) }
 
 // Ready says why the node should not be sent clients yet, or any more; nil when it should.
 func (n *Node) Ready() error {

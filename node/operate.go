@@ -29,6 +29,7 @@ func (n *Node) operatorConfig() operator.Config {
 		SetDetail:   n.executor.Prefixes().Set,
 		Detail:      func() []protocol.ReportLine { return n.figures().Prefixes() },
 	}
+	cfg.RefreshCerts = n.cfg.TLS.Refresh
 	if n.cfg.EnableShutdown {
 		cfg.Shutdown = n.askShutdown
 	}

@@ -41,6 +41,7 @@ func (n *Node) settings(list *stats.List) {
 	yesNo(list, "maxconns_fast", !cfg.PauseAtLimit)
 	n.tuningSettings(list)
 	yesNo(list, "inline_ascii_response", false)
+	n.tlsSettings(list)
 	list.Add("num_napi_ids", cfg.Tuning.NAPIIDs)
 	list.Add("memory_file", either(cfg.Tuning.MemoryFile != "", cfg.Tuning.MemoryFile, "(null)"))
 	list.Add("client_flags_size", 4)

@@ -28,6 +28,7 @@ func (n *Node) figures() *stats.Sources {
 		SlabReassign:  n.cfg.Tuning.SlabReassign,
 		LRUMaintainer: n.cfg.Tuning.LRUMaintainer,
 		Users:         n.cfg.Users,
+		Certs:         n.cfg.TLS.Certs,
 		Clock:         n.clock,
 		Store:         n.store,
 		Executor:      n.executor,

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/memring/memring/node/certs"
 	"github.com/memring/memring/node/crawler"
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/peer"
@@ -35,6 +36,7 @@ type Sources struct {
 	LRUMaintainer bool // with those of LRU lists
 
 	Users    *login.Users // nil: nobody needs to log in
+	Certs    *certs.Certs // nil: no TLS
 	Clock    *storage.Clock
 	Store    *storage.Store
 	Executor *executor.Executor
@@ -68,6 +70,8 @@ func (s *Sources) Add(list *List, group string) (known bool) {
 		s.Conns(list)
 	case "cluster":
 		s.Cluster(list)
+	case "tls":
+		s.Certificates(list)
 	default:
 		return false
 	}
@@ -116,6 +120,7 @@ func (s *Sources) General(list *List) {
 	list.Add("log_watcher_skipped", watched.Missed)
 	list.Add("log_watcher_sent", watched.Sent)
 	list.Add("log_watchers", watched.Watchers)
+	s.tls(list)
 	list.zero("unexpected_napi_ids", "round_robin_fallback")
 	s.items(list, items)
 }
@@ -169,6 +174,33 @@ func (s *Sources) traffic(list *List, items storage.Stats) {
 	list.Add("time_in_listen_disabled_us", conns.ListenDisabledMicros.Load())
 	list.Add("threads", runtime.GOMAXPROCS(0))
 	list.Add("conn_yields", conns.Yields.Load())
+}
+
+// tls are of clients' connections.
+func (s *Sources) tls(list *List) {
+	if s.Certs == nil {
+		return
+	}
+	conns := s.Clients.Stats()
+	if s.Certs.Resume() {
+		list.Add("ssl_new_sessions", conns.NewSessions.Load())
+	}
+	list.Add("ssl_handshake_errors", conns.HandshakeErrors.Load())
+	list.Add("ssl_proto_errors", conns.TLSErrors.Load())
+	list.Add("time_since_server_cert_refresh", int64(time.Since(s.Certs.Status().Refreshed).Seconds()))
+}
+
+// Certificates gives when the certificate that clients are shown was loaded and when it ends, in seconds of Unix time. It is ours: memcached does
+// not look.
+func (s *Sources) Certificates(list *List) {
+	if s.Certs == nil {
+		return
+	}
+	status := s.Certs.Status()
+	list.Add("tls_certificate_refreshed", status.Refreshed.Unix())
+	list.Add("tls_certificate_begins", status.Begins.Unix())
+	list.Add("tls_certificate_expires", status.Expires.Unix())
+	list.Add("tls_refresh_failures", status.Failures)
 }
 
 // tuning are of memcached's hash table, slabs and LRU. There is none of them here, but a crawler.
