@@ -27,7 +27,7 @@ tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd no
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos bench bench-go bench-hitratio bench-cluster bench-fill fuzz fmt
+.PHONY: help run build test check interop chaos bench bench-go bench-hitratio bench-cluster bench-fill bench-warm fuzz fmt
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-cluster: build ## the CPU of a request in clusters of 1, 3 and 10 nodes
 
 bench-fill: build ## how many items memring and MEMCACHED hold, in how much memory
 	$(compare) fill -memcached $(MEMCACHED) $(FLAGS)
+
+bench-warm: build ## the hit ratio while nodes join, leave, restart and die, beside MEMCACHEDs behind ketama: three minutes; FLAGS for less of it
+	$(compare) warm -memcached $(MEMCACHED) $(FLAGS)
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	@.make/fuzz $(FUZZTIME)

@@ -136,6 +136,7 @@ func TestCompare(t *testing.T) {
 	f("fill", "fill", "-only", "100 KB")
 	f("speed", "speed", "-only", "^(1 connection|paced.*|idle.*)$", "-rounds", "2", "-slice", "50ms", "-m", "64")
 	f("cluster", "cluster", "-nodes", "1,2", "-rounds", "1", "-slice", "50ms", "-m", "64")
+	f("warm", "warm", "-on", "memcached", "-events", "kill", "-keys", "2000", "-rate", "1000", "-quiet", "2s", "-after", "1s", "-m", "64")
 }
 
 // TestInterrupted: what was measured is kept.
@@ -186,4 +187,8 @@ func TestRunRefuses(t *testing.T) {
 	f("fill", "-m", "0")
 	f("fill", "-only", "3 GB")
 	f("hitratio", "-memcached", "/nowhere/memcached")
+	f("warm", "-events", "flood")
+	f("warm", "-on", "redis")
+	f("warm", "-quiet", "1s")
+	f("warm", "-rate", "0", "-on", "memcached")
 }

@@ -4,6 +4,7 @@
 //	fill       fill both with values of one size: how much memory they take, and how many items they hold in it
 //	speed      ask both in turn: the CPU that a request costs them
 //	cluster    ask clusters of 1, 3 and 10 nodes in turn (no memcached): the CPU that a request costs all of their nodes
+//	warm       ask clusters of both while nodes join, leave, restart and die: the hit ratio, and what clients see
 //
 // Each server is asked alone. Results are a table (Markdown), the same as CSV, and a plot (SVG).
 package main
@@ -34,7 +35,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	const usage = "compare hitratio|fill|speed|cluster [flags]; -h after it tells the flags"
+	const usage = "compare hitratio|fill|speed|cluster|warm [flags]; -h after it tells the flags"
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
@@ -61,6 +62,9 @@ func run(ctx context.Context, args []string) error {
 	case "cluster":
 		b.limits = []int{256}
 		do = newCluster(&b, flags).run
+	case "warm":
+		b.limits = []int{256}
+		do = newWarmth(&b, flags).run
 	default:
 		return fmt.Errorf("%q: %s", args[0], usage)
 	}
