@@ -2,6 +2,7 @@ package executor
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/storage"
@@ -73,7 +74,8 @@ func (e *Executor) extend(req *protocol.Request, resp *protocol.Response) {
 	if req.Op == protocol.Prepend {
 		first, second = second, first
 	}
-	resp.Scratch = append(append(resp.Scratch[:0], first...), second...)
+	resp.Scratch = slices.Grow(resp.Scratch[:0], len(first)+len(second)) // at once: they may be long
+	resp.Scratch = append(append(resp.Scratch, first...), second...)
 	item.Value, item.Stale, item.Won = resp.Scratch, false, false
 	e.put(req, resp, &held, item)
 }
