@@ -238,7 +238,7 @@ func (n *Node) join() error {
 		Log:           n.log,
 	}
 	n.peers = peer.New(lanes)
-	n.reception = peer.NewReception(lanes, n.executor, nil)
+	n.reception = peer.NewReception(lanes, counter{n, n.executor}, nil)
 	n.waitJoined()
 	if err := n.adopt(); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -275,5 +276,54 @@ func TestWatchTellsOfConnections(t *testing.T) {
 	talk(t, local, "GET / HTTP/1.0\r\n")
 	if second := hear("conn_new rip=unix rport=0 transport=local"); second == first || hear("conn_close rip=unix rport=0 transport=local reason=error") != second {
 		t.Error("not a number of its own")
+	}
+}
+
+// What the members say together, and each; of one that does not answer that is said.
+func TestStatsOfAllMembers(t *testing.T) {
+	c := nodetest.Start(t, 3)
+	for i := range 3 {
+		talk(t, c.Dial(i), strings.Repeat("get k\r\nset k"+strconv.Itoa(i)+" 0 0 1\r\nx\r\n", 5)+"quit\r\n")
+	}
+	_, sum := stats(t, c, 1, "cluster")
+	_, nodes := stats(t, c, 1, "nodes")
+	names, parts := stats(t, c, 1, "partitions")
+	total := func(lines map[string]string, name string) (sum int) {
+		for i := range 3 {
+			n, err := strconv.Atoi(lines[fmt.Sprintf("n%d:%s", i, name)])
+			if err != nil {
+				t.Errorf("n%d:%s: %v", i, name, err)
+			}
+			sum += n
+		}
+		return sum
+	}
+	f := func(name, want string) {
+		t.Helper()
+		if sum[name] != want {
+			t.Errorf("%s %q, want %q", name, sum[name], want)
+		}
+	}
+	f("cluster_answered", "3")
+	f("cluster_silent", "none")
+	f("cluster_members", "3")
+	f("cmd_get", "15")
+	f("curr_items", "3")
+	f("cluster_partitions_owned", strconv.Itoa(c.Nodes[0].Table().Partitions()))
+	f("version", "1.6.45")
+	if total(nodes, "cmd_set") != 15 || total(nodes, "curr_items") != 3 || total(parts, "owned") != c.Nodes[0].Table().Partitions() || len(names) < 3 {
+		t.Errorf("cmd_set %d, curr_items %d, owned %d", total(nodes, "cmd_set"), total(nodes, "curr_items"), total(parts, "owned"))
+	}
+	table := c.Nodes[0].Table()
+	c.Crash(2)
+	_, sum = stats(t, c, 0, "cluster")
+	_, nodes = stats(t, c, 0, "nodes")
+	if c.Nodes[0].Table() != table {
+		t.Skip("the others knew of the crash before all was asked")
+	}
+	f("cluster_answered", "2")
+	f("cluster_silent", "n2")
+	if nodes["n2:silent"] != "unreachable" || nodes["n1:version"] != "1.6.45" {
+		t.Errorf("n2 %q, n1 %q", nodes["n2:silent"], nodes["n1:version"])
 	}
 }

@@ -8,12 +8,20 @@ import (
 // statsLines is the answer to "stats" and to its groups.
 func (n *Node) statsLines(group string) (lines []protocol.ReportLine, known bool) {
 	list := &stats.List{}
-	if known = group == "settings"; known {
+	switch group {
+	case "settings":
 		n.settings(list)
-	} else {
+	case "cluster":
+		stats.Sum(list, n.gather())
+	case "nodes":
+		stats.Nodes(list, n.gather())
+	case "partitions":
+		stats.Partitions(list, n.gather())
+	default:
 		known = n.figures().Add(list, group)
+		return list.Lines, known
 	}
-	return list.Lines, known
+	return list.Lines, true
 }
 
 func (n *Node) figures() *stats.Sources {

@@ -166,6 +166,31 @@ func (r *Router) here(req *protocol.Request, resp *protocol.Response) *protocol.
 	return pending
 }
 
+// Ask asks every other member at once, and waits for the answers, which each is to be released. The table tells which members, by their places; the
+// answer of this node is nil.
+func (r *Router) Ask(req *protocol.Request) (*ring.Table, []*protocol.Pending) {
+	if now := r.routes.Load(); now != nil {
+		return now.table, now.ask(req)
+	}
+	return nil, nil
+}
+
+func (r *routes) ask(req *protocol.Request) []*protocol.Pending {
+	answers := make([]*protocol.Pending, len(r.ways))
+	for i, way := range r.ways {
+		if way != nil {
+			answers[i] = way(req)
+			answers[i].Flush()
+		}
+	}
+	for _, pending := range answers {
+		if pending != nil {
+			pending.Wait()
+		}
+	}
+	return answers
+}
+
 // flush runs flush_all here and on every other member, and is done when all have answered. It is rare, so it may wait where it stands;
 // what this session has sent before is ahead of it on the same lanes.
 func (r *Router) flush(now *routes, req *protocol.Request, resp *protocol.Response) {
@@ -175,23 +200,17 @@ func (r *Router) flush(now *routes, req *protocol.Request, resp *protocol.Respon
 	if resp.Status != protocol.OK {
 		return
 	}
-	waiting := make([]*protocol.Pending, 0, len(now.ways))
-	for _, way := range now.ways {
-		if way != nil {
-			pending := way(req)
-			pending.Flush()
-			waiting = append(waiting, pending)
+	reached, members := 1, 1
+	for _, pending := range now.ask(req) {
+		if pending == nil {
+			continue
 		}
-	}
-	reached := 1
-	for _, pending := range waiting {
-		pending.Wait()
-		if pending.Response.Status == protocol.OK {
+		if members++; pending.Response.Status == protocol.OK {
 			reached++
 		}
 		pending.Release()
 	}
-	if reached <= len(waiting) {
-		resp.Fail(fmt.Sprintf("flush_all reached %d of %d", reached, len(waiting)+1))
+	if reached < members {
+		resp.Fail(fmt.Sprintf("flush_all reached %d of %d", reached, members))
 	}
 }

@@ -68,8 +68,6 @@ func (s *Sources) Add(list *List, group string) (known bool) {
 		list.Add("sizes_status", "disabled")
 	case "conns":
 		s.Conns(list)
-	case "cluster":
-		s.Cluster(list)
 	case "tls":
 		s.Certificates(list)
 	default:

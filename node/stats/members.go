@@ -1,0 +1,108 @@
+package stats
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/memring/memring/protocol"
+)
+
+// A Member is what a member of the cluster says of itself.
+type Member struct {
+	ID     string
+	Lines  []protocol.ReportLine
+	Silent string // why it said nothing
+}
+
+// Nodes gives all lines of all members, each under its member's name, and of a silent one why.
+func Nodes(list *List, members []Member) {
+	for i := range members {
+		m := &members[i]
+		for _, l := range m.Lines {
+			list.Add(m.ID+":"+l.Name, l.Value)
+		}
+		if m.Silent != "" {
+			list.Add(m.ID+":silent", m.Silent)
+		}
+	}
+}
+
+// partitionsOf is what the names of the lines about partitions begin with, "cluster_partitions_owned".
+const partitionsOf = "cluster_partitions_"
+
+// Partitions gives how many partitions each member has in each state, as it says itself.
+func Partitions(list *List, members []Member) {
+	for i := range members {
+		m := &members[i]
+		for _, l := range m.Lines {
+			if state, ok := strings.CutPrefix(l.Name, partitionsOf); ok {
+				list.Add(m.ID+":"+state, l.Value)
+			}
+		}
+		if m.Silent != "" {
+			list.Add(m.ID+":silent", m.Silent)
+		}
+	}
+}
+
+// Sum gives one set of lines for all members: those of the first, with its figures and what the others have. It names the silent.
+func Sum(list *List, members []Member) {
+	var silent []string
+	for i := range members {
+		if members[i].Silent != "" {
+			silent = append(silent, members[i].ID)
+		}
+	}
+	list.Add("cluster_answered", len(members)-len(silent))
+	if silent == nil {
+		silent = []string{"none"}
+	}
+	list.Add("cluster_silent", strings.Join(silent, ","))
+	at := make(map[string]int, len(members[0].Lines))
+	sums := make([]protocol.ReportLine, 0, len(members[0].Lines))
+	for i := range members {
+		for _, l := range members[i].Lines {
+			if k, known := at[l.Name]; known {
+				sums[k].Value = join(l.Name, sums[k].Value, l.Value)
+				continue
+			}
+			at[l.Name] = len(sums)
+			sums = append(sums, l)
+		}
+	}
+	list.Lines = append(list.Lines, sums...)
+}
+
+// join gives what a line says of two members: the sum, unless it is of the first, the least or the greatest. What is no number is the first's.
+func join(name, one, other string) string {
+	a, err1 := strconv.ParseUint(one, 10, 64)
+	b, err2 := strconv.ParseUint(other, 10, 64)
+	number := err1 == nil && err2 == nil
+	switch name {
+	case "pid", "version", "libevent", "pointer_size", "cluster_members", "cluster_print":
+		return one
+	case "rusage_user", "rusage_system":
+		return addSeconds(one, other)
+	case "uptime", "time", "accepting_conns", "time_since_server_cert_refresh":
+		a = min(a, b)
+	case "max_connections", "hash_power_level":
+		a = max(a, b)
+	default:
+		a += b
+	}
+	if !number {
+		return one
+	}
+	return strconv.FormatUint(a, 10)
+}
+
+// addSeconds adds times of processors, "1.000250".
+func addSeconds(one, other string) string {
+	a, err1 := strconv.ParseFloat(one, 64)
+	b, err2 := strconv.ParseFloat(other, 64)
+	if err1 != nil || err2 != nil {
+		return one
+	}
+	return fmt.Sprintf("%.6f", a+b)
+}
