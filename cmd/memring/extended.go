@@ -80,24 +80,6 @@ func (o *options) words() []word {
 	}, o.tlsWords()...)
 }
 
-// tlsWords are those that -Z needs. They are checked here, and say nothing as long as it is missing.
-func (o *options) tlsWords() []word {
-	var number int
-	path := func(string) error { return nil }
-	return []word{
-		{name: "ssl_chain_cert", value: "FILE", set: path},
-		{name: "ssl_key", value: "FILE", set: path},
-		{name: "ssl_ca_cert", value: "FILE", set: path},
-		{name: "ssl_ciphers", value: "LIST", set: path},
-		{name: "ssl_verify_mode", value: "0-3", set: whole(&number, 0, 3)},
-		{name: "ssl_keyformat", value: "NUMBER", set: whole(&number, 0, math.MaxInt32)},
-		{name: "ssl_min_version", value: "0-3", set: whole(&number, 0, 3)},
-		{name: "ssl_wbuf_size", value: "KILOBYTES", set: scaled(&number, 1<<10)},
-		{name: "ssl_session_cache", set: path},
-		{name: "ssl_kernel_tls", set: path},
-	}
-}
-
 // noModern sets what memcached 1.5 has changed back to what it was.
 func (o *options) noModern(string) error {
 	t := &o.node.Tuning

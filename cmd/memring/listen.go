@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/certs"
 )
 
 // A place is one entry of -l: where to listen, and how.
@@ -20,6 +21,7 @@ type place struct {
 	host string // "" for all addresses of the machine
 	port int    // 0 for any free one, ownPort for that of -p, or -U
 	wire node.Wire
+	tls  certs.Mode
 }
 
 const (
@@ -79,7 +81,7 @@ func (o *options) resolvePlaces(flags *pflag.FlagSet) error {
 			if err != nil {
 				return fmt.Errorf("-l %s: %w", entry, err)
 			}
-			if l := (node.Listener{Address: at.address(o.port), Wire: at.wire}); o.port != 0 && !slices.Contains(o.node.Listen, l) {
+			if l := (node.Listener{Address: at.address(o.port), Wire: at.wire, TLS: at.tls}); o.port != 0 && !slices.Contains(o.node.Listen, l) {
 				o.node.Listen = append(o.node.Listen, l)
 			}
 			if address := at.address(o.udpPort); o.udpPort != 0 && !slices.Contains(o.node.UDP, address) {
@@ -98,13 +100,18 @@ func (at place) address(port int) string {
 	return net.JoinHostPort(at.host, strconv.Itoa(max(port, 0)))
 }
 
-// parsePlace reads an entry of -l: [notls:][proto[WIRE]:][tag[NAME]:]HOST[:PORT].
+// parsePlace reads an entry of -l: [notls:|btls:|mtls:][proto[WIRE]:][tag[NAME]:]HOST[:PORT].
 func (o *options) parsePlace(entry string) (at place, err error) {
 	at.wire = o.node.Wire
-	for _, prefix := range []string{"notls:", "btls:", "mtls:"} {
-		if strings.HasPrefix(entry, prefix) && !o.tls {
-			return at, fmt.Errorf("%s is only for a server that has TLS enabled", strings.TrimSuffix(prefix, ":"))
+	if o.node.TLS.Enabled {
+		at.tls = certs.Usual
+	}
+	word, rest, _ := strings.Cut(entry, ":")
+	if mode, ok := map[string]certs.Mode{"notls": certs.None, "btls": certs.Basic, "mtls": certs.Mutual}[word]; ok {
+		if !o.node.TLS.Enabled {
+			return at, fmt.Errorf("%s is only for a server that has TLS enabled, by -Z", word)
 		}
+		at.tls, entry = mode, rest
 	}
 	if name, rest, ok := cutBracket(entry, "proto"); ok {
 		if at.wire, err = parseWire(name); err != nil {

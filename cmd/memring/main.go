@@ -61,7 +61,6 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 	root.Flags().AddFlagSet(memcached)
 	root.Flags().AddFlagSet(cluster)
 	root.Flags().AddFlagSet(idle)
-	root.Flags().AddFlagSet(o.missing())
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd != root {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nUsage:\n  %s\n\n%s", cmd.Short, cmd.UseLine(), cmd.Flags().FlagUsagesWrapped(helpColumns))

@@ -33,7 +33,7 @@ type options struct {
 	lockMemory       bool
 	delimiter        string
 	protocol         string
-	sasl, tls        bool
+	sasl             bool
 	authFile         string
 	saslPasswords    string // $MEMCACHED_SASL_PWDB
 	saslSettings     string // $SASL_CONF_PATH
@@ -47,6 +47,7 @@ type options struct {
 	chunkMaxGiven bool   // whether -o slab_chunk_max was
 	slabSizes     string // -o slab_sizes
 	users         *userFile
+	certs         *certFiles
 	idle          []string // what was given and has no effect here
 	firstPort     int      // the client port that the node is named after and the peer port stands beside; 0: any
 	portFile      string   // where to write the client ports, once bound: $MEMCACHED_PORT_FILENAME
@@ -63,7 +64,8 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	m.IntVarP(&o.port, "port", "p", defaultPort, "TCP `PORT` for clients; 0 for none, -1 for any")
 	m.IntVarP(&o.udpPort, "udp-port", "U", 0, "UDP `PORT` for clients; 0 for none, -1 for any; without -p the TCP port too")
 	m.StringArrayVarP(&o.listen, "listen", "l", []string{"127.0.0.1"}, "address for clients, `HOST[:PORT]`; repeatable, or with commas; before it may "+
-		"stand the protocol, proto[ascii|binary|negotiating]: (tag[NAME]: is accepted); host * is all addresses")
+		"stand the protocol, proto[ascii|binary|negotiating]: (tag[NAME]: is accepted); with -Z before that notls: for no TLS, btls: for TLS that asks for "+
+		"no certificate, mtls: for one that must have one; host * is all addresses")
 	m.StringVarP(&o.node.UnixSocket, "unix-socket", "s", "", "unix socket for clients, a `PATH`; then no ports but those of -l")
 	m.StringVarP(&o.unixMask, "unix-mask", "a", "700", "access `MODE` of the unix socket, in octal")
 	m.StringVarP(&o.protocol, "protocol", "B", "auto", "`PROTOCOL` for clients: ascii, binary, or auto for both")
@@ -77,6 +79,7 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	m.BoolVarP(&o.node.EnableShutdown, "enable-shutdown", "A", false, "let clients end the process, by the command shutdown")
 	m.BoolVarP(&o.sasl, "enable-sasl", "S", false, "let only those in who log in by SASL, on the binary protocol; the users are in the file of $MEMCACHED_SASL_PWDB")
 	m.StringVarP(&o.authFile, "auth-file", "Y", "", "let only those in who log in on the ASCII protocol, by a first set; the users are in a `FILE` of lines user:password")
+	m.BoolVarP(&o.node.TLS.Enabled, "enable-ssl", "Z", false, "encrypt the clients' connections over TCP, by TLS; needs -o ssl_chain_cert")
 	m.StringVarP(&o.delimiter, "prefix-delimiter", "D", ":", "`CHARACTER` that ends the part of a key by which stats detail counts; switches the counting on")
 	m.IntVarP(&o.node.MaxConns, "conn-limit", "c", o.node.MaxConns, "client connections served at once, a `NUMBER`")
 	m.IntVarP(&o.node.Backlog, "listen-backlog", "b", o.node.Backlog, "connections that wait to be accepted, a `NUMBER`")
@@ -121,15 +124,6 @@ func (o *options) idleFlags() *pflag.FlagSet {
 	set.BoolVarP(&o.largePages, "enable-largepages", "L", false, "large pages: the system decides")
 	set.StringVarP(&t.MemoryFile, "memory-file", "e", "", "a `FILE` for items over a restart: nothing is kept there")
 	set.IntVarP(&t.NAPIIDs, "napi-ids", "N", 0, "threads by network queue, a `NUMBER`")
-	return set
-}
-
-// missing gives the flags of memcached whose work cannot be done yet: they are known, so that they are refused for what they are, and not in
-// the help, which scripts ask for what they can use.
-func (o *options) missing() *pflag.FlagSet {
-	set := pflag.NewFlagSet("missing", pflag.ContinueOnError)
-	set.BoolVarP(&o.tls, "enable-ssl", "Z", false, "")
-	set.VisitAll(func(f *pflag.Flag) { f.Hidden = true })
 	return set
 }
 
@@ -187,7 +181,7 @@ func (o *options) resolveWires(flags *pflag.FlagSet) (err error) {
 		return fmt.Errorf("-U %d: UDP cannot be used with -Y", o.udpPort)
 	case o.sasl && o.authFile != "":
 		return errors.New("-S and -Y cannot be used together")
-	case o.tls && flags.Changed("port") && o.port == 0:
+	case o.node.TLS.Enabled && flags.Changed("port") && o.port == 0:
 		return errors.New("-Z: TLS needs a TCP port, not -p 0")
 	}
 	switch {
@@ -197,12 +191,7 @@ func (o *options) resolveWires(flags *pflag.FlagSet) (err error) {
 		o.node.Wire = node.TextWire
 	}
 	o.node.SASL, o.node.AuthFile = o.sasl, o.authFile
-	newOptions().missing().VisitAll(func(f *pflag.Flag) {
-		if given := flags.Lookup(f.Name); given != nil && given.Changed && err == nil {
-			err = fmt.Errorf("-%s (--%s): memcached's, but not yet memring's: leave it out", f.Shorthand, f.Name)
-		}
-	})
-	return err
+	return nil
 }
 
 // resolveRest refuses what is not there yet of the cluster's, and gives the node its name and its address for others.
@@ -259,7 +248,13 @@ func (o *options) resolveLimits(flags *pflag.FlagSet) error {
 	case o.threads > 0 && t.NAPIIDs > o.threads:
 		return fmt.Errorf("-N %d: cannot be greater than the number of threads (-t %d)", t.NAPIIDs, o.threads)
 	}
-	return o.resolveExtended()
+	if err := o.resolveExtended(); err != nil {
+		return err
+	}
+	if o.node.TLS.Enabled && o.node.TLS.ChainFile == "" {
+		return errors.New("-Z: TLS needs a certificate: -o ssl_chain_cert=FILE, and its private key: -o ssl_key=FILE")
+	}
+	return nil
 }
 
 // parseSize reads a number of bytes, with k or m for units of 1024 and 1024 times that.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/certs"
 )
 
 // run gives the options that serve would get for a command line, what was printed, and the error.
@@ -154,7 +155,30 @@ func TestFlags(t *testing.T) {
 		t.HotPercent, t.WarmPercent, t.HotMaxFactor, t.WarmMaxFactor, t.TempLRU, t.TemporaryTTL = 1, 79, 1.5, 3, true, 9
 	}))
 	f("-o watcher_logbuf_size=1,worker_logbuf_size=2", tuning(func(t *node.Tuning) { t.WatcherBufferBytes, t.WorkerBufferBytes = 1<<10, 2<<10 }))
-	f("-o ssl_chain_cert=c,ssl_key=k,ssl_ca_cert=a,ssl_ciphers=x,ssl_verify_mode=2,ssl_min_version=3,ssl_wbuf_size=64,ssl_session_cache,ssl_kernel_tls,ssl_keyformat=1", nil)
+
+	// TLS; what is set without -Z is kept for "stats settings".
+	encrypted := func(change func(*node.Config)) func(*node.Config) {
+		return func(c *node.Config) {
+			c.TLS.Enabled, c.TLS.ChainFile, c.Listen[0].TLS = true, "c", certs.Usual
+			change(c)
+		}
+	}
+	f("-Z -o ssl_chain_cert=c", encrypted(func(*node.Config) {}))
+	f("--enable-ssl -o ssl_chain_cert=c,ssl_key=k,ssl_ca_cert=a,ssl_ciphers=AES128-SHA:AES256-SHA,ssl_verify_mode=2,ssl_min_version=3", encrypted(func(c *node.Config) {
+		c.TLS.KeyFile, c.TLS.AuthorityFile, c.TLS.Ciphers, c.TLS.VerifyMode, c.TLS.MinVersion = "k", "a", "AES128-SHA:AES256-SHA", 2, 3
+	}))
+	f("-o ssl_wbuf_size=64,ssl_session_cache,ssl_kernel_tls,ssl_keyformat=2,ssl_min_version=tlsv1.0", func(c *node.Config) {
+		c.TLS.WriteBufferBytes, c.TLS.SessionCache, c.TLS.KernelTLS, c.TLS.KeyFormat, c.TLS.MinVersion = 64<<10, true, true, 2, 0
+	})
+	f("-o ssl_keyformat=DER,ssl_keyformat=PEM,ssl_min_version=2", nil)
+	f("-Z -o ssl_chain_cert=c -l notls:127.0.0.1,btls:proto[ascii]:127.0.0.1:1,mtls:[::1]:2,127.0.0.1:3", encrypted(func(c *node.Config) {
+		c.Listen = []node.Listener{
+			{Address: "127.0.0.1:11211"},
+			{Address: "127.0.0.1:1", Wire: node.TextWire, TLS: certs.Basic},
+			{Address: "[::1]:2", TLS: certs.Mutual},
+			{Address: "127.0.0.1:3", TLS: certs.Usual},
+		}
+	}))
 
 	old := func(c *node.Config) {
 		t := &c.Tuning
@@ -274,6 +298,11 @@ func TestRefusals(t *testing.T) {
 	f("-o slab_sizes=10", "from 48")
 	f("-o ssl_verify_mode=4", "from 0 to 3")
 	f("-o ssl_min_version=4", "from 0 to 3")
+	f("-o ssl_min_version=1.2", "must be one of tlsv1.0, tlsv1.1")
+	f("-o ssl_keyformat=ENGINE", "must be one of PEM, DER")
+	f("-o ssl_keyformat=0", "from 1 to 2")
+	f("-o ssl_ciphers=HIGH:!aNULL", `"HIGH" is no cipher suite`)
+	f("-o ssl_ciphers=TLS_AES_128_GCM_SHA256", "TLS 1.3")
 	f("-o slab_chunk_max=0", "from 1 to 1024")
 	f("-I 4k -o slab_chunk_max=8", "cannot be larger than -I")
 	f("-I 1000k -o slab_chunk_max=16", "must evenly divide")
@@ -290,13 +319,12 @@ func TestRefusals(t *testing.T) {
 	f("-U 11211 -l *", "--udp-off-loopback")
 	f("--get-errors maybe", "miss or error")
 	f("-Z -p 0", "TCP port")
-	for _, flag := range []string{"-Z"} {
-		f(flag, flag[:2]+" (--")
-	}
+	f("-Z", "-o ssl_chain_cert")
+	f("-Z -o ssl_key=k", "-o ssl_chain_cert")
+	f("-Z -o ssl_chain_cert=c -l stls:127.0.0.1", "want HOST")
 	f("-S -Y users", "together")
 	f("-S -l proto[ascii]:127.0.0.1", "-S: nobody can log in")
 	f("-Y users -l proto[binary]:127.0.0.1", "-Y: nobody can log in")
-	f("--enable-ssl", "not yet memring's")
 	f("--zone a", "--zone a")
 	f("--weight 2", "only 1")
 	f("--copies 2", "only 1")
@@ -343,7 +371,7 @@ func TestEnvironment(t *testing.T) {
 		"MEMRING_PEER_PORT=x":  "MEMRING_PEER_PORT: ",
 		"MEMRING_COPIES=2":     "only 1",
 		"MEMRING_PROTOCOL=x":   "one of auto, binary or ascii",
-		"MEMRING_ENABLE_SSL=1": "not yet memring's",
+		"MEMRING_ENABLE_SSL=1": "-o ssl_chain_cert",
 		"MEMRING_EXTENDED=x":   "illegal suboption",
 	} {
 		name, value, _ := strings.Cut(env, "=")
@@ -359,12 +387,12 @@ func TestHelp(t *testing.T) {
 	if o != nil || err != nil {
 		t.Fatalf("-h: served %v, error %v", o != nil, err)
 	}
-	for _, want := range []string{"unix-socket", "sasl", "--port", "--memory-limit", "--join", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
+	for _, want := range []string{"unix-socket", "sasl", "enable-ssl", "ssl_chain_cert=FILE", "ssl_kernel_tls", "--port", "--memory-limit", "--join", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("help lacks %q", want)
 		}
 	}
-	for _, not := range []string{"enable-ssl", "ext_path", "proxy_config", "no_drop_privileges", "memcached 1.1."} {
+	for _, not := range []string{"ext_path", "proxy_config", "no_drop_privileges", "memcached 1.1."} {
 		if strings.Contains(strings.ToLower(help), not) {
 			t.Errorf("help promises %q", not)
 		}

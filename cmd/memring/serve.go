@@ -70,6 +70,9 @@ func serve(o *options) (err error) {
 		return errors.Join(err, stop(n.Stop, signals, o.node.Log))
 	}
 	defer removePIDFile()
+	if o.certs != nil {
+		defer o.certs.follow()()
+	}
 	reportReady(nil)
 
 	wait(signals, n.Shutdowns(), o.reload, o.node.Log)
@@ -100,8 +103,15 @@ func (o *options) prepare() error {
 			return fmt.Errorf("-r: %w", err)
 		}
 	}
+	if err := o.openCerts(); err != nil {
+		return err
+	}
 	if err := becomeUser(o.user, o.node.Log); err != nil {
 		return err
+	}
+	if o.certs != nil {
+		o.certs.checkReadable()
+		o.certs.tell()
 	}
 	if err := o.openUsers(); err != nil {
 		return err

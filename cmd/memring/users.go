@@ -120,8 +120,11 @@ func saslMechanisms(named string) (mechanisms []string, given bool) {
 
 // reload does what SIGHUP asks for.
 func (o *options) reload() {
+	if o.certs != nil {
+		_ = o.certs.refresh() // which has told it
+	}
 	if o.users == nil {
-		o.node.Log.Info("nothing to reload")
+		o.node.Log.Info("no users to reload")
 		return
 	}
 	if err := o.users.load(); err != nil {
