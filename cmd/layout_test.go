@@ -29,7 +29,8 @@ const module = "github.com/memring/memring"
 // plan gives every room its level: it imports only rooms of a lower one. So strangers are those of the same level, and a cycle cannot be.
 // A room that is not here is not in the plan: it is added to DESIGN.md first.
 var plan = map[string]int{
-	"cmd/memring": 60,
+	"cmd/memring":   60,
+	"cmd/certfiles": 55,
 
 	"node/nodetest": 55,
 	"node":          50,
@@ -88,7 +89,7 @@ var (
 var largeRooms = map[string]int{
 	"node":        1000, // it names every setting and every room once, to wire them
 	"cmd/memring": 1500, // every flag and word that memcached has, a line or two each
-	"node/server": 1000, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
+	"node/server": 1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":     2200, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }
 

@@ -64,8 +64,8 @@ func keep(t *testing.T, p *process) {
 	})
 }
 
-// startCluster starts n nodes of the real binary on loopback, and returns them once they agree on the owners of keys.
-func startCluster(t *testing.T, n int) (nodes []*process) {
+// startCluster starts n nodes of the real binary on loopback, each with these flags, and returns them once they agree on the owners of keys.
+func startCluster(t *testing.T, n int, flags ...string) (nodes []*process) {
 	binary := filepath.Join(t.TempDir(), "memring")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -78,10 +78,10 @@ func startCluster(t *testing.T, n int) (nodes []*process) {
 	}
 	for i := range n {
 		client, peer, gossip := ports[3*i], ports[3*i+1], ports[3*i+2]
-		node := &process{name: binary, address: net.JoinHostPort("127.0.0.1", client), args: []string{
+		node := &process{name: binary, address: net.JoinHostPort("127.0.0.1", client), args: append([]string{
 			"-u", "root", "--id", fmt.Sprintf("node-%d", i+1), "-l", "127.0.0.1", "-p", client, "--peer-port", peer,
 			"--gossip-port", gossip, "--admin-listen", "off", "--join", seeds[1:],
-		}}
+		}, flags...)}
 		keep(t, node)
 		nodes = append(nodes, node)
 	}

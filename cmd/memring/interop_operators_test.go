@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,34 +130,45 @@ var (
 		memcached_connections_yielded_total memcached_connections_listener_disabled_total memcached_items_evicted_total
 		memcached_items_reclaimed_total memcached_item_too_large_total memcached_item_no_memory_total memcached_lru_crawler_starts_total
 		memcached_lru_crawler_enabled memcached_lru_crawler_items_checked_total memcached_lru_crawler_reclaimed_total
-		memcached_direct_reclaims_total memcached_malloced_bytes memcached_accepting_connections memcached_max_connections
+		memcached_malloced_bytes memcached_accepting_connections memcached_max_connections
 		memcached_process_user_cpu_seconds_total memcached_process_system_cpu_seconds_total memcached_slab_commands_total
 		memcached_slab_chunk_size_bytes memcached_slab_chunks_used memcached_slab_current_pages memcached_slab_current_items`)
 )
 
-// exporter holds the statistics of each server to what memcached_exporter reads; and has it scrape them, where there is one. Debian 12 has none:
-// later it is the package prometheus-memcached-exporter.
-func exporter(t *testing.T, servers []string) {
+// exporter holds the statistics of each server to what memcached_exporter reads, and has the real one scrape it.
+func exporter(t *testing.T, version, binary string, servers []string) {
 	for _, server := range servers {
-		if err := memcache.New(server).Set(&memcache.Item{Key: "exported", Value: []byte("x")}); err != nil {
+		client := memcache.New(server)
+		defer client.Close()
+		if err := client.FlushAll(); err != nil {
 			t.Fatal(err)
 		}
-		numbers(t, server, "stats", exported)
-		numbers(t, server, "stats settings", exportedSettings)
-	}
-	for _, name := range []string{"memcached_exporter", "prometheus-memcached-exporter"} {
-		if binary, err := exec.LookPath(name); err == nil {
-			for _, server := range servers {
-				scrape(t, binary, server)
+		for n := range 30 { // so that each node has some
+			if err := client.Set(&memcache.Item{Key: fmt.Sprintf("exported-%d", n), Value: []byte("x")}); err != nil {
+				t.Fatal(err)
 			}
-			return
+			if _, err := client.Get(fmt.Sprintf("absent-%d", n)); !errors.Is(err, memcache.ErrCacheMiss) {
+				t.Fatal(err)
+			}
 		}
 	}
-	t.Log("there is no memcached_exporter in PATH: what it reads was checked, and nothing scraped")
+	for _, server := range servers {
+		numbers(t, server, "stats", exported)
+		numbers(t, server, "stats settings", exportedSettings)
+		scrape(t, version, binary, server)
+	}
 }
 
-// numbers fails the test for each statistic that is not there, or no number.
-func numbers(t *testing.T, server, question string, names []string) {
+// buildExporter builds memcached_exporter for the length of the test: Debian 12 has none, so it comes from the Go module proxy, in the version of
+// testdata/exporter/go.mod (the last one that the proxy gives out here).
+func buildExporter(t *testing.T) (binary string) {
+	binary = filepath.Join(t.TempDir(), "memcached_exporter")
+	execute(t, "go", "-C", filepath.Join("testdata", "exporter"), "build", "-o", binary, "github.com/prometheus/memcached_exporter/cmd/memcached_exporter")
+	return binary
+}
+
+// numbers fails the test for each statistic that is not there, or no number, and gives all there are.
+func numbers(t *testing.T, server, question string, names []string) (got map[string]string) {
 	conn, err := net.DialTimeout("tcp", server, executeBound)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +179,7 @@ func numbers(t *testing.T, server, question string, names []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]string{}
+	got = map[string]string{}
 	for _, stat := range regexp.MustCompile(`(?m)^STAT (\S+) (.*)\r$`).FindAllStringSubmatch(string(answered), -1) {
 		got[stat[1]] = stat[2]
 	}
@@ -176,12 +188,16 @@ func numbers(t *testing.T, server, question string, names []string) {
 			t.Errorf("%s: %s: %s is %q, want a number", server, question, name, got[name])
 		}
 	}
+	return got
 }
 
-// scrape has memcached_exporter ask the server, and looks for its series.
-func scrape(t *testing.T, binary, server string) {
+// scrape has memcached_exporter ask the server: all its series must be there, those that nobody changes meanwhile with the values of "stats", and it
+// must have nothing to complain of. (memcached itself goes on removing what was flushed.)
+func scrape(t *testing.T, version, binary, server string) {
+	before := numbers(t, server, "stats", nil)
 	listen := net.JoinHostPort("127.0.0.1", freePorts(t, 1)[0])
-	keep(t, &process{name: binary, args: []string{"--memcached.address=" + server, "--web.listen-address=" + listen}, killed: true})
+	watched := &process{name: binary, args: []string{"--memcached.address=" + server, "--web.listen-address=" + listen}, killed: true}
+	keep(t, watched)
 	var page []byte
 	waitFor(t, "memcached_exporter answers", func() error {
 		resp, err := http.Get("http://" + listen + "/metrics")
@@ -192,12 +208,41 @@ func scrape(t *testing.T, binary, server string) {
 		page, err = io.ReadAll(resp.Body)
 		return err
 	})
-	if !strings.Contains(string(page), "\nmemcached_up 1\n") {
-		t.Errorf("memcached_exporter finds %s down", server)
+	shows := func(series string) string {
+		found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` ([-+.e\d]+)$`).FindSubmatch(page)
+		if found == nil {
+			t.Errorf("%s: memcached_exporter has no series %s", server, series)
+			return ""
+		}
+		return string(found[1])
 	}
 	for _, name := range exportedSeries {
 		if !regexp.MustCompile(`(?m)^` + name + `(\{.*\})? [-+.e\d]+$`).Match(page) {
-			t.Errorf("memcached_exporter has no series %s of %s", name, server)
+			t.Errorf("%s: memcached_exporter has no series %s", server, name)
 		}
+	}
+	for series, stat := range map[string]string{
+		"memcached_current_items": "curr_items", "memcached_items_total": "total_items", "memcached_limit_bytes": "limit_maxbytes",
+		"memcached_current_bytes": "bytes", "memcached_items_evicted_total": "evictions",
+		`memcached_commands_total{command="flush",status="hit"}`: "cmd_flush",
+		`memcached_commands_total{command="get",status="hit"}`:   "get_hits",
+		`memcached_commands_total{command="get",status="miss"}`:  "get_misses",
+	} {
+		got, _ := strconv.ParseFloat(shows(series), 64)
+		if want, err := strconv.ParseFloat(before[stat], 64); err != nil || got != want && (version == "memring" || !strings.HasPrefix(series, "memcached_current_")) {
+			t.Errorf("%s: %s is %v, and %s was %q", server, series, got, stat, before[stat])
+		}
+	}
+	count := func(stat string) float64 { n, _ := strconv.ParseFloat(before[stat], 64); return n }
+	sets, _ := strconv.ParseFloat(shows(`memcached_commands_total{command="set",status="hit"}`), 64)
+	if want := count("cmd_set") - count("cas_hits") - count("cas_misses") - count("cas_badval"); sets != want { // a cas is a set to memcached
+		t.Errorf("%s: %v sets are shown, want %v", server, sets, want)
+	}
+	if shows("memcached_up") != "1" || shows("memcached_max_connections") != "1024" || before["curr_items"] == "0" || before["get_misses"] == "0" {
+		t.Errorf("%s is down, or nothing was asked of it:\n%.2000s", server, page)
+	}
+	_ = watched.end(syscall.SIGTERM) // of which it dies
+	if said := watched.logged.String(); strings.Contains(said, "level=error") || strings.Contains(said, "level=warn") {
+		t.Errorf("memcached_exporter complains of %s:\n%.2000s", server, said)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/memring/memring/cmd/certfiles"
 	"github.com/memring/memring/node"
 )
 
@@ -47,7 +48,7 @@ type options struct {
 	chunkMaxGiven bool   // whether -o slab_chunk_max was
 	slabSizes     string // -o slab_sizes
 	users         *userFile
-	certs         *certFiles
+	certs         *certfiles.Files
 	idle          []string // what was given and has no effect here
 	firstPort     int      // the client port that the node is named after and the peer port stands beside; 0: any
 	portFile      string   // where to write the client ports, once bound: $MEMCACHED_PORT_FILENAME

@@ -71,7 +71,7 @@ func serve(o *options) (err error) {
 	}
 	defer removePIDFile()
 	if o.certs != nil {
-		defer o.certs.follow()()
+		defer o.certs.Follow()()
 	}
 	reportReady(nil)
 
@@ -110,8 +110,8 @@ func (o *options) prepare() error {
 		return err
 	}
 	if o.certs != nil {
-		o.certs.checkReadable()
-		o.certs.tell()
+		o.certs.CheckReadable()
+		o.certs.Tell()
 	}
 	if err := o.openUsers(); err != nil {
 		return err

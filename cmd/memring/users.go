@@ -121,7 +121,7 @@ func saslMechanisms(named string) (mechanisms []string, given bool) {
 // reload does what SIGHUP asks for.
 func (o *options) reload() {
 	if o.certs != nil {
-		_ = o.certs.refresh() // which has told it
+		_ = o.certs.Refresh() // which has told it
 	}
 	if o.users == nil {
 		o.node.Log.Info("no users to reload")

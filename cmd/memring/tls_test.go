@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/node/certs"
+	"github.com/memring/memring/node/certstest"
+)
+
+// withCerts gives options with -Z and files of a, and what they log.
+func withCerts(t *testing.T, a *certstest.Authority, dir string) (o *options, logged *bytes.Buffer) {
+	t.Helper()
+	logged = new(bytes.Buffer)
+	o = newOptions()
+	o.node.Log = slog.New(slog.NewTextHandler(logged, nil))
+	o.node.TLS.Enabled = true
+	o.node.TLS.ChainFile, o.node.TLS.KeyFile = a.Files(dir, "one")
+	return o, logged
+}
+
+func TestCertificatesAreRefused(t *testing.T) {
+	a := certstest.New(t)
+	f := func(change func(o *options, dir string), want string) {
+		t.Helper()
+		dir := t.TempDir()
+		o, _ := withCerts(t, a, dir)
+		change(o, dir)
+		if err := o.openCerts(); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), dir) != 1 {
+			t.Errorf("got %v, want %s...", err, want)
+		}
+	}
+	f(func(o *options, dir string) { o.node.TLS.ChainFile = dir + "/none" }, "-o ssl_chain_cert=/")
+	f(func(o *options, dir string) { o.node.TLS.ChainFile = dir }, "-o ssl_chain_cert=/")
+	f(func(o *options, dir string) { o.node.TLS.ChainFile = o.node.TLS.KeyFile }, "-o ssl_chain_cert=/")
+	f(func(o *options, dir string) { o.node.TLS.KeyFile = dir + "/none" }, "-o ssl_key=/")
+	f(func(o *options, dir string) { o.node.TLS.KeyFile = o.node.TLS.ChainFile }, "-o ssl_key=/")
+	f(func(o *options, dir string) { o.node.TLS.KeyFile = "" }, "-o ssl_chain_cert=/")
+	f(func(o *options, dir string) { o.node.TLS.KeyFormat = 2 }, "-o ssl_key=/")
+	f(func(o *options, dir string) { write(t, o.node.TLS.KeyFile, "") }, "-o ssl_key=/")
+	f(func(o *options, dir string) { o.node.TLS.AuthorityFile = o.node.TLS.KeyFile }, "-o ssl_ca_cert=/")
+	f(func(o *options, dir string) {
+		_, key := a.Issue("other", time.Now().Add(time.Hour))
+		write(t, o.node.TLS.KeyFile, string(key))
+	}, "-o ssl_key=/")
+}
+
+func TestCertificatesAreAccepted(t *testing.T) {
+	a := certstest.New(t)
+	f := func(change func(o *options, dir string), wantLogged string) {
+		t.Helper()
+		dir := t.TempDir()
+		o, logged := withCerts(t, a, dir)
+		change(o, dir)
+		if err := o.openCerts(); err != nil {
+			t.Error(err)
+			return
+		}
+		o.certs.Tell()
+		if !strings.Contains(logged.String(), wantLogged) || wantLogged == "" && strings.Contains(logged.String(), "WARN") {
+			t.Errorf("logged %s, want %q", logged, wantLogged)
+		}
+	}
+	f(func(*options, string) {}, "")
+	f(func(o *options, dir string) { // all in one
+		key, err := os.ReadFile(o.node.TLS.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain, err := os.ReadFile(o.node.TLS.ChainFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, o.node.TLS.ChainFile, string(chain)+string(key))
+		o.node.TLS.KeyFile = ""
+	}, "")
+	f(func(o *options, dir string) {
+		key, err := os.ReadFile(o.node.TLS.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(key)
+		write(t, o.node.TLS.KeyFile, string(block.Bytes))
+		o.node.TLS.KeyFormat = 2
+	}, "")
+	f(func(o *options, dir string) {
+		o.node.TLS.VerifyMode, o.node.TLS.AuthorityFile = 2, filepath.Join(dir, "ca.pem")
+		write(t, o.node.TLS.AuthorityFile, string(a.PEM))
+	}, "")
+	f(func(o *options, dir string) { o.node.TLS.VerifyMode = 1 }, "no authority")
+	f(func(o *options, dir string) { o.node.Listen[0].TLS = certs.Mutual }, "no authority")
+	f(func(o *options, dir string) { o.node.UDP = []string{"127.0.0.1:0"} }, "not encrypted")
+	f(func(o *options, dir string) {
+		chain, key := a.Issue("late", time.Now().Add(-time.Minute))
+		write(t, o.node.TLS.ChainFile, string(chain))
+		write(t, o.node.TLS.KeyFile, string(key))
+	}, "not good now")
+}
+
+// startedTLS runs a node with TLS and gives its first client address.
+func startedTLS(t *testing.T, args ...string) (signal func(syscall.Signal), address string) {
+	t.Helper()
+	ports := filepath.Join(t.TempDir(), "ports")
+	t.Setenv("MEMCACHED_PORT_FILENAME", ports)
+	cmd, _, _ := started(t, append([]string{"-Z"}, args...)...)
+	var port []string
+	waitFor(t, "it writes its ports", func() error {
+		text, err := os.ReadFile(ports)
+		if port = regexp.MustCompile(`TCP INET: (\d+)`).FindStringSubmatch(string(text)); port == nil {
+			return fmt.Errorf("%q, %v", text, err)
+		}
+		return nil
+	})
+	return func(s syscall.Signal) {
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}, net.JoinHostPort("127.0.0.1", port[1])
+}
+
+// ask says a line over TLS and gives the answer's first line, and the name in the certificate.
+func askTLS(address string, client *tls.Config, line string) (answer, name string, err error) {
+	c, err := tls.Dial("tcp", address, client)
+	if err != nil {
+		return "", "", err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, line+"\r\nquit\r\n"); err != nil {
+		return "", "", err
+	}
+	answers, err := io.ReadAll(c)
+	answer, _, _ = strings.Cut(string(answers), "\r\n")
+	return answer, c.ConnectionState().PeerCertificates[0].Subject.CommonName, err
+}
+
+// The whole process: TLS, a client's certificate, SIGHUP, refresh_certs, and nothing bad is ever used.
+func TestProcessWithTLS(t *testing.T) {
+	a, dir := certstest.New(t), t.TempDir()
+	chain, key := a.Files(dir, "one")
+	authority := filepath.Join(dir, "ca.pem")
+	write(t, authority, string(a.PEM))
+	signal, address := startedTLS(t, "-o", "ssl_chain_cert="+chain+",ssl_key="+key, "-o", "ssl_verify_mode=2,ssl_ca_cert="+authority)
+
+	f := func(line, wantAnswer, wantName string) {
+		t.Helper()
+		waitFor(t, line+" is answered", func() error {
+			answer, name, err := askTLS(address, a.Client("me"), line)
+			if err != nil || answer != wantAnswer || name != wantName {
+				return fmt.Errorf("%q by %s, %v", answer, name, err)
+			}
+			return nil
+		})
+	}
+	f("version", "VERSION 1.6.45", "one")
+	if answer, _, err := askTLS(address, a.Client(""), "version"); err == nil {
+		t.Errorf("a client without certificate was answered %q", answer)
+	}
+	a.Files(dir, "two")
+	signal(syscall.SIGHUP)
+	f("version", "VERSION 1.6.45", "two")
+	write(t, key, "bad")
+	signal(syscall.SIGHUP)
+	f("refresh_certs", "SERVER_ERROR -o ssl_key="+key+": the private key: tls: failed to find any PEM data in key input", "two")
+	a.Files(dir, "three")
+	f("refresh_certs", "OK", "two") // this connection had begun
+	f("version", "VERSION 1.6.45", "three")
+	signal(syscall.SIGTERM)
+}
+
+func TestCannotStartTLS(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		cmd, logged := memring(t, append([]string{"-Z"}, args...)...)
+		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(logged.String(), want) {
+			t.Errorf("%v: %v, want %q in\n%s", args, err, want, logged)
+		}
+	}
+	f("-o ssl_chain_cert")
+	f("-o ssl_chain_cert=/none: no such file", "-o", "ssl_chain_cert=/none")
+}
+
+// A key that only root can read is read before another user is become; that it cannot be read again is told.
+func TestKeyOfRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	chain, key := certstest.New(t).Files(t.TempDir(), "one")
+	cmd, logged, _ := started(t, "-u", "nobody", "-Z", "-o", "ssl_chain_cert="+chain+",ssl_key="+key)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || strings.Count(logged.String(), "the user of -u cannot read") != 2 {
+		t.Errorf("%v:\n%s", err, logged)
+	}
+}
