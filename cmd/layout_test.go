@@ -50,6 +50,7 @@ var plan = map[string]int{
 	"node/admin":      30,
 	"node/crawler":    30,
 	"node/watch":      25,
+	"node/budget":     25,
 	"node/certs":      25,
 	"node/certstest":  15,
 

@@ -111,7 +111,7 @@ func (n *Node) openStore() error {
 		Delimiter: n.cfg.Delimiter,
 		Detail:    n.cfg.Detail,
 	})
-	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, n.tellRound)
+	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, func(r crawler.Round) { n.tell(watch.SysEvents, r) })
 	n.crawler.Start()
 	n.router = router.New(router.Config{Next: n.executor, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors})
 	n.operator = operator.New(n.operatorConfig(), n.router)
@@ -131,7 +131,7 @@ func (n *Node) bind() error {
 		MaxBufferBytes:  n.cfg.MaxBufferBytes,
 		Refusal:         "ERROR Too many open connections\r\n",
 		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
-		Told:            n.tellConn,
+		Told:            func(e server.ConnEvent) { n.tell(watch.ConnEvents, e) },
 		Log:             n.log,
 	})
 	n.lanes = server.New(server.Config{Session: n.laneSession, MaxRequestBytes: frame.MaxBytes, Log: n.log})
@@ -238,7 +238,7 @@ func (n *Node) join() error {
 		Log:           n.log,
 	}
 	n.peers = peer.New(lanes)
-	n.reception = peer.NewReception(lanes, counter{n, n.executor}, nil)
+	n.reception = peer.NewReception(lanes, n.figures().Before(n.executor), nil)
 	n.waitJoined()
 	if err := n.adopt(); err != nil {
 		return err

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"fmt"
+
 	"github.com/memring/memring/node/dump"
 	"github.com/memring/memring/node/operator"
+	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 )
 
@@ -37,6 +40,13 @@ func (n *Node) operatorConfig() operator.Config {
 		cfg.Debug = n.debugClock
 	}
 	return cfg
+}
+
+// tell tells who watches what has happened on this node.
+func (n *Node) tell(kind watch.Kinds, event fmt.Stringer) {
+	if board := n.executor.Watch(); board.Wanted(kind) {
+		board.Post(kind, n.clock.Milli(), event.String())
+	}
 }
 
 // askShutdown tells whoever runs this node that a client wants its end.

@@ -8,20 +8,12 @@ import (
 // statsLines is the answer to "stats" and to its groups.
 func (n *Node) statsLines(group string) (lines []protocol.ReportLine, known bool) {
 	list := &stats.List{}
-	switch group {
-	case "settings":
+	if known = group == "settings"; known {
 		n.settings(list)
-	case "cluster":
-		stats.Sum(list, n.gather())
-	case "nodes":
-		stats.Nodes(list, n.gather())
-	case "partitions":
-		stats.Partitions(list, n.gather())
-	default:
+	} else {
 		known = n.figures().Add(list, group)
-		return list.Lines, known
 	}
-	return list.Lines, true
+	return list.Lines, known
 }
 
 func (n *Node) figures() *stats.Sources {
@@ -45,6 +37,7 @@ func (n *Node) figures() *stats.Sources {
 		Lanes:         n.lanes,
 		Peers:         n.peers,
 		Table:         n.router.Table,
+		Ask:           n.router.Ask,
 	}
 }
 

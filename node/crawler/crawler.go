@@ -2,6 +2,7 @@
 package crawler
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,13 @@ type Round struct {
 	Checked, Removed uint64
 	Lasted           time.Duration
 	Since            time.Duration // the end of the one told before
+}
+
+// String gives memcached's line. The one class is 1, and there are no LRUs to be named; what memcached plans by (low_mark, next_reclaims, next_run) is
+// not planned here: the next round has begun.
+func (r Round) String() string {
+	return fmt.Sprintf("type=lru_crawler crawler=1 lru=all low_mark=0 next_reclaims=0 since_run=%d next_run=0 elapsed=%d examined=%d reclaimed=%d",
+		int(r.Since.Seconds()), int(r.Lasted.Seconds()), r.Checked, r.Removed)
 }
 
 // Stats gives the live counters.

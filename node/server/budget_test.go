@@ -7,42 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-)
 
-func TestBudget(t *testing.T) {
-	f := func(name string, between func(b *budget, stop chan struct{}), want bool, wait time.Duration) {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b, stop := newBudget(100), make(chan struct{})
-				if !b.take(80, stop) {
-					t.Fatal("80 of 100 are not to be had")
-				}
-				start := time.Now()
-				go between(b, stop)
-				if got := b.take(30, stop); got != want || time.Since(start) != wait {
-					t.Fatalf("%v after %v; want %v after %v", got, time.Since(start), want, wait)
-				}
-				synctest.Wait()
-				if want {
-					b.give(30)
-				}
-				if b.tryTake(b.left) != nil || b.left != 0 {
-					t.Fatal("the sums are wrong")
-				}
-			})
-		})
-	}
-	f("nothing comes back", func(*budget, chan struct{}) {}, false, budgetPatience)
-	f("too little comes back", func(b *budget, _ chan struct{}) { b.give(5) }, false, budgetPatience)
-	f("some comes back", func(b *budget, _ chan struct{}) { time.Sleep(time.Millisecond); b.give(10) }, true, time.Millisecond)
-	f("it comes back bit by bit", func(b *budget, _ chan struct{}) {
-		for range 10 {
-			time.Sleep(time.Millisecond)
-			b.give(1)
-		}
-	}, true, 10*time.Millisecond)
-	f("the server stops", func(_ *budget, stop chan struct{}) { time.Sleep(time.Millisecond); close(stop) }, false, time.Millisecond)
-}
+	"github.com/memring/memring/node/budget"
+)
 
 // Half requests fill the memory up to its bound. Of those who wait for each other one is refused, the others go on, and all comes back.
 func TestHalfRequestsAreBounded(t *testing.T) {
@@ -60,8 +27,8 @@ func TestHalfRequestsAreBounded(t *testing.T) {
 		}
 		left := func(want int64) {
 			t.Helper()
-			if s.budget.left != want {
-				t.Fatalf("%d bytes left, want %d", s.budget.left, want)
+			if s.budget.Left() != want {
+				t.Fatalf("%d bytes left, want %d", s.budget.Left(), want)
 			}
 		}
 		finish := func(rest string, c net.Conn) {
@@ -86,7 +53,7 @@ func TestHalfRequestsAreBounded(t *testing.T) {
 		send(whole[readBytes:small], first) // now each needs what the other has
 		time.Sleep(time.Millisecond)
 		send(whole[readBytes:small], second)
-		if got, err := io.ReadAll(first); string(got) != "no memory\n" || err != nil || time.Since(start) != budgetPatience {
+		if got, err := io.ReadAll(first); string(got) != "no memory\n" || err != nil || time.Since(start) != budget.Patience {
 			t.Fatalf("got %q, %v after %v", got, err, time.Since(start))
 		}
 		finish(whole[small:], second)
@@ -110,17 +77,17 @@ func TestRefusedMemoryIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Session: EchoSession, MaxRequestBytes: 4 * readBytes, NoMemory: "no memory\n"})
 		little := int64(largeBytes(0))
-		if !s.budget.take(s.budget.left-little, nil) {
+		if !s.budget.Take(s.budget.Left()-little, nil) {
 			t.Fatal("not to be had")
 		}
 		c := plug(s)
 		if _, err := io.WriteString(c, block(3 * readBytes)[:little]); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * budgetPatience)
+		time.Sleep(3 * budget.Patience)
 		synctest.Wait()
-		if s.budget.left != little || s.stats.CurrConns.Load() != 0 {
-			t.Fatalf("%d bytes left, want %d", s.budget.left, little)
+		if s.budget.Left() != little || s.stats.CurrConns.Load() != 0 {
+			t.Fatalf("%d bytes left, want %d", s.budget.Left(), little)
 		}
 	})
 }
@@ -139,11 +106,7 @@ func TestUnreadAnswersHoldNoBudget(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := New(Config{Session: EchoSession, MaxRequestBytes: 8 * readBytes})
-				left := func() int64 {
-					s.budget.mu.Lock()
-					defer s.budget.mu.Unlock()
-					return s.budget.left
-				}
+				left := s.budget.Left
 				all := left()
 				c := plug(s)
 				if _, err := io.WriteString(c, in); err != nil {

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync"
 	"time"
+
+	"github.com/memring/memring/node/budget"
 )
 
 const (
@@ -97,7 +99,7 @@ func (c *conn) sendAnswers(answers []byte) error {
 // grow moves what is left, a buffer full, to one about twice as large.
 func (c *conn) grow(left []byte) bool {
 	i := largeFor(len(left) + 1)
-	if !c.server.budget.take(int64(largeBytes(i)-c.grown()), c.server.stopping) {
+	if !c.server.budget.Take(int64(largeBytes(i)-c.grown()), c.server.stopping) {
 		c.refuseMemory()
 		return false
 	}
@@ -119,7 +121,7 @@ func (c *conn) grown() int {
 // shrink goes back to the buffer at rest.
 func (c *conn) shrink() {
 	if c.large != nil {
-		c.server.budget.give(int64(c.grown()))
+		c.server.budget.Give(int64(c.grown()))
 		lendLarge(c.large)
 		c.large = nil
 	}
@@ -148,6 +150,6 @@ func lendLarge(buffer *[]byte) {
 // refuseMemory says why c is closed. Its client may not be reading: that must not keep what c holds.
 func (c *conn) refuseMemory() {
 	c.server.stats.NoMemoryConns.Add(1)
-	_ = c.net.SetWriteDeadline(time.Now().Add(budgetPatience))
+	_ = c.net.SetWriteDeadline(time.Now().Add(budget.Patience))
 	_ = c.send([]byte(c.server.cfg.NoMemory))
 }

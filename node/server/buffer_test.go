@@ -80,7 +80,7 @@ func FuzzArrival(f *testing.F) {
 		}
 		out := &far{}
 		c := &conn{server: New(Config{MaxRequestBytes: 1 << 17}), net: out, session: EchoSession()}
-		all := c.server.budget.left
+		all := c.server.budget.Left()
 		for i, rest := 0, in; len(rest) > 0; i++ {
 			c.borrow()
 			cut := int(cuts[i%len(cuts)])
@@ -96,7 +96,7 @@ func FuzzArrival(f *testing.F) {
 		if !bytes.Equal(out.Bytes(), in) {
 			t.Fatalf("%d bytes came back of %d", out.Len(), len(in))
 		}
-		if c.in != nil || c.large != nil || c.server.budget.left != all {
+		if c.in != nil || c.large != nil || c.server.budget.Left() != all {
 			t.Fatal("it keeps a buffer")
 		}
 	})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 )
@@ -14,6 +15,14 @@ type ConnEvent struct {
 	Transport string // tcp, or local
 	Origin    uint32 // the number of its session
 	Reason    Reason // with Closed
+}
+
+// String gives memcached's line.
+func (e ConnEvent) String() string {
+	if e.Closed {
+		return fmt.Sprintf("type=conn_close rip=%s rport=%d transport=%s reason=%s cfd=%d", e.IP, e.Port, e.Transport, e.Reason, e.Origin)
+	}
+	return fmt.Sprintf("type=conn_new rip=%s rport=%d transport=%s cfd=%d", e.IP, e.Port, e.Transport, e.Origin)
 }
 
 // A Reason is why a connection has ended.

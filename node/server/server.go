@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/memring/memring/node/budget"
 	"github.com/memring/memring/protocol/session"
 )
 
@@ -93,7 +94,7 @@ type Stats struct {
 type Server struct {
 	cfg    Config
 	stats  Stats
-	budget *budget // of the read buffers that have grown
+	budget *budget.Budget // of the read buffers that have grown
 
 	running    sync.WaitGroup // listeners, sockets and connections
 	stopping   chan struct{}  // closed when Stop begins
@@ -136,7 +137,7 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = func() int64 { return time.Now().Unix() }
 	}
-	s := &Server{cfg: cfg, budget: newBudget(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
+	s := &Server{cfg: cfg, budget: budget.New(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
 	s.handshakes = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.seat = sync.NewCond(&s.mu)
 	return s

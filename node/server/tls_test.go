@@ -316,10 +316,10 @@ func TestTLSIdleOnASocket(t *testing.T) {
 // Half requests take from the same budget, and are refused in the same words.
 func TestTLSHalfRequestsAreBounded(t *testing.T) {
 	s, address, client := startTLS(t, Config{MaxRequestBytes: 4 * readBytes, NoMemory: "no memory\n"})
-	all := s.budget.left
+	all := s.budget.Left()
 	whole := block(3 * readBytes)
 	little := int64(largeBytes(0))
-	if !s.budget.take(all-little, nil) {
+	if !s.budget.Take(all-little, nil) {
 		t.Fatal("not to be had")
 	}
 	c := dialTLS(t, address, client)
@@ -330,9 +330,9 @@ func TestTLSHalfRequestsAreBounded(t *testing.T) {
 		t.Fatalf("%q, %v", got, err)
 	}
 	WaitUntil(t, func() bool { return s.stats.CurrConns.Load() == 0 })
-	s.budget.give(all - little)
+	s.budget.Give(all - little)
 	exchange(t, dialTLS(t, address, client), whole)
-	WaitUntil(t, func() bool { s.budget.mu.Lock(); defer s.budget.mu.Unlock(); return s.budget.left == all })
+	WaitUntil(t, func() bool { return s.budget.Left() == all })
 }
 
 // A stop lets batches finish, says so to all, and cuts who does not read.

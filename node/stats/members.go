@@ -15,6 +15,59 @@ type Member struct {
 	Silent string // why it said nothing
 }
 
+// gather asks all members for their statistics, this one first.
+//
+//	stats nodes -> Stats, to every member at once -> its counter -> lines, or after --peer-timeout the reason why there are none
+func (s *Sources) gather() []Member {
+	list := []Member{{ID: s.ID, Lines: s.own()}}
+	table, answers := s.Ask(&protocol.Request{Op: protocol.Stats})
+	for i, pending := range answers {
+		if pending == nil {
+			continue
+		}
+		m := Member{ID: table.Members()[i].ID}
+		switch pending.Response.Status {
+		case protocol.OK:
+			m.Lines = pending.Response.Report
+		case protocol.PeerTimeout:
+			m.Silent = "no answer in time"
+		case protocol.PeerOverloaded:
+			m.Silent = "overloaded"
+		default:
+			m.Silent = "unreachable"
+		}
+		list = append(list, m)
+		pending.Release()
+	}
+	return list
+}
+
+// own are the lines of this member.
+func (s *Sources) own() []protocol.ReportLine {
+	list := &List{}
+	s.Cluster(list)
+	s.General(list)
+	return list.Lines
+}
+
+// A counter tells other members what this one has counted, and passes on what else they ask.
+type counter struct {
+	sources *Sources
+	next    protocol.Handler
+}
+
+// Before gives a handler before next that tells other members what this one has counted.
+func (s *Sources) Before(next protocol.Handler) protocol.Handler { return counter{s, next} }
+
+// Handle implements protocol.Handler.
+func (c counter) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	if req.Op != protocol.Stats {
+		return c.next.Handle(req, resp)
+	}
+	resp.Status, resp.Report = protocol.OK, c.sources.own()
+	return nil
+}
+
 // Nodes gives all lines of all members, each under its member's name, and of a silent one why.
 func Nodes(list *List, members []Member) {
 	for i := range members {

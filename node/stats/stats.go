@@ -45,6 +45,7 @@ type Sources struct {
 	Lanes    *server.Server
 	Peers    *peer.Peers
 	Table    func() *ring.Table
+	Ask      func(req *protocol.Request) (*ring.Table, []*protocol.Pending) // all other members, by their places in the table
 }
 
 // A List collects STAT lines.
@@ -70,6 +71,12 @@ func (s *Sources) Add(list *List, group string) (known bool) {
 		s.Conns(list)
 	case "tls":
 		s.Certificates(list)
+	case "cluster":
+		Sum(list, s.gather())
+	case "nodes":
+		Nodes(list, s.gather())
+	case "partitions":
+		Partitions(list, s.gather())
 	default:
 		return false
 	}

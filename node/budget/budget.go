@@ -1,0 +1,76 @@
+// Package budget is memory that connections share for requests too large for a buffer at rest.
+//
+// Who takes from it may hold some of it already, so all may come to wait for each other. The wait is bounded for that reason: then one gives
+// up, and the others go on with what it had.
+package budget
+
+import (
+	"sync"
+	"time"
+)
+
+// A Budget is so many bytes, taken and given back by many goroutines at once.
+type Budget struct {
+	mu    sync.Mutex // guards the rest
+	left  int64
+	freed chan struct{} // closed when some comes back; nil while nobody waits for that
+}
+
+// Patience is how long Take waits: some times what it takes to upload a large item.
+const Patience = time.Second
+
+// New makes a budget of so many bytes.
+func New(bytes int64) *Budget { return &Budget{left: bytes} }
+
+// Left is how many bytes are not taken.
+func (b *Budget) Left() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.left
+}
+
+// Take reports whether there were n bytes to be had, now or soon. It gives up at once when stopping is closed.
+func (b *Budget) Take(n int64, stopping <-chan struct{}) bool {
+	freed := b.tryTake(n)
+	if freed == nil {
+		return true
+	}
+	patience := time.NewTimer(Patience)
+	defer patience.Stop()
+	for freed != nil {
+		select {
+		case <-freed:
+			freed = b.tryTake(n)
+		case <-patience.C:
+			return false
+		case <-stopping:
+			return false
+		}
+	}
+	return true
+}
+
+// tryTake takes n bytes and gives nil, or what will be closed when it is worth another try.
+func (b *Budget) tryTake(n int64) (freed <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left >= n {
+		b.left -= n
+		return nil
+	}
+	if b.freed == nil {
+		b.freed = make(chan struct{})
+	}
+	return b.freed
+}
+
+// Give returns n bytes.
+func (b *Budget) Give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left += n
+	if b.freed != nil && n > 0 {
+		close(b.freed)
+		b.freed = nil
+	}
+}

@@ -1,0 +1,42 @@
+package budget
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBudget(t *testing.T) {
+	f := func(name string, between func(b *Budget, stop chan struct{}), want bool, wait time.Duration) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, stop := New(100), make(chan struct{})
+				if !b.Take(80, stop) {
+					t.Fatal("80 of 100 are not to be had")
+				}
+				start := time.Now()
+				go between(b, stop)
+				if got := b.Take(30, stop); got != want || time.Since(start) != wait {
+					t.Fatalf("%v after %v; want %v after %v", got, time.Since(start), want, wait)
+				}
+				synctest.Wait()
+				if want {
+					b.Give(30)
+				}
+				if b.tryTake(b.left) != nil || b.left != 0 {
+					t.Fatal("the sums are wrong")
+				}
+			})
+		})
+	}
+	f("nothing comes back", func(*Budget, chan struct{}) {}, false, Patience)
+	f("too little comes back", func(b *Budget, _ chan struct{}) { b.Give(5) }, false, Patience)
+	f("some comes back", func(b *Budget, _ chan struct{}) { time.Sleep(time.Millisecond); b.Give(10) }, true, time.Millisecond)
+	f("it comes back bit by bit", func(b *Budget, _ chan struct{}) {
+		for range 10 {
+			time.Sleep(time.Millisecond)
+			b.Give(1)
+		}
+	}, true, 10*time.Millisecond)
+	f("the server stops", func(_ *Budget, stop chan struct{}) { time.Sleep(time.Millisecond); close(stop) }, false, time.Millisecond)
+}
