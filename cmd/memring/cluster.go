@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,14 +28,20 @@ func clusterCommand() *cobra.Command {
 	var (
 		address string
 		asJSON  bool
+		over    encryption
 	)
 	cluster := &cobra.Command{Use: "cluster", Short: "Ask a running cluster about itself.", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return cmd.Help()
 	}}
 	cluster.PersistentFlags().StringVar(&address, "addr", fmt.Sprintf("127.0.0.1:%d", defaultPort), "client `ADDRESS` of any member")
 	cluster.PersistentFlags().BoolVar(&asJSON, "json", false, "print JSON")
+	over.flags(cluster.PersistentFlags())
 	show := func(w io.Writer, question string) error {
-		lines, err := ask(address, question)
+		secure, err := over.config()
+		if err != nil {
+			return err
+		}
+		lines, err := ask(address, secure, question)
 		if err != nil {
 			return fmt.Errorf("--addr %s: %w", address, err)
 		}
@@ -68,9 +75,16 @@ type line struct {
 	fields [][2]string
 }
 
-// ask puts one question to the member at address and gives the lines of its answer.
-func ask(address, question string) ([]line, error) {
-	conn, err := net.DialTimeout("tcp", address, askTimeout)
+// ask puts one question to the member at address, over TLS unless secure is nil, and gives the lines of its answer.
+func ask(address string, secure *tls.Config, question string) ([]line, error) {
+	dialer := &net.Dialer{Timeout: askTimeout}
+	var conn net.Conn
+	var err error
+	if secure == nil {
+		conn, err = dialer.Dial("tcp", address)
+	} else {
+		conn, err = tls.DialWithDialer(dialer, "tcp", address, secure)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +118,7 @@ func readReport(r io.Reader) (lines []line, err error) {
 		}
 		lines = append(lines, l)
 	}
-	return nil, errors.Join(in.Err(), errors.New("the answer has no END"))
+	return nil, errors.Join(in.Err(), errors.New("the answer has no END (a port on TLS is asked with --tls)"))
 }
 
 // printTable prints one row a line; the first line gives the columns.

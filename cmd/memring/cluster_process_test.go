@@ -95,7 +95,7 @@ func agree(nodes []*process) error {
 	for n := range 60 {
 		question, first := fmt.Sprintf("cluster owner key-%d", n), ""
 		for i, node := range nodes {
-			lines, err := ask(node.address, question)
+			lines, err := ask(node.address, nil, question)
 			switch {
 			case err != nil:
 				return fmt.Errorf("%s: %w", node.address, err)

@@ -176,6 +176,25 @@ func TestProcessWithTLS(t *testing.T) {
 	a.Files(dir, "three")
 	f("refresh_certs", "OK", "two") // this connection had begun
 	f("version", "VERSION 1.6.45", "three")
+
+	// The cluster commands.
+	mine := t.TempDir()
+	cert, private := a.Files(mine, "me")
+	for line, want := range map[string]string{
+		"--tls --tls-ca " + authority + " --tls-cert " + cert + " --tls-key " + private: "",
+		"--tls --tls-ca " + authority:                        "certificate required",
+		"--tls --tls-cert " + cert + " --tls-key " + private: "unknown authority",
+		"--tls --tls-ca " + key:                              "no certificate",
+		"--tls --tls-ca /none":                               "--tls-ca: open /none",
+		"--tls --tls-cert " + cert:                           "--tls-key",
+		"--tls-cert " + cert:                                 "need --tls",
+		"":                                                   "--tls",
+	} {
+		_, printed, err := run(nil, append([]string{"cluster", "members", "--addr", address}, strings.Fields(line)...)...)
+		if want == "" && (err != nil || !strings.Contains(printed, "active")) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("cluster members %s: %q, %v", line, printed, err)
+		}
+	}
 	signal(syscall.SIGTERM)
 }
 

@@ -120,11 +120,13 @@ func saslMechanisms(named string) (mechanisms []string, given bool) {
 
 // reload does what SIGHUP asks for.
 func (o *options) reload() {
+	if o.certs == nil && o.users == nil {
+		o.node.Log.Info("nothing to reload")
+	}
 	if o.certs != nil {
 		_ = o.certs.Refresh() // which has told it
 	}
 	if o.users == nil {
-		o.node.Log.Info("no users to reload")
 		return
 	}
 	if err := o.users.load(); err != nil {
