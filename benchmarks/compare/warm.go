@@ -83,6 +83,7 @@ func newWarmth(b *bench, flags *flag.FlagSet) *warmth {
 	flags.Float64Var(&w.config.Zipf, "zipf", 0.99, "exponent of the keys' popularity")
 	flags.IntVar(&w.config.Absent, "absent", 6, "of a hundred requests, gets of keys that the database has not")
 	flags.IntVar(&w.config.Updates, "updates", 5, "of a hundred requests, sets of a new version")
+	flags.DurationVar(&w.config.Patience, "patience", 2*time.Second, "longest `TIME` that a client waits for an answer")
 	flags.Uint64Var(&w.config.Seed, "seed", 1, "of all that is drawn")
 	w.config.LeastBytes, w.config.MostBytes = 100, 1500
 	return w

@@ -26,7 +26,9 @@ func plotWarmth(path string, rows []warmRow) error {
 			events = append(events, r.event)
 		}
 		for _, w := range r.recording.Sliding(r.times.Quiet, r.times.End, warm.Second) {
-			low = min(low, w.Ratio())
+			if w.Gets > 0 {
+				low = min(low, w.Ratio())
+			}
 		}
 	}
 	ratios, times := make([]*plot.Plot, len(events)), make([]*plot.Plot, len(events))
@@ -45,7 +47,7 @@ func plotWarmth(path string, rows []warmRow) error {
 		times[i].Y.Scale, times[i].Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		times[i].Y.Min, times[i].Y.Max = leastDrawn, mostDrawn
 	}
-	ratios[0].Y.Label.Text, times[0].Y.Label.Text = "hit ratio of the second, %", "p99 of 250 ms, ms"
+	ratios[0].Y.Label.Text, times[0].Y.Label.Text = "hits in a second, %", "p99 in 250 ms, ms"
 	ratios[0].Legend.Left = true
 	canvas := vgsvg.New(panelWidth*vg.Length(len(events)), 2*panelHeight)
 	tiles := draw.Tiles{Rows: 2, Cols: len(events), PadX: vg.Points(12), PadY: vg.Points(8), PadTop: vg.Points(4), PadBottom: vg.Points(4), PadLeft: vg.Points(4), PadRight: vg.Points(8)}
@@ -87,7 +89,13 @@ func panel(rows []warmRow, event string, width time.Duration, figure func(warm.W
 		}
 		var points plotter.XYs
 		for _, w := range r.recording.Sliding(r.times.Quiet, r.times.End, width) {
+			if w.Gets == 0 { // the machine stood still
+				continue
+			}
 			points = append(points, plotter.XY{X: (w.From + w.To - 2*r.times.Event).Seconds() / 2, Y: figure(w)})
+		}
+		if len(points) == 0 {
+			continue
 		}
 		line, err := add(points)
 		if err != nil {

@@ -44,7 +44,7 @@ func (w *warmth) write(word string) error {
 	for i := range w.rows {
 		t.rows = append(t.rows, w.rows[i].figures(w.config.Keys))
 	}
-	before := "![hit ratios and times](warm.svg)\n\n" + word + w.summary() + "\n\n" + w.circumstances()
+	before := "![hit ratios and times](warm.svg)\n\n" + word + w.summary() + "\n\n" + w.circumstances() + priority()
 	if err := t.write(w.out, "warm", before, w.notes()+"\n"+w.routes()+"\n"+w.errors()); err != nil {
 		return err
 	}
@@ -53,6 +53,20 @@ func (w *warmth) write(word string) error {
 	}
 	w.progress.say("%s\n%s", w.summary(), filepath.Join(w.out, "warm.md"))
 	return plotWarmth(filepath.Join(w.out, "warm.svg"), w.rows)
+}
+
+// priority says so when all of it ran before others of the machine, or after them (proc_pid_stat(5): nice is the 19th word, rt_priority the 40th).
+func priority() string {
+	text, _ := os.ReadFile("/proc/self/stat")
+	switch words := strings.Fields(string(text)); {
+	case len(words) < 40:
+		return ""
+	case words[39] != "0":
+		return " All of it ran before other processes of the machine (real-time priority " + words[39] + ")."
+	case words[18] != "0":
+		return " All of it ran at nice " + words[18] + "."
+	}
+	return ""
 }
 
 func (r *warmRow) figures(keys int) []string {
@@ -106,7 +120,7 @@ each event all keys are asked for, and what misses is set. A request counts in t
 
 - "Steady" is the hit ratio of the %v before the event. A "second" is any second, they slide by 250 ms (but for those with less than a twentieth of their requests). "Points below" is by how much the worst second after the event lies below
   steady (after a kill: the worst that begins after all nodes know of it); the bar is %.1f. "Steady after" is when the last second ended that was further below.
-- An error is what a client sees: an error line, an answer that does not come within 2 s, is cut short or strange, and a connection refused or closed. The last is no error if not a
+- An error is what a client sees: an error line, an answer that does not come within %v, is cut short or strange, and a connection refused or closed. The last is no error if not a
   byte of the answer had come and that server was being stopped, or was stopped since the connection was opened: then the client asks another server the same. The bar is none on join, drain and restart.
 - "Meanwhile" is from the event until the hand-over is over: the process has started or ended, and no node's number of items changes any more. The p99 of all requests in it may be
   twice that of the quiet time. "Before" is the worst quiet second's.
@@ -116,7 +130,7 @@ each event all keys are asked for, and what misses is set. A request counts in t
 memring's clients each stay with one node, dealt to all evenly, and go to another when theirs is gone; nobody tells them of the fourth. memcached's have ketama (160 points a server): their list
 is changed at once for a join and a drain, there before the process is told to end; a server that does not answer is left out for 2 s, its keys then belong to others, until it answers again.
 All run on one machine, clients too.
-`, c.Clients, c.Rate, c.Zipf, c.Keys, c.LeastBytes, c.MostBytes, 100-c.Absent-c.Updates, c.Absent, c.Updates, w.limits[0], w.quiet, warm.PointsBar)
+`, c.Clients, c.Rate, c.Zipf, c.Keys, c.LeastBytes, c.MostBytes, 100-c.Absent-c.Updates, c.Absent, c.Updates, w.limits[0], w.quiet, warm.PointsBar, c.Patience)
 }
 
 // routes gives the times by route.

@@ -13,7 +13,7 @@ import (
 //
 // A connection that is refused, or closed before the first byte of an answer, is no error if the server was being stopped, or was stopped since
 // the connection was opened: the client asks another server the same, within the same time. Anything else that is no right answer is an
-// error: an error line, a connection that another server closes, one closed within an answer, an answer that takes longer than answerBound.
+// error: an error line, a connection that another server closes, one closed within an answer, an answer that takes longer than Config.Patience.
 type client struct {
 	config  Config
 	number  int
@@ -190,7 +190,7 @@ func (c *client) ask(key uint32, question func(*link) error) (s *Server, moved b
 		l.close()
 		delete(c.links, s)
 		c.picker.failed(list, s, time.Now())
-		if !errors.Is(err, errUnanswered) || !s.excuses(l.stops) || time.Since(begun) > answerBound {
+		if !errors.Is(err, errUnanswered) || !s.excuses(l.stops) || time.Since(begun) > c.config.Patience {
 			return s, moved, err
 		}
 		moved = true
@@ -206,7 +206,7 @@ func (c *client) link(s *Server) (*link, error) {
 	if l := c.links[s]; l != nil {
 		return l, nil
 	}
-	l, err := openLink(context.Background(), s)
+	l, err := openLink(s, c.config.Patience)
 	if err == nil {
 		c.links[s] = l
 	}

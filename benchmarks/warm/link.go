@@ -3,9 +3,7 @@ package warm
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -19,15 +17,13 @@ import (
 // A link is one client's connection to a server: one request, one answer, in the text protocol; or many requests, then their answers.
 type link struct {
 	server *Server
-	stops  uint64 // of the server, when the link was opened
+	stops  uint64        // of the server, when the link was opened
+	bound  time.Duration // of an answer
 	conn   net.Conn
 	read   *bufio.Reader
 	out    []byte
 	value  []byte // the last one that was read
 }
-
-// answerBound is the longest a client waits for an answer, and for a connection: well above memring's own --peer-timeout (500 ms).
-const answerBound = 2 * time.Second
 
 var (
 	// errUnanswered: refused, or closed before a byte of the answer came. So nothing is known of what was asked, and asking elsewhere is right.
@@ -36,7 +32,7 @@ var (
 	// errCut: closed within an answer.
 	errCut = errors.New("an answer was cut short")
 
-	errLate    = fmt.Errorf("no answer within %v", answerBound)
+	errLate    = errors.New("no answer in time")
 	errStrange = errors.New("an answer that is not one")
 )
 
@@ -50,10 +46,9 @@ func isRefusal(err error) bool {
 	return errors.As(err, &r)
 }
 
-func openLink(ctx context.Context, s *Server) (*link, error) {
-	l := &link{server: s, stops: s.stops.Load()}
-	d := net.Dialer{Timeout: answerBound}
-	conn, err := d.DialContext(ctx, "tcp", s.Addr)
+func openLink(s *Server, bound time.Duration) (*link, error) {
+	l := &link{server: s, stops: s.stops.Load(), bound: bound}
+	conn, err := net.DialTimeout("tcp", s.Addr, bound)
 	if err != nil {
 		return l, unanswered(err)
 	}
@@ -91,7 +86,7 @@ func (l *link) appendSet(key uint32, value []byte) {
 
 // send writes what was appended.
 func (l *link) send() error {
-	if err := l.conn.SetDeadline(time.Now().Add(answerBound)); err != nil {
+	if err := l.conn.SetDeadline(time.Now().Add(l.bound)); err != nil {
 		return err
 	}
 	_, err := l.conn.Write(l.out)

@@ -32,6 +32,9 @@ type Config struct {
 	// version. They come evenly, not by chance, so that the steady hit ratio has no noise of its own.
 	Absent, Updates int
 
+	// Patience is the longest that a client waits for an answer, and for a connection. It should be well above memring's --peer-timeout (500 ms).
+	Patience time.Duration
+
 	LeastBytes, MostBytes int // of values, evenly over the logarithm; a key's value always has the same length
 	Seed                  uint64
 }
@@ -55,8 +58,8 @@ func (c Config) validate() error {
 	err := errors.Join(within("clients", c.Clients, 1, maxClients), within("keys", c.Keys, c.Clients, maxKeys),
 		within("absent of a hundred", c.Absent, 0, hundred-1), within("updates of a hundred", c.Updates, 0, hundred-1-c.Absent),
 		within("value bytes", c.LeastBytes, headBytes, maxValueBytes), within("value bytes", c.MostBytes, c.LeastBytes, maxValueBytes))
-	if !(c.Rate > 0 && c.Rate <= maxRate) || !(c.Zipf > 0) {
-		err = errors.Join(err, errors.New("rate and Zipf's exponent must be above 0, the rate at most a million"))
+	if !(c.Rate > 0 && c.Rate <= maxRate) || !(c.Zipf > 0) || c.Patience <= 0 {
+		err = errors.Join(err, errors.New("rate, Zipf's exponent and patience must be above 0, the rate at most a million"))
 	}
 	return err
 }

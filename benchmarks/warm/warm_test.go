@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func someConfig() Config {
-	return Config{Clients: 4, Rate: 4000, Keys: 500, Zipf: 0.99, Absent: 6, Updates: 5, LeastBytes: 20, MostBytes: 200}
+	return Config{Clients: 4, Rate: 4000, Keys: 500, Zipf: 0.99, Absent: 6, Updates: 5, Patience: 20 * time.Second, LeastBytes: 20, MostBytes: 200}
 }
 
 func TestValidate(t *testing.T) {
@@ -32,6 +33,7 @@ func TestValidate(t *testing.T) {
 	f(false, func(c *Config) { c.Rate = math.NaN() })
 	f(false, func(c *Config) { c.Rate = 0 })
 	f(false, func(c *Config) { c.Zipf = 0 })
+	f(false, func(c *Config) { c.Patience = 0 })
 	f(false, func(c *Config) { c.Absent, c.Updates = 50, 50 })
 	f(false, func(c *Config) { c.LeastBytes = headBytes - 1 })
 	f(false, func(c *Config) { c.MostBytes = c.LeastBytes - 1 })
@@ -160,6 +162,34 @@ func TestErrors(t *testing.T) {
 	f("HELLO\r\n", true, errStrange.Error())
 	f("SERVER_", true, errCut.Error())
 	f("VALUE other 0 3\r\nabc\r\nEND\r\n", true, errStrange.Error())
+}
+
+// TestLate: a server that accepts and says nothing costs a client its patience, and is an error also while it is being stopped.
+func TestLate(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	s := &Server{Addr: silent.Addr().String()}
+	s.Stopping()
+	c := someConfig()
+	c.Patience = 50 * time.Millisecond
+	fleet, err := NewFleet(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := fleet.Start(NewServers(false, s))
+	waitFor(t, func() bool { gets, _ := run.Ratio(); return gets >= 8 })
+	r := run.Stop()
+	if n := r.Tally.Errors[errLate.Error()]; n < 8 || r.Tally.Moved > 0 {
+		t.Errorf("%+v", r.Tally)
+	}
+	for _, sample := range r.Samples {
+		if sample.Took < c.Patience {
+			t.Errorf("given up after %v", sample.Took)
+		}
+	}
 }
 
 // TestWarmThroughRefusals: a key that is refused is told, and does not keep the others from being set.
