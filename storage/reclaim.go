@@ -38,6 +38,9 @@ const (
 	moveFactor = 3
 	moveBytes  = 16 << 10
 
+	// largerFactor times the mean size makes an item need one more use to be spared.
+	largerFactor = 2
+
 	// maxMovedBytes: larger items are not copied to be spared, they would make a Put wait too long.
 	maxMovedBytes = 4 << 20
 )
@@ -239,7 +242,7 @@ func (st *stripe) verdict(m *meta, length int, small bool) (*log, metaBits) {
 		return own, m.bits & (kept | hits | rewritten)
 	}
 	uses := m.bits & hits
-	need := st.usesNeeded(length)
+	need := st.usesNeeded(length, m.key())
 	switch {
 	case uses < need:
 		return nil, 0
@@ -261,16 +264,25 @@ func (st *stripe) unbury(g *segment, n uint32) {
 	st.remove(g, n, evicted)
 }
 
-// usesNeeded is how often an item must have been used to be spared: a large one takes the room of several.
-func (st *stripe) usesNeeded(length int) metaBits {
-	mean := int(st.bytes) / max(1, st.items)
-	switch {
-	case length > 12*mean:
-		return 3
-	case length > 3*mean:
-		return 2
+// usesNeeded is how often an item must have been used to be spared, so that what is used for its size stays: once for one of mean size, and once
+// more for each largerFactor times that. For a smaller one it is the fraction that its size is of the mean, thus by chance no use at all or one:
+// it goes round some more times, as cheap as it is, and not for ever. However many there are, items below a fraction of the mean take less than
+// that fraction of the room.
+func (st *stripe) usesNeeded(length int, hash uint64) metaBits {
+	length += recordToMC
+	mean := max(1, int(st.bytes)/max(1, st.items))
+	chance := int((hash ^ uint64(st.laps)) * 0x9E3779B97F4A7C15 >> 33) // another one in every lap; the factor stirs the bits (Knuth)
+	if length < mean {
+		if chance%mean >= length {
+			return 0
+		}
+		return 1
 	}
-	return 1
+	need := length / (largerFactor * mean)
+	if chance%(largerFactor*mean) < length%(largerFactor*mean) {
+		need++
+	}
+	return metaBits(max(1, min(need, 3)))
 }
 
 // move copies the item to the head of a log. false if there is no room for it there.

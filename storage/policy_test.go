@@ -1,0 +1,75 @@
+package storage
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestSmallItemsStayLonger: what is used as rarely, but takes a hundredth of the room, goes round some more times.
+func TestSmallItemsStayLonger(t *testing.T) {
+	const maxBytes, large, few = 16 << 20, 10_000, 1000
+	s := openStore(t, Config{MaxBytes: maxBytes})
+	for i := range few {
+		put(t, s, fmt.Sprint("few ", i), Item{Value: make([]byte, 50)})
+	}
+	for i := range 5 * maxBytes / large {
+		put(t, s, fmt.Sprint(i), Item{Value: make([]byte, large)})
+	}
+	left := 0
+	for i := range few {
+		if _, _, ok := s.Get(nil, fmt.Append(nil, "few ", i)); ok {
+			left++
+		}
+	}
+	if left < few*9/10 {
+		t.Errorf("%d of %d left after five turns", left, few)
+	}
+	check(t, s)
+}
+
+// TestAllSizesAlike: no item is small among its like, and what is not used goes at the end of its first lap. (But for a few that the ghost
+// takes for others.)
+func TestAllSizesAlike(t *testing.T) {
+	s := openStore(t, Config{MaxBytes: 16 << 20})
+	for i := range 40_000 {
+		put(t, s, fmt.Sprintf("%08d", i), Item{Value: make([]byte, 1000)})
+	}
+	left := 0
+	for i := range 20_000 {
+		if _, _, ok := s.Get(nil, fmt.Appendf(nil, "%08d", i)); ok {
+			left++
+		}
+	}
+	if left > 40 {
+		t.Errorf("%d of the first 20,000 of 40,000 items are there still", left)
+	}
+	check(t, s)
+}
+
+func TestUsesNeeded(t *testing.T) {
+	s := openStore(t, Config{})
+	st := s.stripe[0]
+	st.items, st.bytes = 1000, 1000*1000 // 1000 bytes in the mean
+	defer func() { st.items, st.bytes = 0, 0 }()
+	f := func(bytes int, wantMean float64) {
+		t.Helper()
+		const rounds = 10_000
+		sum := 0
+		for i := range rounds {
+			st.laps++
+			sum += int(st.usesNeeded(bytes-recordToMC, Hash(fmt.Append(nil, i%100))))
+		}
+		if mean := float64(sum) / rounds; mean < wantMean-.03 || mean > wantMean+.03 {
+			t.Errorf("%d bytes: %.3f uses, wanted %.3f", bytes, mean, wantMean)
+		}
+	}
+	f(100, .1)
+	f(500, .5)
+	f(1000, 1)
+	f(1500, 1)
+	f(2000, 1)
+	f(3000, 1.5)
+	f(5000, 2.5)
+	f(6000, 3)
+	f(1<<30, 3)
+}
