@@ -88,6 +88,9 @@ func (o *options) openCerts() (err error) {
 	if asks && t.AuthorityFile == "" {
 		o.node.Log.Warn("clients are asked for certificates, and none is good enough: -o ssl_ca_cert names no authority for them")
 	}
+	if !slices.ContainsFunc(o.node.Listen, func(l node.Listener) bool { return l.TLS != certs.None }) {
+		o.node.Log.Warn("-Z: no address for clients has TLS: a unix socket never has, and notls: says so")
+	}
 	if len(o.node.UDP) > 0 {
 		o.node.Log.Warn("-Z: UDP is not encrypted")
 	}

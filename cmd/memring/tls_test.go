@@ -28,6 +28,7 @@ func withCerts(t *testing.T, a *certstest.Authority, dir string) (o *options, lo
 	o.node.Log = slog.New(slog.NewTextHandler(logged, nil))
 	o.node.TLS.Enabled = true
 	o.node.TLS.ChainFile, o.node.TLS.KeyFile = a.Files(dir, "one")
+	o.node.Listen[0].TLS = certs.Usual
 	return o, logged
 }
 
@@ -101,6 +102,7 @@ func TestCertificatesAreAccepted(t *testing.T) {
 	}, "")
 	f(func(o *options, dir string) { o.node.TLS.VerifyMode = 1 }, "no authority")
 	f(func(o *options, dir string) { o.node.Listen[0].TLS = certs.Mutual }, "no authority")
+	f(func(o *options, dir string) { o.node.Listen = nil }, "no address for clients has TLS")
 	f(func(o *options, dir string) { o.node.UDP = []string{"127.0.0.1:0"} }, "not encrypted")
 	f(func(o *options, dir string) {
 		chain, key := a.Issue("late", time.Now().Add(-time.Minute))
