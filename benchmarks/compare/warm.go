@@ -79,7 +79,7 @@ func newWarmth(b *bench, flags *flag.FlagSet) *warmth {
 	flags.Func("on", "some of memring,memcached", list(&w.on, "memring", "memcached"))
 	flags.IntVar(&w.config.Clients, "clients", 32, "clients, each waits for one answer at a time")
 	flags.Float64Var(&w.config.Rate, "rate", 5_000, "`REQUESTS` a second of all clients")
-	flags.IntVar(&w.config.Keys, "keys", 400_000, "keys that the database has")
+	flags.IntVar(&w.config.Keys, "keys", 300_000, "keys that the database has; all of them must fit into two nodes twice")
 	flags.Float64Var(&w.config.Zipf, "zipf", 0.99, "exponent of the keys' popularity")
 	flags.IntVar(&w.config.Absent, "absent", 6, "of a hundred requests, gets of keys that the database has not")
 	flags.IntVar(&w.config.Updates, "updates", 5, "of a hundred requests, sets of a new version")
@@ -235,6 +235,14 @@ func (r *warmRow) again() string {
 		return fmt.Sprintf("> %.1f", (r.times.End - r.times.Event).Seconds())
 	}
 	return strconv.FormatFloat(r.outcome.Again.Seconds(), 'f', 2, 64)
+}
+
+// known tells how long a death went unnoticed; what is planned is told by who does it.
+func (r *warmRow) known() string {
+	if r.event != "kill" || r.on == onMemcached {
+		return ""
+	}
+	return strconv.FormatFloat(r.outcome.DetectedIn.Seconds(), 'f', 2, 64)
 }
 
 func milliseconds(d time.Duration) string {

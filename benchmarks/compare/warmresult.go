@@ -39,7 +39,7 @@ func routesOf(r warm.Recording, t warm.Times, o warm.Outcome, before, after []ui
 func (w *warmth) write(word string) error {
 	t := table{title: "Warmth: the hit ratio while nodes come and go", columns: []string{
 		"event", "on", "steady %", "worst quiet second %", "worst second %", "points below", "held", "worst 250 ms %", "steady after s",
-		"errors", "held", "stale", "wrong", "keys missing then %", "p99 quiet ms", "p99 meanwhile ms", "times", "held", "worst second's p99 ms", "before", "handed over in s",
+		"errors", "held", "stale", "wrong", "keys missing then %", "p99 quiet ms", "p99 meanwhile ms", "times", "held", "worst second's p99 ms", "before", "handed over in s", "known to all in s",
 	}}
 	for i := range w.rows {
 		t.rows = append(t.rows, w.rows[i].figures(w.config.Keys))
@@ -77,7 +77,7 @@ func (r *warmRow) figures(keys int) []string {
 		r.event, r.on, percent(o.Steady), percent(o.QuietLow), percent(o.Low), percent(o.Below()), heldIf(ratio, o.Warm()), percent(o.LowStep), r.again(),
 		strconv.Itoa(o.Errors), heldIf(errorless, o.Errorless()), strconv.Itoa(o.Stale), strconv.Itoa(o.Wrong), percent(100 * float64(r.lost) / float64(keys)),
 		milliseconds(o.Quiet.P99), milliseconds(o.Meanwhile.P99), percent(o.Slower()), heldIf(fast, o.Fast()),
-		milliseconds(o.WorstP99), milliseconds(o.QuietP99), percent(o.Handover.Seconds()),
+		milliseconds(o.WorstP99), milliseconds(o.QuietP99), percent(o.Handover.Seconds()), r.known(),
 	}
 }
 
