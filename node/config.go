@@ -93,6 +93,10 @@ type Config struct {
 	// TLS encrypts the connections of clients. -Z; default not.
 	TLS TLS
 
+	// PlainOffLoopback takes passwords as they are (SASL's PLAIN) also where other machines reach an address without TLS. --plain-off-loopback;
+	// default: there users log in by a mechanism that does not send them. (-Y knows no other way than to send them.)
+	PlainOffLoopback bool
+
 	// MaxConns is the number of client connections served at once. -c; default 1024.
 	MaxConns int
 	// PauseAtLimit lets connections above MaxConns wait until one closes, instead of refusing them. -o no_maxconns_fast.

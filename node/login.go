@@ -2,8 +2,10 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/memring/memring/node/certs"
 	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/protocol/session"
 )
@@ -17,13 +19,16 @@ func NewUsers(cfg login.Config) (*login.Users, error) {
 	return login.New(cfg)
 }
 
-// clientSession begins a conversation with a client, behind a gate if users are known.
-func (n *Node) clientSession(wire Wire) *session.Session {
+// clientSession begins a conversation with a client, behind a gate if users are known; overheard: others may hear what is said.
+func (n *Node) clientSession(wire Wire, overheard bool) *session.Session {
 	wires, origin := n.clientWires(n.cfg.admitted(wire)), n.origins.Add(1)
 	if n.cfg.Users == nil {
 		return session.New(n.operator, wires, origin)
 	}
 	gate := session.NewGate(n.cfg.Users, n.operator, wires)
+	if overheard && !n.cfg.PlainOffLoopback {
+		gate.RefusePlain()
+	}
 	return session.New(gate, gate, origin)
 }
 
@@ -52,6 +57,12 @@ func (c Config) validateLogin() error {
 			errs = append(errs, errors.New("-S: nobody can log in on the ASCII protocol (change it with -B or -l)"))
 		}
 	}
+	for _, l := range c.Listen {
+		if c.SASL && c.Users != nil && c.Users.Mechanisms() == login.Plain && l.overheard() && !c.PlainOffLoopback {
+			errs = append(errs, fmt.Errorf("-S: nobody can log in at %s: PLAIN is the only mechanism, and others may hear the password (-Z encrypts, "+
+				"--plain-off-loopback takes it as it is)", l.Address))
+		}
+	}
 	if asked && len(c.UDP) > 0 {
 		errs = append(errs, errors.New("-U: a datagram cannot log in: no UDP with -Y or -S"))
 	}
@@ -60,6 +71,9 @@ func (c Config) validateLogin() error {
 	}
 	return errors.Join(errs...)
 }
+
+// overheard reports whether others may hear what is said at an address: it is not encrypted, and other machines reach it.
+func (l Listener) overheard() bool { return l.TLS == certs.None && !onLoopback(l.Address) }
 
 func (c Config) wires() (wires []Wire) {
 	for _, l := range c.Listen {

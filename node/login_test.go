@@ -3,11 +3,13 @@ package node_test
 import (
 	"encoding/binary"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/certs"
 	"github.com/memring/memring/node/nodetest"
 	"github.com/memring/memring/protocol/login"
 )
@@ -111,6 +113,36 @@ func TestLoginBySASL(t *testing.T) {
 	}
 }
 
+// Where other machines reach a node that does not encrypt, passwords are not asked for as they are.
+func TestPlainIsForLoopback(t *testing.T) {
+	f := func(address, mechanisms string, status uint16, change func(*node.Config)) {
+		t.Helper()
+		c := nodetest.Start(t, 1, func(cfg *node.Config) {
+			cfg.Users, cfg.SASL, cfg.Wire = knownUsers(t, login.Plain, login.Scram), true, node.BinaryWire
+			cfg.Listen[0].Address, cfg.Advertise = address, netip.MustParseAddr("127.0.0.1")
+		}, change)
+		conn := c.Dial(0)
+		login := "\x00foo\x00bar"
+		ask := append(make([]byte, 24), append(make([]byte, 24), "PLAIN"+login...)...)
+		ask[0], ask[1] = 0x80, 0x20
+		ask[24], ask[25], ask[27], ask[35] = 0x80, 0x21, 5, byte(5+len(login))
+		if _, err := conn.Write(ask); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, 24+len(mechanisms)+24)
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			t.Fatal(err)
+		}
+		if got := binary.BigEndian.Uint16(answer[len(answer)-18:]); string(answer[24:24+len(mechanisms)]) != mechanisms || got != status {
+			t.Errorf("%s: %q, status %04x; want %s, %04x", address, answer[24:24+len(mechanisms)], got, mechanisms, status)
+		}
+	}
+	same := func(*node.Config) {}
+	f("127.0.0.1:0", "PLAIN SCRAM-SHA-256", 0, same)
+	f("0.0.0.0:0", "SCRAM-SHA-256", 0x20, same)
+	f("0.0.0.0:0", "PLAIN SCRAM-SHA-256", 0, func(cfg *node.Config) { cfg.PlainOffLoopback = true })
+}
+
 func TestLoginNeedsItsWire(t *testing.T) {
 	users := knownUsers(t)
 	f := func(want string, change func(*node.Config)) {
@@ -132,5 +164,17 @@ func TestLoginNeedsItsWire(t *testing.T) {
 	f("-Y: nobody can log in", func(c *node.Config) { c.AuthFile, c.Wire = "f", node.BinaryWire })
 	f("-Y: nobody can log in", func(c *node.Config) { c.AuthFile, c.Listen[0].Wire = "f", node.BinaryWire })
 	f("-S: nobody can log in", func(c *node.Config) { c.SASL, c.Wire = true, node.TextWire })
+	const open = "0.0.0.0:11211"
+	plain := knownUsers(t, login.Plain)
+	f("--plain-off-loopback", func(c *node.Config) { c.SASL, c.Users, c.Listen[0].Address = true, plain, open })
+	f("", func(c *node.Config) {
+		c.SASL, c.Users, c.Listen[0].Address, c.PlainOffLoopback = true, plain, open, true
+	})
+	f("", func(c *node.Config) {
+		c.SASL, c.Users, c.Listen[0].Address = true, knownUsers(t, login.Plain, login.Scram), open
+	})
+	f("", func(c *node.Config) {
+		c.SASL, c.Users, c.TLS.Enabled, c.Listen[0] = true, plain, true, node.Listener{Address: open, TLS: certs.Mutual}
+	})
 	f("-U: a datagram", func(c *node.Config) { c.SASL, c.UDP = true, []string{"127.0.0.1:0"} })
 }

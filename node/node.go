@@ -121,8 +121,8 @@ func (n *Node) openStore() error {
 // bind takes all addresses, so that a port in use is told before anybody hears of this node.
 func (n *Node) bind() error {
 	n.clients = server.New(server.Config{
-		Session:         n.speaking(n.cfg.Wire),
-		UDPSession:      n.speaking(n.cfg.Wire),
+		Session:         n.speaking(n.cfg.Wire, false), // of the unix socket
+		UDPSession:      n.speaking(n.cfg.Wire, true),
 		Backlog:         n.cfg.Backlog,
 		MaxConns:        n.cfg.MaxConns,
 		PauseAtLimit:    n.cfg.PauseAtLimit,
@@ -277,8 +277,8 @@ func (n *Node) serve() error {
 }
 
 // speaking gives what begins conversations on a wire.
-func (n *Node) speaking(wire Wire) func() *session.Session {
-	return func() *session.Session { return n.clientSession(wire) }
+func (n *Node) speaking(wire Wire, overheard bool) func() *session.Session {
+	return func() *session.Session { return n.clientSession(wire, overheard) }
 }
 
 // clientWires are what a client may speak.

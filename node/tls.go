@@ -45,7 +45,7 @@ func (c Config) validateTLS() error {
 
 // listen takes one address for clients.
 func (n *Node) listen(l Listener) (bound string, err error) {
-	kind, begin := network("tcp", l.Address), n.speaking(l.Wire)
+	kind, begin := network("tcp", l.Address), n.speaking(l.Wire, l.overheard())
 	switch {
 	case l.TLS == certs.None:
 		return n.clients.ListenAs(begin, kind, l.Address, 0)

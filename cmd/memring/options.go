@@ -108,6 +108,7 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	c.DurationVar(&o.node.PeerDeadline, "peer-timeout", o.node.PeerDeadline, "longest wait for another member's answer")
 	c.StringVar(&o.getErrors, "get-errors", "miss", "what get answers for keys whose owner cannot be reached: `miss`, or error")
 	c.BoolVar(&o.node.UDPOffLoopback, "udp-off-loopback", false, "let -U listen where other machines reach it: with forged senders it can flood others")
+	c.BoolVar(&o.node.PlainOffLoopback, "plain-off-loopback", false, "let users of -S log in by PLAIN where others may hear the password: without TLS, off loopback")
 	c.StringVar(&o.node.AdminListen, "admin-listen", o.node.AdminListen, "`ADDRESS` for health and metrics over HTTP, or off")
 	c.StringVar(&o.zone, "zone", "", "where the node stands; not there yet")
 	c.IntVar(&o.weight, "weight", 1, "the node's share of the keys; not there yet, so only 1")

@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/xdg-go/scram"
@@ -23,13 +24,27 @@ const (
 
 // An Exchange is the login of one client by SASL (RFC 4422), in one step or several. One goroutine at a time uses it.
 type Exchange struct {
-	users *Users
-	user  *User
-	next  func(data []byte) (reply []byte, verdict Verdict) // what the client's next step is given to; nil: none is under way
+	users   *Users
+	noPlain bool
+	user    *User
+	next    func(data []byte) (reply []byte, verdict Verdict) // what the client's next step is given to; nil: none is under way
 }
 
 // Begin makes the exchange one with these users.
 func (u *Users) Begin() Exchange { return Exchange{users: u} }
+
+// RefusePlain has PLAIN neither offered nor taken: for where others may hear the password.
+func (x *Exchange) RefusePlain() { x.noPlain = true }
+
+// Mechanisms names what is offered, with blanks between, in the order of preference.
+func (x *Exchange) Mechanisms() string {
+	offered := slices.Clone(x.users.cfg.Mechanisms)
+	return strings.Join(slices.DeleteFunc(offered, func(name string) bool { return !x.offers(name) }), " ")
+}
+
+func (x *Exchange) offers(name string) bool {
+	return x.users.offers(name) && !(x.noPlain && name == Plain)
+}
 
 // User is who has come in; nil: nobody.
 func (x *Exchange) User() *User { return x.user }
@@ -41,7 +56,7 @@ func (x *Exchange) Start(mechanism, data []byte) (reply []byte, verdict Verdict)
 	x.user, x.next = nil, nil
 	name := strings.ToUpper(string(mechanism))
 	switch {
-	case !x.users.offers(name):
+	case !x.offers(name):
 		x.next = refused
 	case name == Plain:
 		x.next = x.plain

@@ -54,6 +54,9 @@ func NewGate(users *login.Users, h protocol.Handler, w *Wires) *Gate {
 	return &Gate{users: users, next: h, wires: w, exchange: users.Begin()}
 }
 
+// RefusePlain has the password of a login by SASL never sent as it is (login.Exchange).
+func (g *Gate) RefusePlain() { g.exchange.RefusePlain() }
+
 // User is who is in; nil: nobody.
 func (g *Gate) User() *login.User { return g.user }
 
@@ -153,7 +156,7 @@ func parseLogin(buf []byte, req *protocol.Request) (used int) {
 func (g *Gate) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	switch {
 	case req.Op == protocol.Mechanisms:
-		say(resp, protocol.OK, g.users.Mechanisms())
+		say(resp, protocol.OK, g.exchange.Mechanisms())
 	case req.Op == protocol.Login && req.Wire == onText:
 		return g.byLine(req, resp)
 	case req.Op == protocol.Login || req.Op == protocol.LoginStep:
