@@ -207,6 +207,9 @@ func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
 func (l *Link) Send(req *protocol.Request) *protocol.Pending {
 	lane := &l.lanes[req.Origin%uint32(len(l.lanes))]
 	if len(req.Value) <= frame.PartBytes {
+		if !frame.Fits(req) {
+			return answered(protocol.TooLarge)
+		}
 		return lane.send(req)
 	}
 	l.peers.flush() // what this session has queued elsewhere must not wait for so long
