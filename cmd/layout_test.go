@@ -90,6 +90,7 @@ var (
 var largeRooms = map[string]int{
 	"node":        1100, // it names every setting and every room once, to wire them
 	"cmd/memring": 1500, // every flag and word that memcached has, a line or two each
+	"node/peer":   1150, // both ends of a lane: what one sends, long values in their parts as well, the other must take
 	"node/server": 1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":     2200, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }
