@@ -63,13 +63,12 @@ func TestUsesNeeded(t *testing.T) {
 			t.Errorf("%d bytes: %.3f uses, wanted %.3f", bytes, mean, wantMean)
 		}
 	}
-	f(100, .1)
-	f(500, .5)
+	f(100, .01)
+	f(500, .25)
 	f(1000, 1)
-	f(1500, 1)
-	f(2000, 1)
-	f(3000, 1.5)
-	f(5000, 2.5)
-	f(6000, 3)
+	f(4000, 1)
+	f(6000, 1.5)
+	f(10_000, 2.5)
+	f(12_000, 3)
 	f(1<<30, 3)
 }

@@ -39,7 +39,7 @@ const (
 	moveBytes  = 16 << 10
 
 	// largerFactor times the mean size makes an item need one more use to be spared.
-	largerFactor = 2
+	largerFactor = 4
 
 	// maxMovedBytes: larger items are not copied to be spared, they would make a Put wait too long.
 	maxMovedBytes = 4 << 20
@@ -265,15 +265,14 @@ func (st *stripe) unbury(g *segment, n uint32) {
 }
 
 // usesNeeded is how often an item must have been used to be spared, so that what is used for its size stays: once for one of mean size, and once
-// more for each largerFactor times that. For a smaller one it is the fraction that its size is of the mean, thus by chance no use at all or one:
-// it goes round some more times, as cheap as it is, and not for ever. However many there are, items below a fraction of the mean take less than
-// that fraction of the room.
+// more for each largerFactor times that. One that is an n-th of the mean needs a use by a chance of one in n*n, else none: it goes round some
+// more times, as cheap as it is, and not for ever. However many there are, items below an n-th of the mean take less than an n-th of the room.
 func (st *stripe) usesNeeded(length int, hash uint64) metaBits {
 	length += recordToMC
 	mean := max(1, int(st.bytes)/max(1, st.items))
 	chance := int((hash ^ uint64(st.laps)) * 0x9E3779B97F4A7C15 >> 33) // another one in every lap; the factor stirs the bits (Knuth)
 	if length < mean {
-		if chance%mean >= length {
+		if chance%mean >= length*length/mean {
 			return 0
 		}
 		return 1
