@@ -58,11 +58,19 @@ func tlsStats(t *testing.T, c *nodetest.Cluster, client *tls.Config, group strin
 	return values
 }
 
-// The same bytes come over TLS, on every wire, cut anywhere, whoever owns the keys.
+// The same bytes come over TLS, on every wire, whoever owns the keys. (Requests in parts: node/server.)
 func TestConversationsOverTLS(t *testing.T) {
 	option, client, _ := encrypted(t, false)
 	c := nodetest.Start(t, 2, option)
-	transcript.Run(t, recorded(t), "memring", func() (transcript.Conn, error) { return tls.Dial("tcp", c.Addr(1).String(), client) })
+	dial := func() (transcript.Conn, error) { return tls.Dial("tcp", c.Addr(1).String(), client) }
+	for _, conversation := range recorded(t) {
+		if conversation.Skip("memring") != "" {
+			continue
+		}
+		if err := conversation.Play(dial, transcript.Options{Version: "memring", Timeout: time.Minute}); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestTLSStats(t *testing.T) {

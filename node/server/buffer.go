@@ -60,11 +60,13 @@ func (c *conn) makeRoom() bool {
 	switch {
 	case need > c.server.cfg.MaxRequestBytes:
 		return false
-	case need <= readBytes:
+	case need <= readBytes && c.large != nil:
 		copy(c.small[:], left)
 		c.shrink()
 	case len(left) < len(c.in):
-		copy(c.in, left)
+		if c.start > 0 { // else it is there: an upload comes in many reads, over TLS in a record each, and must not be copied at each of them
+			copy(c.in, left)
+		}
 	case !c.grow(left):
 		return false
 	}
