@@ -53,3 +53,26 @@ func BenchmarkForward(b *testing.B) {
 	f("100-pipelined", 1, 100)
 	f("50-callers-16-pipelined", 50, 16)
 }
+
+// A value of 16 MiB to a peer, and back, in parts.
+func BenchmarkLongValue(b *testing.B) {
+	link, _, _ := shelves(b, peer.Config{Deadline: 20 * time.Second})
+	value := pattern(16 << 20)
+	f := func(name string, req *protocol.Request) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(value)))
+			b.ReportAllocs()
+			for b.Loop() {
+				pending := link.Send(req)
+				if pending.Wait(); pending.Response.Status != protocol.OK {
+					b.Fatalf("status %d", pending.Response.Status)
+				}
+				pending.Release()
+			}
+		})
+	}
+	set := &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: value}
+	ask(b, link, set)
+	f("set", set)
+	f("get", get("k"))
+}

@@ -44,7 +44,7 @@ func (s *shelf) Handle(req *protocol.Request, resp *protocol.Response) *protocol
 }
 
 // shelves gives a link to a member with a shelf, both within the bounds of cfg.
-func shelves(t *testing.T, cfg peer.Config) (*peer.Link, *shelf, *host) {
+func shelves(t testing.TB, cfg peer.Config) (*peer.Link, *shelf, *host) {
 	t.Helper()
 	s := &shelf{values: map[string][]byte{}}
 	atOwner := cfg
