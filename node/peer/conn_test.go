@@ -88,7 +88,7 @@ func TestBuffersFollowTheirUse(t *testing.T) {
 // Requests time out when they are due, each at its own time, though one read deadline serves them all. What a busy machine adds is
 // counted out by the median.
 func TestTimeOutsArePunctual(t *testing.T) {
-	const deadline, gap, n = 300 * time.Millisecond, 20 * time.Millisecond, 14 // all sent before the first is overdue
+	const deadline, gap, n = 900 * time.Millisecond, 60 * time.Millisecond, 14 // all sent before the first is overdue
 	p := New(Config{Lanes: 1, Deadline: deadline, Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
 		near, far := net.Pipe()
 		go func() { // reads, says nothing
