@@ -12,6 +12,9 @@ type Config struct {
 	// Default 64 MB, least 1 MB. Small ones lose more to fixed costs: of 1 MB about half holds items.
 	MaxBytes int64
 
+	// OwnBytes of MaxBytes are not for items, but for what the process takes besides: at most an eighth of MaxBytes. Default 0.
+	OwnBytes int64
+
 	// MaxItemBytes (-I) is the largest item, counted as memcached does: 48 + 8 + key + 1 + 4 (if it has flags) + value + 2 bytes.
 	// Default 1 MiB, 1 KiB to 1 GiB, and at most half of MaxBytes unless it is the default. Large ones cost concurrency: a stripe must hold
 	// several such items, so there are fewer stripes.
@@ -116,9 +119,10 @@ func (c Config) divide() layout {
 }
 
 // share is what a stripe may use of a limit. fastcache prepares 512 buckets at a time, whether all are used or not.
-func (l *layout) share(maxBytes int64) int {
-	caches := (maxBytes/int64(l.segmentBytes) + 511) / 512
-	return int((maxBytes - caches*arena.CacheBytes) / int64(l.stripes))
+func (s *Store) share(maxBytes int64) int {
+	maxBytes -= min(s.cfg.OwnBytes, maxBytes/8)
+	caches := (maxBytes/int64(s.segmentBytes) + 511) / 512
+	return int((maxBytes - caches*arena.CacheBytes) / int64(s.stripes))
 }
 
 // maxSegments is how many segments of a stripe a reference can tell apart, at the least.

@@ -72,3 +72,20 @@ func TestUsesNeeded(t *testing.T) {
 	f(12_000, 3)
 	f(1<<30, 3)
 }
+
+// TestOwnBytes: what is said to be the process's own is not for items, and it is never more than an eighth.
+func TestOwnBytes(t *testing.T) {
+	f := func(maxBytes, own, wantLess int64) {
+		t.Helper()
+		all, less := openStore(t, Config{MaxBytes: maxBytes}), openStore(t, Config{MaxBytes: maxBytes, OwnBytes: own})
+		if got := int64(all.stripe[0].limit-less.stripe[0].limit) * int64(all.stripes); got < wantLess-4096 || got > wantLess+4096 {
+			t.Errorf("of %d, with %d its own: %d bytes less for items, wanted %d", maxBytes, own, got, wantLess)
+		}
+		if n := less.Stats().Limit; n != maxBytes {
+			t.Errorf("limit told: %d of %d", n, maxBytes)
+		}
+	}
+	f(256<<20, 8<<20, 8<<20)
+	f(64<<20, 8<<20, 8<<20)
+	f(16<<20, 8<<20, 2<<20)
+}

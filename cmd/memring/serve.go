@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,10 +27,6 @@ const (
 	cutBound = 500 * time.Millisecond
 )
 
-// heapSlack is how much garbage the heap may hold, in percent of what is live: items lie outside of it, so collecting is cheap, and -m with its
-// index should be nearly all that the process takes (storage/DESIGN.md).
-const heapSlack = 20
-
 // serve runs the node until a signal ends it.
 //
 //	-d: detach, and wait for the child to serve -> the rest happens there
@@ -41,9 +36,7 @@ func serve(o *options) (err error) {
 	if o.threads > 0 {
 		runtime.GOMAXPROCS(o.threads)
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(heapSlack)
-	}
+	boundHeap(o.node.MaxBytes, o.node.MaxConns, os.Getenv)
 	if o.daemon && !detached() {
 		return detach()
 	}
@@ -74,6 +67,7 @@ func serve(o *options) (err error) {
 		defer o.certs.Follow()()
 	}
 	reportReady(nil)
+	forgetStart()
 
 	wait(signals, n.Shutdowns(), o.reload, o.node.Log)
 	return stop(n.Stop, signals, o.node.Log)
@@ -98,6 +92,9 @@ func wait(signals <-chan os.Signal, shutdowns <-chan bool, reload func(), log *s
 
 // prepare makes of this process what the flags say, before it opens anything; and says what they may not have meant.
 func (o *options) prepare() error {
+	if err := checkMemory(o.memoryMB, os.DirFS("/")); err != nil {
+		return err
+	}
 	if o.coreDumps {
 		if err := raiseCoreLimit(); err != nil {
 			return fmt.Errorf("-r: %w", err)

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// Of what memory the process may take:
+//
+//	-m                   items and all that grows with them, and ownBytes of the process itself (node)
+//	+ allowanceBytes     the rest of the program and of Go's runtime, and what is being collected
+//	+ connAllowance      for each connection that has sent something and waits for an answer, or has more to send; none for one at rest
+//	+ requests that are larger than that: together within -o read_buf_mem_limit (node/server, node/budget)
+const (
+	allowanceBytes = 16 << 20
+	connAllowance  = 16 << 10
+
+	// heapSlack is how much garbage the heap may hold, in percent of what is live: items lie outside of it, so collecting is cheap, and -m with
+	// its index should be nearly all that the process takes (storage/DESIGN.md).
+	heapSlack = 20
+)
+
+// boundHeap tells Go's runtime how much memory it may take, unless the environment has told it. It counts the heap alone, so the limit is out of
+// reach as long as nothing leaks; near it collecting becomes eager, instead of the system ending the process.
+func boundHeap(maxBytes int64, maxConns int, getenv func(string) string) {
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(heapSlack)
+	}
+	if getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(maxBytes + allowanceBytes + int64(maxConns)*connAllowance)
+	}
+}
+
+// checkMemory refuses a -m that the process's cgroup has no memory for: filled, it would be killed by the system, not told by us.
+func checkMemory(memoryMB int, root fs.FS) error {
+	limit, group := cgroupLimit(root)
+	if group == "" || int64(memoryMB)<<20+allowanceBytes <= limit {
+		return nil
+	}
+	if most := (limit - allowanceBytes) >> 20; most > 0 {
+		return fmt.Errorf("-m %d: the process may take %d MB in all (%s): give at most -m %d, or raise that limit to %d MB",
+			memoryMB, limit>>20, group, most, memoryMB+allowanceBytes>>20)
+	}
+	return fmt.Errorf("-m %d: the process may take %d MB in all (%s), too little for any -m: raise that limit to %d MB",
+		memoryMB, limit>>20, group, memoryMB+allowanceBytes>>20)
+}
+
+// cgroupLimit gives the least limit of memory that this process's cgroup or one of those above it has, and the file that says so; "" if none
+// does. root is the system's root directory.
+//
+// The path of a group (cgroups(7)) is told as the system sees it, and may not exist here: a container sees its own group as the top. Whatever
+// of it is there counts, and so does the top.
+func cgroupLimit(root fs.FS) (limit int64, file string) {
+	groups, err := fs.ReadFile(root, "proc/self/cgroup")
+	if err != nil {
+		return 0, ""
+	}
+	for line := range strings.Lines(string(groups)) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // number:controllers:path
+		if len(fields) < 3 {
+			continue
+		}
+		tops, name := []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"}, "memory.max" // version 2, alone or beside version 1
+		if fields[1] != "" {
+			if !strings.Contains(","+fields[1]+",", ",memory,") {
+				continue
+			}
+			tops, name = []string{"sys/fs/cgroup/memory"}, "memory.limit_in_bytes"
+		}
+		for _, top := range tops {
+			for group := path.Join("/", fields[2]); ; group = path.Dir(group) {
+				at := path.Join(top, group, name)
+				text, _ := fs.ReadFile(root, at)
+				n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // fails for "max", and where there is no such file
+				if err == nil && n < noLimit && (file == "" || n < limit) {
+					limit, file = n, "/"+at
+				}
+				if group == "/" {
+					break
+				}
+			}
+		}
+	}
+	return limit, file
+}
+
+// noLimit: version 1 says a number near the greatest where there is none.
+const noLimit = 1 << 60
