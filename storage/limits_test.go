@@ -118,7 +118,7 @@ func TestStall(t *testing.T) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	s := openStore(t, Config{MaxBytes: maxBytes})
 	n := int(maxBytes / 140)
 	fill(t, s, n*5/4, 50)
@@ -206,7 +206,7 @@ func fillAndSay(t *testing.T, spec string) {
 	if _, err := fmt.Sscan(spec, &mb, &size); err != nil {
 		t.Fatal(err)
 	}
-	debug.SetGCPercent(20)
+	debug.SetGCPercent(10)
 	s := openStore(t, Config{MaxBytes: mb << 20})
 	value, key := make([]byte, 1<<20), make([]byte, 8)
 	rnd := rand.New(rand.NewPCG(1, 1))

@@ -2,24 +2,24 @@ package storage
 
 import "github.com/memring/memring/storage/arena"
 
-// What is charged for memory on Go's heap, in fifths: the collector needs some more than is in use. (It holds if the process runs with
-// GOGC=20 or a limit: see DESIGN.md.)
-const heapFifths = 6
+// What is charged for memory on Go's heap, in tenths: the collector needs some more than is in use. (It holds if the process runs with
+// GOGC=10: see DESIGN.md.)
+const heapTenths = 11
 
 const (
 	// leastSegments a stripe gets whatever the limit: one open in each log, the spare ones, and some to hold items.
 	leastSegments = 6
 
 	// While a stripe has not been through all its segments, what its index will need is not known: 1/16 is kept back for it.
-	// Later, 1/64: item sizes change.
+	// Later, 1/128: item sizes change.
 	reserveEarly = 16
-	reserveLater = 64
+	reserveLater = 128
 
 	// One in idleSections may be without a segment: segments that hold fewer records than those before them leave some, and others need them again.
 	idleSections = 4
 )
 
-func heapCost(n int) int { return n * heapFifths / 5 }
+func heapCost(n int) int { return n * heapTenths / 10 }
 
 func (st *stripe) chargeHeap(n int) { st.charged += heapCost(n) }
 

@@ -21,7 +21,7 @@ const (
 
 	// heapSlack is how much garbage the heap may hold, in percent of what is live: items lie outside of it, so collecting is cheap, and -m with
 	// its index should be nearly all that the process takes (storage/DESIGN.md).
-	heapSlack = 20
+	heapSlack = 10
 )
 
 // boundHeap tells Go's runtime how much memory it may take, unless the environment has told it. It counts the heap alone, so the limit is out of
