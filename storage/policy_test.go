@@ -89,3 +89,30 @@ func TestOwnBytes(t *testing.T) {
 	f(64<<20, 8<<20, 8<<20)
 	f(16<<20, 8<<20, 2<<20)
 }
+
+// TestAges: how long what is evicted, and what would be next, has not been used.
+func TestAges(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{MaxBytes: 4 << 20, Clock: clock})
+	put(t, s, "first", Item{Value: make([]byte, 1000), Expiry: testStart + 10_000})
+	clock.Advance(10)
+	if st := s.Stats(); st.Age != 10 || st.EvictedTime != 0 {
+		t.Errorf("with one item, stored 10 seconds ago: age %d, evicted after %d", st.Age, st.EvictedTime)
+	}
+	i := 0
+	evict := func() { // puts items until some more are evicted
+		for before := s.Stats().Evictions; s.Stats().Evictions == before; i++ {
+			put(t, s, fmt.Sprint(i), Item{Value: make([]byte, 1000)})
+		}
+	}
+	evict()
+	clock.Advance(7)
+	evict()
+	if st := s.Stats(); st.EvictedTime != 7 || st.EvictedNonzero != 1 || st.Age != 7 {
+		t.Errorf("what was 7 seconds old was evicted: %+v", st)
+	}
+	s.ResetStats()
+	if st := s.Stats(); st.EvictedTime != 0 || st.EvictedNonzero != 0 {
+		t.Errorf("after a reset: %+v", st)
+	}
+}

@@ -9,6 +9,9 @@ type Stats struct {
 	Evictions        uint64
 	EvictedUnfetched uint64 // of these, never used since they were stored
 	EvictedActive    uint64 // of these, used since they were written or spared; evicted for their size, or in a rush
+	EvictedNonzero   uint64 // of these, with an expiry
+	EvictedTime      int64  // seconds for which the latest of these had not been used
+	Age              int64  // seconds for which the item has not been used that is longest in its log
 	Expired          uint64
 	ExpiredUnfetched uint64
 	Reclaimed        uint64 // of the expired, met when room was made or stored over; and all that were flushed, whose room is won back at once
@@ -32,6 +35,9 @@ type counts struct {
 	Removed          [causes]uint64
 	EvictedUnfetched uint64
 	EvictedActive    uint64
+	EvictedNonzero   uint64
+	EvictedTime      int64
+	evictedAt        int64 // the second of the latest
 	ExpiredUnfetched uint64
 	Reclaimed        uint64
 	GetExpired       uint64
@@ -42,16 +48,22 @@ type counts struct {
 // Stats adds the stripes up, one after the other.
 func (s *Store) Stats() Stats {
 	sum := Stats{Limit: s.limit.Load()}
+	latest := int64(0)
 	for _, st := range s.stripe {
 		st.mu.Lock()
-		st.settle()
+		now := st.settle()
 		c := &st.count
+		if c.evictedAt > latest {
+			latest, sum.EvictedTime = c.evictedAt, c.EvictedTime
+		}
+		sum.Age = max(sum.Age, st.small.age(now), st.main.age(now))
 		sum.Items += st.items
 		sum.Bytes += st.bytes
 		sum.TotalItems += c.Stored
 		sum.Evictions += c.Removed[evicted]
 		sum.EvictedUnfetched += c.EvictedUnfetched
 		sum.EvictedActive += c.EvictedActive
+		sum.EvictedNonzero += c.EvictedNonzero
 		sum.Expired += c.Removed[expired]
 		sum.ExpiredUnfetched += c.ExpiredUnfetched
 		sum.Reclaimed += c.Reclaimed
@@ -77,4 +89,17 @@ func (s *Store) ResetStats() {
 		st.count = counts{}
 		st.mu.Unlock()
 	}
+}
+
+// age is for how many seconds the item that is longest in the log has not been used; 0 if its oldest segment holds none.
+func (l *log) age(now int64) int64 {
+	if l.oldest == nil {
+		return 0
+	}
+	for n := 1; n <= l.oldest.count; n++ {
+		if m := l.oldest.meta(uint32(n)); !m.has(dead | continuation | tombstone) {
+			return max(0, now-int64(m.access))
+		}
+	}
+	return 0
 }

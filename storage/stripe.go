@@ -163,9 +163,17 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 	if why == flushed {
 		st.count.Reclaimed++
 	}
-	if why == evicted && m.has(hits) {
+	if why != evicted {
+		return
+	}
+	if m.has(hits) {
 		st.count.EvictedActive++
 	}
+	if m.expiry != 0 {
+		st.count.EvictedNonzero++
+	}
+	st.count.evictedAt = st.store.clock.Now()
+	st.count.EvictedTime = max(0, st.count.evictedAt-int64(m.access))
 }
 
 // dropAll removes all items at once: no item is looked at.

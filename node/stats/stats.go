@@ -266,16 +266,19 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_lanes_in", lanes.CurrConns.Load())
 }
 
-// Items gives one class, 1, of all items: this store does not sort them by size, and has no LRU whose ages could be told
-// (storage/DESIGN.md).
+// Items gives one class, 1, of all items: this store does not sort them by size. The age is that of the item which
+// is longest in its log (storage/DESIGN.md).
 func (s *Sources) Items(list *List) {
 	items := s.Store.Stats()
 	if items.Items == 0 {
 		return
 	}
 	list.Add("items:1:number", items.Items)
+	list.Add("items:1:age", items.Age)
 	list.Add("items:1:mem_requested", items.Bytes)
 	list.Add("items:1:evicted", items.Evictions)
+	list.Add("items:1:evicted_nonzero", items.EvictedNonzero)
+	list.Add("items:1:evicted_time", items.EvictedTime)
 	list.Add("items:1:outofmemory", s.Executor.Stats().NoMemory.Load())
 	list.Add("items:1:reclaimed", items.Reclaimed)
 	list.Add("items:1:expired_unfetched", items.ExpiredUnfetched)
