@@ -87,11 +87,15 @@ func Start(cfg Config) (*Node, error) {
 	return n, nil
 }
 
+// ownBytes of -m are what Go's runtime and the program take on their own: so the process is hardly larger than a memcached of the same -m.
+const ownBytes = 8 << 20
+
 // openStore opens what is below the wires.
 func (n *Node) openStore() error {
 	n.clock = storage.NewClock()
 	store, err := storage.Open(storage.Config{
 		MaxBytes:     n.cfg.MaxBytes,
+		OwnBytes:     ownBytes,
 		MaxItemBytes: n.cfg.MaxItemBytes,
 		NoEvict:      n.cfg.NoEvict,
 		Clock:        n.clock,
