@@ -120,6 +120,10 @@ type Config struct {
 	GetErrors bool
 	// LeaveGrace is how long the node goes on serving after it has told the others that it leaves, so that they have stopped sending to it.
 	LeaveGrace time.Duration
+	// DrainTimeout bounds how long a node that stops hands its items over before it leaves.
+	DrainTimeout time.Duration
+	// HandoverRate is how many bytes of items a second are taken over from other members.
+	HandoverRate int64
 
 	Ring ring.Params
 
@@ -170,6 +174,8 @@ func Default() Config {
 		Tuning:         DefaultTuning(),
 		PeerDeadline:   500 * time.Millisecond,
 		LeaveGrace:     time.Second,
+		DrainTimeout:   30 * time.Second,
+		HandoverRate:   32 << 20,
 		Ring:           ring.DefaultParams(),
 	}
 }

@@ -3,10 +3,13 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/router"
+	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 )
 
@@ -15,24 +18,22 @@ const (
 	quietTime = 150 * time.Millisecond
 	// maxWait bounds that: requests must be right within a second of a join.
 	maxWait = 500 * time.Millisecond
-	// lateTime is when everybody routes by the new table: what was sent by an older one has arrived.
-	lateTime = 1500 * time.Millisecond
 )
 
 // startFollow adopts a new table whenever the members have changed, until the node stops.
 func (n *Node) startFollow() {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.endFollow = cancel
-	n.following.Go(func() { n.dropWhenAdopted(ctx) })
 	n.following.Go(func() {
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-n.members.Changes():
-			}
-			if !n.waitQuiet(ctx) {
-				return
+				if !n.waitQuiet(ctx) {
+					return
+				}
+			case <-n.hasten:
 			}
 			if err := n.adopt(); err != nil {
 				n.log.Error("keeping the old table: the members make no new one", "err", err)
@@ -55,6 +56,9 @@ func (n *Node) waitQuiet(ctx context.Context) bool {
 			quiet.Stop()
 		case <-quiet.C:
 			return true
+		case <-n.hasten:
+			quiet.Stop()
+			return true
 		case <-limit.C:
 			quiet.Stop()
 			return true
@@ -65,6 +69,10 @@ func (n *Node) waitQuiet(ctx context.Context) bool {
 // adopt builds the table of the members there are and routes by it.
 func (n *Node) adopt() error {
 	members := n.members.Members()
+	if slices.Equal(members, n.adopted) {
+		return nil
+	}
+	n.adopted = members
 	byID := make(map[string]membership.Member, len(members))
 	placed := make([]ring.Member, 0, len(members))
 	for _, m := range members {
@@ -80,55 +88,138 @@ func (n *Node) adopt() error {
 	if err != nil {
 		return fmt.Errorf("build table: %w", err)
 	}
-	ways, ids := make([]router.Send, 0, len(placed)), make([]string, 0, len(placed))
-	for _, m := range table.Members() {
+	ways, self := make([]router.Send, 0, len(placed)), -1
+	for i, m := range table.Members() {
 		// Of two processes started with one id the later holds the partitions, and the earlier sends it its clients' requests.
 		if m.ID == n.self.ID && byID[m.ID].Boot == n.self.Boot {
-			ways = append(ways, nil)
+			ways, self = append(ways, nil), i
 			continue
 		}
-		ways, ids = append(ways, n.peers.Link(m.ID, byID[m.ID].Peer).Send), append(ids, m.ID)
+		ways = append(ways, n.peers.Link(m.ID, byID[m.ID].Peer).Send)
+	}
+	ids, others := make([]string, 0, len(members)), make([]handover.Member, 0, len(members))
+	for _, m := range members {
+		if m.ID != n.self.ID || m.Boot != n.self.Boot {
+			ids, others = append(ids, m.ID), append(others, handover.Member{ID: m.ID, Boot: m.Boot})
+		}
 	}
 	before := n.router.Table()
+	n.handover.Adopt(table, self, others)
 	n.router.Adopt(table, ways)
 	n.peers.Keep(ids...)
+	n.copies.Keep(ids...)
 	n.discovery.Follow(members)
-	select {
-	case n.adopted <- struct{}{}:
-	default: // it is told already
-	}
 	if before == nil || before.Print() != table.Print() {
 		n.log.Info("table adopted", "members", len(ways), "print", fmt.Sprintf("%016x", table.Print()))
 	}
 	return nil
 }
 
-// dropWhenAdopted drops what others own whenever a table is adopted, and once more when nobody sends by the former one any longer. It has a goroutine
-// of its own: in a large store it takes seconds, and the next table must not wait for it.
-func (n *Node) dropWhenAdopted(ctx context.Context) {
-	again := time.NewTimer(lateTime)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-n.adopted:
-			again.Reset(lateTime)
-		case <-again.C:
-		}
-		n.dropForeign()
+// openHandover makes what holds the partitions. Its members are reached once there are links.
+func (n *Node) openHandover() {
+	n.handover = handover.New(handover.Config{
+		Self:     handover.Member{ID: n.cfg.ID, Boot: uint64(n.started.UnixNano())},
+		Store:    n.store,
+		Next:     n.executor,
+		Send:     n.copyTo,
+		Await:    n.errands.Await,
+		After:    n.errands.After,
+		Go:       n.errands.Go,
+		Hasten:   n.adoptSoon,
+		Rate:     n.cfg.HandoverRate,
+		Patience: n.cfg.PeerDeadline,
+		Log:      n.log,
+	}, n.cfg.Ring.Partitions)
+}
+
+// adoptSoon has a table adopted without waiting for quiet.
+func (n *Node) adoptSoon() {
+	select {
+	case n.hasten <- struct{}{}:
+	default:
 	}
 }
 
-// dropForeign drops the items whose partitions others own now. They would be found again, out of date, if the partitions ever came back
-// (CLUSTER.md 4.3: never old).
-func (n *Node) dropForeign() {
+// wayTo gives the forward lanes to a member; nil if there is no such other one.
+func (n *Node) wayTo(id string) router.Send {
+	if m, found := n.other(id); found {
+		return n.peers.Link(m.ID, m.Peer).Send
+	}
+	return nil
+}
+
+// copyTo sends a request on the copy lanes to a member.
+func (n *Node) copyTo(id string, req *protocol.Request) *protocol.Pending {
+	if m, found := n.other(id); found {
+		return n.copies.Link(m.ID, m.Peer).Send(req)
+	}
+	gone := protocol.NewPending(nil)
+	gone.Response.Status = protocol.PeerLost
+	gone.Complete()
+	return gone
+}
+
+// other gives another member by its id.
+func (n *Node) other(id string) (membership.Member, bool) {
+	for _, m := range n.members.Members() {
+		if m.ID == id {
+			return m, m.ID != n.self.ID || m.Boot != n.self.Boot
+		}
+	}
+	return membership.Member{}, false
+}
+
+// Settled reports whether nothing is being handed over to or from this node.
+func (n *Node) Settled() bool {
+	count := n.handover.Count()
+	return count.Wanted+count.Arriving+count.Given == 0 && count.Held == n.owned()
+}
+
+// owned counts the partitions that the table of now gives to this node.
+func (n *Node) owned() int {
 	table := n.router.Table()
-	if len(table.Members()) == 1 && n.router.Owns(0) {
-		return
+	if at := table.Index(n.self.ID); at >= 0 {
+		return table.Owned(at)
 	}
-	partitions := uint64(table.Partitions())
-	if dropped := n.store.Drop(func(hash uint64) bool { return !n.router.Owns(uint32(hash % partitions)) }); dropped > 0 {
-		n.log.Info("dropped items that others own now", "items", dropped)
+	return 0
+}
+
+// drain hands all partitions over to the others, as long as ctx and DrainTimeout allow. Without another active member there is nobody to take them.
+func (n *Node) drain(ctx context.Context) {
+	if err := n.members.SetState(membership.Draining); err != nil {
+		n.log.Warn("not all members heard that this one drains", "err", err)
 	}
+	limit := time.NewTimer(n.cfg.DrainTimeout)
+	defer limit.Stop()
+	look := time.NewTicker(drainLook)
+	defer look.Stop()
+	for began := time.Now(); ; {
+		if n.handover.Empty() {
+			n.log.Info("drained", "took", time.Since(began).Round(time.Millisecond))
+			return
+		}
+		if !n.othersActive() {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-limit.C:
+			n.log.Warn("leaving before all was handed over (see --drain-timeout)", "left", fmt.Sprintf("%+v", n.handover.Count()))
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// drainLook is how often a node that drains looks whether it is done.
+const drainLook = 20 * time.Millisecond
+
+func (n *Node) othersActive() bool {
+	for _, m := range n.members.Members() {
+		if m.State == membership.Active && m.ID != n.self.ID {
+			return true
+		}
+	}
+	return false
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/memring/memring/node/crawler"
 	"github.com/memring/memring/node/discovery"
 	"github.com/memring/memring/node/executor"
+	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/node/peer"
@@ -50,7 +51,10 @@ type Node struct {
 	clock     *storage.Clock
 	store     *storage.Store
 	executor  *executor.Executor
-	peers     *peer.Peers
+	handover  *handover.Handover
+	errands   handover.Errands
+	peers     *peer.Peers // forward lanes
+	copies    *peer.Peers // copy lanes
 	reception *peer.Reception
 	crawler   *crawler.Crawler
 	router    *router.Router
@@ -67,7 +71,8 @@ type Node struct {
 	discovery discovery.Discovery
 	shutdowns chan bool // asked for by clients; holds one
 
-	adopted   chan struct{} // a table was; holds one note
+	adopted   []membership.Member // the members that the table of now is made of; follow's
+	hasten    chan struct{}       // another member knows a later table; holds one note
 	endFollow context.CancelFunc
 	following sync.WaitGroup
 	leaving   atomic.Bool
@@ -78,7 +83,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1), adopted: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1), hasten: make(chan struct{}, 1)}
 	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.release(context.Background()))
@@ -117,7 +122,8 @@ func (n *Node) openStore() error {
 	})
 	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, func(r crawler.Round) { n.tell(watch.SysEvents, r) })
 	n.crawler.Start()
-	n.router = router.New(router.Config{Next: n.executor, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors})
+	n.openHandover()
+	n.router = router.New(router.Config{Next: n.handover, Find: n.wayTo, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors})
 	n.operator = operator.New(n.operatorConfig(), n.router)
 	return nil
 }
@@ -242,7 +248,9 @@ func (n *Node) join() error {
 		Log:           n.log,
 	}
 	n.peers = peer.New(lanes)
-	n.reception = peer.NewReception(lanes, n.figures().Before(n.executor), nil)
+	n.reception = peer.NewReception(lanes, n.figures().Before(n.handover), n.handover.Door())
+	lanes.Lane = frame.Copy
+	n.copies = peer.New(lanes)
 	n.waitJoined()
 	if err := n.adopt(); err != nil {
 		return err
@@ -329,6 +337,7 @@ func (n *Node) Ready() error {
 func (n *Node) Stop(ctx context.Context) error {
 	n.leaving.Store(true)
 	if n.others() > 0 {
+		n.drain(ctx)
 		if err := n.members.Leave(leaveTimeout); err != nil {
 			// They find out by themselves, a few seconds later. It is so when all members stop at once.
 			n.log.Warn("not all members heard that this one leaves", "err", err)
@@ -370,9 +379,16 @@ func (n *Node) release(ctx context.Context) error {
 	if n.clients != nil {
 		errs = append(errs, n.clients.Stop(grace))
 	}
+	if n.handover != nil {
+		n.handover.Stop()
+	}
 	if n.peers != nil {
 		n.peers.Stop()
 	}
+	if n.copies != nil {
+		n.copies.Stop()
+	}
+	n.errands.Stop()
 	if n.lanes != nil {
 		errs = append(errs, n.lanes.Stop(grace))
 	}

@@ -11,7 +11,7 @@ import (
 
 // operatorConfig is what an operator may ask of this node over the client port.
 func (n *Node) operatorConfig() operator.Config {
-	source := &dump.Source{Store: n.store, Table: n.router.Table, ID: n.cfg.ID}
+	source := &dump.Source{Store: n.store, Table: n.router.Table, Holds: n.handover.Holds}
 	cfg := operator.Config{
 		Version:     n.cfg.Version,
 		Stats:       n.statsLines,

@@ -42,6 +42,12 @@ const (
 	Deliver
 	Collect
 
+	Takeover
+	Offer
+	Fetch
+	Pull
+	Pulled
+
 	opCount
 )
 
@@ -89,6 +95,13 @@ var table = [opCount]struct {
 
 	Deliver: {name: "deliver"}, // between members: Value is the part at Initial of the value, CAS bytes in all, that a request Delivered as Delta goes with
 	Collect: {name: "collect"}, // between members: the part at Initial of the value kept as Delta for who asked; behind its end: it is not wanted any more
+
+	// Of hand-over, on copy lanes (node/handover).
+	Takeover: {name: "take over"}, // Value: the partitions wanted
+	Offer:    {name: "offer"},     // Value: partitions that are the receiver's
+	Fetch:    {name: "fetch", keyed: true},
+	Pull:     {name: "pull"},   // Delta: the move; Value: where to go on
+	Pulled:   {name: "pulled"}, // Delta: the move, all of which has arrived
 }
 
 // String gives the op's name, for logs and metrics.

@@ -20,6 +20,14 @@ func (s *Store) FlushAll(at int64) {
 	}
 }
 
+// FlushAt is the second of a flush that is still to come; 0: there is none.
+func (s *Store) FlushAt() int64 {
+	if at := s.flushAt.Load(); at > s.clock.Now() {
+		return at
+	}
+	return 0
+}
+
 // FlushBefore makes all items vanish whose CAS unique is not above cas, a flush mark that another member may have set some time ago, and keeps
 // them from being installed again. What is newer stays. It looks at every item, at some 150 ns each, unless a stripe has nothing newer.
 func (s *Store) FlushBefore(cas uint64) {

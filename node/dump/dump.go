@@ -10,11 +10,11 @@ import (
 	"github.com/memring/memring/storage"
 )
 
-// A Source is where items are listed from. What a store may still have of partitions that others own is listed by them.
+// A Source is where items are listed from. What a store still has of partitions that it has given away is listed by their new holders.
 type Source struct {
 	Store *storage.Store
 	Table func() *ring.Table
-	ID    string // of this node
+	Holds func(part uint32) bool // whether this node answers for a partition
 }
 
 // A stream lists a table of the store's index at a time: so its memory is bounded by the items of a table, some thousands, and nobody waits.
@@ -58,10 +58,9 @@ func (d *stream) Close() {}
 // walk is storage's Walk over the items whose owner this node is now.
 func (s *Source) walk(c storage.Cursor, visit func(item operator.Item) bool) (next storage.Cursor, more bool) {
 	table := s.Table()
-	self := table.Index(s.ID)
 	all := func(uint64) bool { return true }
 	return s.Store.Walk(c, all, func(key []byte, it storage.Item) bool {
-		if table.Owner(table.Partition(key)) != self {
+		if !s.Holds(table.Partition(key)) {
 			return true
 		}
 		return visit(operator.Item{

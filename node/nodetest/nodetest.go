@@ -159,6 +159,19 @@ func (c *Cluster) WaitAgreed() {
 	})
 }
 
+// WaitSettled returns once every running node has all the partitions that are its own, and all their items.
+func (c *Cluster) WaitSettled() {
+	c.t.Helper()
+	c.Wait("all partitions are with their owners", func() bool {
+		for _, n := range c.running() {
+			if !n.Settled() {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // Wait returns once condition holds, and fails the test if that takes too long.
 func (c *Cluster) Wait(what string, condition func() bool) {
 	c.t.Helper()

@@ -1,0 +1,384 @@
+// Package handover moves the items of partitions whose owner changes, so that a cache does not cool when members come and go.
+//
+//	table adopted -> wanted --Takeover--> all members --given--> arriving --Pull, Pull, Pull--> held
+//	                        --Takeover--> all members --nobody has it, twice--> held, empty
+//	asked for it  -> held --> given (answers Fetch and Pull alone) --Pulled--> dropped, foreign
+//
+// A partition has one holder at a time: its former holder ends what it is doing, gives the partition away, and only then does the new one answer for
+// it. What has not arrived yet is fetched, key by key, when it is asked for. So nothing is lost on the way, and nothing old is ever seen.
+//
+// Nothing here waits: messages are answered by callbacks (Config.Await), time passes by Config.After. So a test may play all of it, in any order.
+// Locks: Handover.mu before a stripe of the store. Nothing is sent, and no piece installed, with mu held.
+package handover
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/ring"
+	"github.com/memring/memring/storage"
+)
+
+// Config says what is handed over, and how others are reached. All functions must be set; zero numbers take their defaults.
+type Config struct {
+	Self  Member
+	Store *storage.Store
+	Next  protocol.Handler // runs what may be run
+
+	// Send sends a request to a member on a copy lane.
+	Send func(id string, req *protocol.Request) *protocol.Pending
+	// Await calls then with the answer, once it is there, and releases the pending.
+	Await func(pending *protocol.Pending, then func(resp *protocol.Response))
+	// After calls f in a while; Go calls it at once, elsewhere.
+	After func(pause time.Duration, f func())
+	Go    func(f func())
+	// Hasten is called when another member seems to know a later table than this one.
+	Hasten func()
+
+	// Rate is how many bytes of items are pulled in a second, from all members together. Default 32 MiB.
+	Rate int64
+	// Patience bounds how long a request waits for a partition that nobody has given us yet. Default 500 ms.
+	Patience time.Duration
+
+	Log *slog.Logger
+}
+
+// A Member is one run of a node.
+type Member struct {
+	ID   string
+	Boot uint64
+}
+
+// A Handover knows which partitions this node holds, and is the handler that lets in the requests for them.
+type Handover struct {
+	cfg   Config
+	parts []partition
+	gate  gate
+	stats Stats
+	again func(*protocol.Request, *protocol.Response) *protocol.Pending // tryAgain, made once
+	come  func(*protocol.Request, *protocol.Response) *protocol.Pending // fetched, made once
+
+	mu       sync.Mutex // guards the rest, and all changes of partitions
+	table    *ring.Table
+	self     int               // our place in the table; -1: none
+	members  map[string]uint64 // the others that are alive: their boots by id
+	view     uint64            // the print of the members, and of ourselves
+	round    *round            // under way; nil: none
+	unsure   map[string]bitmap // what members were asked for and have not answered: perhaps they have given it
+	empty    []uint8           // by partition: how many rounds in a row found nobody who has it
+	pause    time.Duration     // before the next round
+	arrivals map[*arrival]struct{}
+	moves    map[uint64]*move
+	moved    uint64 // numbers the moves
+	dropping bool
+	waiting  []waiter
+	ticking  bool
+	offering bool
+	stopped  bool
+}
+
+// Stats are counted since the start.
+type Stats struct {
+	Taken, Given         atomic.Int64 // partitions
+	ItemsIn, BytesIn     atomic.Int64 // installed from pieces
+	ItemsOut, BytesOut   atomic.Int64 // sent in pieces
+	Fetches, FetchedHits atomic.Int64 // items asked for one by one, and those that were there
+	Waits, Overdue       atomic.Int64 // requests that waited for a partition, and those in vain
+	GivenUp              atomic.Int64 // arrivals that ended before all was there
+	Dropped              atomic.Int64 // items, of partitions given away
+}
+
+// New makes a Handover of so many partitions that holds none.
+func New(cfg Config, partitions int) *Handover {
+	cfg.Rate = cmp.Or(cfg.Rate, 32<<20)
+	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &Handover{
+		cfg: cfg, parts: make([]partition, partitions), empty: make([]uint8, partitions), self: -1,
+		arrivals: map[*arrival]struct{}{}, moves: map[uint64]*move{}, unsure: map[string]bitmap{},
+	}
+	h.again, h.come = h.tryAgain, h.fetched
+	return h
+}
+
+// Stats gives the live counters.
+func (h *Handover) Stats() *Stats { return &h.stats }
+
+// A Count says how many partitions are in which state.
+type Count struct {
+	Held, Wanted, Arriving int
+	Given                  int // and not yet with their new holder
+}
+
+// Count counts the partitions.
+func (h *Handover) Count() (count Count) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.parts {
+		switch state, number := h.parts[i].load(); state {
+		case held:
+			count.Held++
+		case wanted:
+			count.Wanted++
+		case arriving:
+			count.Arriving++
+		case given:
+			if m := h.moves[number]; m != nil && !m.pulled {
+				count.Given++
+			}
+		}
+	}
+	return count
+}
+
+// Holds reports whether this node answers for a partition.
+func (h *Handover) Holds(part uint32) bool {
+	state, _ := h.parts[part].load()
+	return state == held || state == arriving
+}
+
+// Stop ends what goes on by itself; requests that wait are answered.
+func (h *Handover) Stop() {
+	h.mu.Lock()
+	h.stopped = true
+	waiting := h.takeWaitingLocked()
+	h.mu.Unlock()
+	for _, w := range waiting {
+		w.pending.Response.Status = protocol.PeerLost
+		w.pending.Complete()
+	}
+}
+
+// Handle implements protocol.Handler: what this node holds goes on to the next handler, and what it does not is answered with PeerMoved.
+func (h *Handover) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	switch {
+	case req.Op == protocol.Flush:
+		return h.flush(req, resp)
+	case !req.Op.Keyed():
+		return h.cfg.Next.Handle(req, resp)
+	}
+	hash := storage.Hash(req.Key)
+	part := uint32(hash % uint64(len(h.parts)))
+	for {
+		switch state, number := h.parts[part].load(); state {
+		case held:
+			if !req.Op.Writes() {
+				return h.cfg.Next.Handle(req, resp)
+			}
+			seat := h.gate.enter(req.Origin)
+			if now, _ := h.parts[part].load(); now == held {
+				pending := h.cfg.Next.Handle(req, resp)
+				h.gate.leave(seat)
+				return pending
+			}
+			h.gate.leave(seat)
+		case arriving:
+			if a := h.parts[part].arrival.Load(); a != nil {
+				if pending, done := h.arrive(a, part, hash, req, resp); done {
+					return pending
+				}
+			}
+		case wanted:
+			return h.wait(part)
+		default:
+			return h.elsewhere(part, number, resp)
+		}
+	}
+}
+
+// arrive runs a request on a partition that is arriving, once the item it is for is here; done is false if the partition's state has changed meanwhile.
+func (h *Handover) arrive(a *arrival, part uint32, hash uint64, req *protocol.Request, resp *protocol.Response) (pending *protocol.Pending, done bool) {
+	switch {
+	case a.resolved(hash):
+	case overwrites(req):
+		h.resolve(a, hash)
+	case !a.merges && h.has(req.Key):
+		if req.Op.Writes() {
+			h.resolve(a, hash)
+		}
+	default:
+		h.stats.Fetches.Add(1)
+		pending = h.cfg.Send(a.from.ID, &protocol.Request{Op: protocol.Fetch, Key: req.Key, Delta: a.move, Origin: req.Origin})
+		pending.Then, pending.Holds = h.come, true
+		return pending, true
+	}
+	seat := h.gate.enter(req.Origin)
+	defer h.gate.leave(seat)
+	if state, _ := h.parts[part].load(); state != held && (state != arriving || h.parts[part].arrival.Load() != a) {
+		return nil, false
+	}
+	return h.cfg.Next.Handle(req, resp), true
+}
+
+// overwrites reports whether nothing of an old item matters to the request.
+func overwrites(req *protocol.Request) bool {
+	return req.Op == protocol.Discard || req.Op == protocol.Set && !req.Options.Has(protocol.Compare)
+}
+
+func (h *Handover) has(key []byte) bool {
+	held := h.cfg.Store.Hold(key)
+	defer held.Release()
+	return held.Has()
+}
+
+// resolve notes that nothing older of a key is to arrive any more.
+func (h *Handover) resolve(a *arrival, hash uint64) {
+	if a.claim(hash); a.full() {
+		h.cfg.Go(func() { h.end(a, true) })
+	}
+}
+
+// fetched goes on with a request when its item's former holder has answered (protocol.Pending.Then).
+func (h *Handover) fetched(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	hash := storage.Hash(req.Key)
+	part := uint32(hash % uint64(len(h.parts)))
+	a := h.parts[part].arrival.Load()
+	switch {
+	case resp.Status == protocol.OK && a != nil:
+		h.stats.FetchedHits.Add(1)
+		h.install(a, req.Key, itemOf(resp))
+		if a.full() {
+			h.cfg.Go(func() { h.end(a, true) })
+		}
+	case resp.Status == protocol.NotFound && a != nil, resp.Status == protocol.PeerMoved && a != nil:
+		h.resolve(a, hash) // it has not got it, or has nothing for us any more
+	case a == nil: // all is here
+	default:
+		return nil // its former holder is silent: perhaps it has the item, so to run the request on nothing would be wrong
+	}
+	resp.Reset()
+	return h.Handle(req, resp)
+}
+
+// install stores an item that its former holder had, unless the key has been resolved before.
+func (h *Handover) install(a *arrival, key []byte, it storage.Item) {
+	held := h.cfg.Store.Hold(key)
+	defer held.Release()
+	if a.claim(storage.Hash(key)) {
+		_, _ = held.Install(it) // too large or no room: it is as if it had been evicted
+	}
+}
+
+// elsewhere answers for a partition that is not here.
+func (h *Handover) elsewhere(part uint32, number uint64, resp *protocol.Response) *protocol.Pending {
+	h.mu.Lock()
+	if h.ownsLocked(part) {
+		h.mu.Unlock()
+		return h.wait(part)
+	}
+	defer h.mu.Unlock()
+	resp.Status = protocol.PeerMoved
+	holder := ""
+	if m := h.moves[number]; m != nil {
+		holder = m.to.ID
+	} else if h.table != nil {
+		if owner := h.table.Owner(part); owner >= 0 {
+			holder = h.table.Members()[owner].ID
+		}
+	}
+	resp.Scratch = append(resp.Scratch[:0], holder...)
+	resp.Value = resp.Scratch
+	return nil
+}
+
+// ownsLocked reports whether the table has it that a partition is this node's.
+func (h *Handover) ownsLocked(part uint32) bool {
+	return h.table != nil && h.self >= 0 && h.table.Owner(part) == h.self
+}
+
+// A waiter is a request for a partition that nobody has given us yet.
+type waiter struct {
+	pending *protocol.Pending
+	part    uint32
+	ticks   int // that it has left
+}
+
+const (
+	// maxWaiting bounds the requests that wait: some 64 bytes each, and what their sessions hold.
+	maxWaiting = 1 << 16
+	// tick is how often those that have waited too long are answered.
+	tick = 20 * time.Millisecond
+)
+
+// wait gives an answer to come: when the partition is ours the request is tried again.
+func (h *Handover) wait(part uint32) *protocol.Pending {
+	h.stats.Waits.Add(1)
+	pending := protocol.NewPending(nil)
+	pending.Then, pending.Holds = h.again, true
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	state, _ := h.parts[part].load()
+	settled := state == held || state == arriving || state != wanted && !h.ownsLocked(part)
+	switch {
+	case h.stopped:
+		pending.Response.Status = protocol.PeerLost
+		pending.Complete()
+	case settled:
+		pending.Complete()
+	case len(h.waiting) >= maxWaiting:
+		pending.Response.Status = protocol.PeerOverloaded
+		pending.Complete()
+	default:
+		h.waiting = append(h.waiting, waiter{pending: pending, part: part, ticks: int(h.cfg.Patience/tick) + 1})
+		if !h.ticking {
+			h.ticking = true
+			h.cfg.After(tick, h.expire)
+		}
+	}
+	return pending
+}
+
+// tryAgain goes on with a request that has waited (protocol.Pending.Then).
+func (h *Handover) tryAgain(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	if resp.Status.FromPeer() {
+		return nil
+	}
+	resp.Reset()
+	return h.Handle(req, resp)
+}
+
+// wakeLocked lets those go on that wait for partitions which are settled now. Completing wakes their sessions; it waits for nothing.
+func (h *Handover) wakeLocked() {
+	h.waiting = slices.DeleteFunc(h.waiting, func(w waiter) bool {
+		state, _ := h.parts[w.part].load()
+		if state == wanted || state != held && state != arriving && h.ownsLocked(w.part) {
+			return false
+		}
+		w.pending.Complete()
+		return true
+	})
+}
+
+// expire answers those that have waited too long.
+func (h *Handover) expire() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept := h.waiting[:0]
+	for _, w := range h.waiting {
+		if w.ticks--; w.ticks > 0 {
+			kept = append(kept, w)
+			continue
+		}
+		h.stats.Overdue.Add(1)
+		w.pending.Response.Status = protocol.PeerTimeout
+		w.pending.Complete()
+	}
+	clear(h.waiting[len(kept):])
+	h.waiting = kept
+	if h.ticking = len(kept) > 0 && !h.stopped; h.ticking {
+		h.cfg.After(tick, h.expire)
+	}
+}
+
+func (h *Handover) takeWaitingLocked() []waiter {
+	waiting := h.waiting
+	h.waiting = nil
+	return waiting
+}
