@@ -106,7 +106,8 @@ func TestCountersDoNotEvict(t *testing.T) {
 	check(t, s)
 }
 
-// TestStall measures the slowest Put on a full store, by the time its thread has had a processor, while a walk and the crawler go round.
+// TestStall measures the slowest Put on a full store, by the time its thread has had a processor, while a walk and the crawler go round. What the
+// machine does meanwhile (interrupts, another guest on its processor) is counted in; to know it, the same number of hashes is measured alike.
 func TestStall(t *testing.T) {
 	if raceOn {
 		t.Skip("the race detector makes it slow")
@@ -137,7 +138,7 @@ func TestStall(t *testing.T) {
 		}
 	})
 	key, value := make([]byte, 8), make([]byte, 50)
-	took := make([]time.Duration, 0, n)
+	took, noise := make([]time.Duration, 0, n), make([]time.Duration, 0, n)
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for range n {
 		binary.LittleEndian.PutUint64(key, rnd.Uint64N(uint64(4*n)))
@@ -146,6 +147,11 @@ func TestStall(t *testing.T) {
 		_, _ = h.Put(Item{Value: value})
 		h.Release()
 		took = append(took, threadTime()-start)
+		start = threadTime()
+		for i := range value { // some microseconds that touch nothing else
+			value[i] ^= byte(Hash(value))
+		}
+		noise = append(noise, threadTime()-start)
 		if rnd.IntN(2) == 0 {
 			binary.LittleEndian.PutUint64(key, rnd.Uint64N(uint64(2*n)))
 			_, _, _ = s.Get(nil, key)
@@ -153,12 +159,15 @@ func TestStall(t *testing.T) {
 	}
 	close(stop)
 	others.Wait()
-	slices.Sort(took)
-	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1))] }
-	if at(.9999) > 200*time.Microsecond {
-		t.Errorf("p99.99 is %v", at(.9999))
+	at := func(took []time.Duration, q float64) time.Duration { return took[int(q*float64(len(took)-1))] }
+	for _, took := range [][]time.Duration{took, noise} {
+		slices.Sort(took)
+		t.Logf("-m %d MB, %d Puts of 50 bytes, then as many hashes: p50 %v, p99 %v, p99.99 %v, max %v of processor time", maxBytes>>20, n,
+			at(took, .5), at(took, .99), at(took, .9999), at(took, 1))
 	}
-	t.Logf("-m %d MB, %d Puts of 50 bytes: p50 %v, p99 %v, p99.99 %v, max %v of processor time", maxBytes>>20, n, at(.5), at(.99), at(.9999), at(1))
+	if at(took, .9999) > 200*time.Microsecond {
+		t.Errorf("p99.99 is %v", at(took, .9999))
+	}
 }
 
 // threadTime is how long this thread has had a processor.
