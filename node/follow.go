@@ -24,6 +24,8 @@ const (
 func (n *Node) startFollow() {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.endFollow = cancel
+	n.beaten.Store(int64(time.Since(n.started)))
+	n.following.Go(func() { n.beat(ctx) })
 	n.following.Go(func() {
 		for {
 			select {

@@ -76,6 +76,7 @@ type Node struct {
 	endFollow context.CancelFunc
 	following sync.WaitGroup
 	leaving   atomic.Bool
+	beaten    atomic.Int64 // when the node was seen to run, in nanoseconds since it was started
 }
 
 // Start brings a node up and returns once it serves. An error names the flag to change; nothing is left running then.
@@ -139,12 +140,13 @@ func (n *Node) bind() error {
 		IdleTimeout:     n.cfg.IdleTimeout,
 		MaxBatch:        n.cfg.MaxBatch,
 		MaxBufferBytes:  n.cfg.MaxBufferBytes,
+		Awake:           n.awake,
 		Refusal:         "ERROR Too many open connections\r\n",
 		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
 		Told:            func(e server.ConnEvent) { n.tell(watch.ConnEvents, e) },
 		Log:             n.log,
 	})
-	n.lanes = server.New(server.Config{Session: n.laneSession, MaxRequestBytes: frame.MaxBytes, Log: n.log})
+	n.lanes = server.New(server.Config{Awake: n.awake, Session: n.laneSession, MaxRequestBytes: frame.MaxBytes, Log: n.log})
 
 	if err := n.bindClients(); err != nil {
 		return err

@@ -49,7 +49,7 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	answer := handout{boot: h.cfg.Self.Boot, view: h.view, given: newBitmap(len(h.parts)), contests: newBitmap(len(h.parts)), flushAt: h.cfg.Store.FlushAt()}
+	answer := handout{boot: h.cfg.Self.Boot, view: h.view, given: newBitmap(len(h.parts)), contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), flushAt: h.cfg.Store.FlushAt()}
 	place := -1
 	if h.table != nil && h.aliveLocked(a.from) {
 		place = h.table.Index(a.from.ID)
@@ -60,10 +60,11 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		p := &h.parts[part]
 		state, number := p.load()
 		his := place >= 0 && h.table.Owner(uint32(part)) == place && place != h.self
+		former := h.moves[number] // of a given one: to whom
+		hisAlready := state == given && former != nil && former.to == a.from
 		switch {
 		case state == foreign:
-			continue
-		case state == held && his, state == given && h.moves[number] != nil && h.moves[number].to == a.from && !h.moves[number].pulled:
+		case state == held && his, hisAlready && !former.pulled:
 			// Given already, and he asks again: our answer has not reached him.
 			p.store(given, m.number)
 			answer.given.set(part)
@@ -71,6 +72,9 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		default:
 			early = early || state == held && !his
 			answer.contests.set(part)
+			if state != wanted && !hisAlready {
+				answer.keeps.set(part)
+			}
 		}
 	}
 	if m.parts > 0 {

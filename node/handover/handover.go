@@ -91,6 +91,7 @@ type Stats struct {
 	Waits, Overdue       atomic.Int64 // requests that waited for a partition, and those in vain
 	GivenUp              atomic.Int64 // arrivals that ended before all was there
 	Dropped              atomic.Int64 // items, of partitions given away
+	Doubts               atomic.Int64 // times that this process stood still
 }
 
 // New makes a Handover of so many partitions that holds none.
@@ -125,7 +126,7 @@ func (h *Handover) Count() (count Count) {
 		switch state, number := h.parts[i].load(); state {
 		case held:
 			count.Held++
-		case wanted:
+		case wanted, doubted:
 			count.Wanted++
 		case arriving:
 			count.Arriving++
@@ -185,7 +186,7 @@ func (h *Handover) Handle(req *protocol.Request, resp *protocol.Response) *proto
 					return pending
 				}
 			}
-		case wanted:
+		case wanted, doubted:
 			return h.wait(part)
 		default:
 			return h.elsewhere(part, number, resp)
@@ -315,12 +316,11 @@ func (h *Handover) wait(part uint32) *protocol.Pending {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	state, _ := h.parts[part].load()
-	settled := state == held || state == arriving || state != wanted && !h.ownsLocked(part)
 	switch {
 	case h.stopped:
 		pending.Response.Status = protocol.PeerLost
 		pending.Complete()
-	case settled:
+	case !h.undecidedLocked(part, state):
 		pending.Complete()
 	case len(h.waiting) >= maxWaiting:
 		pending.Response.Status = protocol.PeerOverloaded
@@ -333,6 +333,18 @@ func (h *Handover) wait(part uint32) *protocol.Pending {
 		}
 	}
 	return pending
+}
+
+// undecidedLocked reports whether requests for a partition in that state are to wait.
+func (h *Handover) undecidedLocked(part uint32, state int) bool {
+	switch state {
+	case held, arriving:
+		return false
+	case wanted, doubted:
+		return true
+	default:
+		return h.ownsLocked(part)
+	}
 }
 
 // tryAgain goes on with a request that has waited (protocol.Pending.Then).
@@ -348,7 +360,7 @@ func (h *Handover) tryAgain(req *protocol.Request, resp *protocol.Response) *pro
 func (h *Handover) wakeLocked() {
 	h.waiting = slices.DeleteFunc(h.waiting, func(w waiter) bool {
 		state, _ := h.parts[w.part].load()
-		if state == wanted || state != held && state != arriving && h.ownsLocked(w.part) {
+		if h.undecidedLocked(w.part, state) {
 			return false
 		}
 		w.pending.Complete()

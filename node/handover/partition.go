@@ -11,6 +11,7 @@ const (
 	wanted          // ours by the table, and nobody has given it to us yet
 	held            // ours: requests are run
 	arriving        // ours, and its former holder still has items of it
+	doubted         // ours before this process stood still; perhaps another member's since
 	given           // another member's since we gave it away; what it has not pulled yet is still here
 	states
 )

@@ -109,6 +109,7 @@ func (h *Handover) wantLocked() {
 type round struct {
 	asked    bitmap
 	contests bitmap // partitions that somebody has, or wants, and did not give
+	keeps    bitmap // of these, those that somebody has
 	open     int    // answers to come
 	silent   bool   // somebody did not answer, or sees other members than we do: there may be one whom we do not know, and who has what is wanted
 	progress bool   // somebody gave something
@@ -121,7 +122,7 @@ type round struct {
 func (h *Handover) beginLocked() (begin func()) {
 	asked, any := newBitmap(len(h.parts)), len(h.unsure) > 0
 	for part := range h.parts {
-		if state, _ := h.parts[part].load(); state == wanted {
+		if state, _ := h.parts[part].load(); state == wanted || state == doubted {
 			asked.set(part)
 			any = true
 		}
@@ -129,7 +130,7 @@ func (h *Handover) beginLocked() (begin func()) {
 	if h.round != nil || h.stopped || !any {
 		return func() {}
 	}
-	r := &round{asked: asked, contests: newBitmap(len(h.parts)), open: len(h.members)}
+	r := &round{asked: asked, contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), open: len(h.members)}
 	h.round = r
 	if len(h.members) == 0 {
 		return func() { h.finish(r) }
@@ -161,11 +162,15 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 			h.cfg.Store.FlushAll(answer.flushAt)
 		}
 	}
+	if ok {
+		h.clear(answer.given)
+	}
 	h.mu.Lock()
 	if ok {
 		delete(h.unsure, id)
 		r.silent = r.silent || answer.view != h.view
 		r.contests.add(answer.contests)
+		r.keeps.add(answer.keeps)
 		r.progress = h.takeLocked(Member{ID: id, Boot: answer.boot}, &answer) || r.progress
 	} else {
 		r.silent = true
@@ -207,12 +212,14 @@ func (h *Handover) takeLocked(from Member, answer *handout) bool {
 
 // finish ends a round: what nobody has is ours, and for the rest another begins.
 func (h *Handover) finish(r *round) {
+	h.clear(r.keeps)
 	h.mu.Lock()
 	h.round = nil
-	fresh := 0
+	fresh, sure := 0, 0
 	for part := range r.asked.all() {
 		p := &h.parts[part]
-		if state, _ := p.load(); state != wanted {
+		state, _ := p.load()
+		if state != wanted && state != doubted {
 			continue
 		}
 		if r.silent || r.contests.has(part) {
@@ -221,12 +228,20 @@ func (h *Handover) finish(r *round) {
 		}
 		r.progress = true
 		if h.empty[part]++; h.empty[part] >= emptyRounds {
-			p.store(held, 0)
-			fresh++
+			if p.store(held, 0); state == wanted {
+				fresh++
+			} else {
+				sure++
+			}
 		}
 	}
 	if fresh > 0 {
 		h.cfg.Log.Info("partitions begin empty: nobody has them", "partitions", fresh)
+	}
+	if sure > 0 {
+		h.cfg.Log.Info("nobody else has taken what was in doubt", "partitions", sure)
+	}
+	if fresh+sure > 0 {
 		h.wakeLocked()
 	}
 	h.pause = min(max(2*h.pause, firstPause), lastPause)

@@ -132,6 +132,9 @@ func (c *conn) finish() { _ = c.net.SetReadDeadline(time.Unix(1, 0)) }
 func (c *conn) answer() bool {
 	_, since := c.marked()
 	c.mark(answering, since)
+	if c.server.cfg.Awake != nil {
+		c.server.cfg.Awake()
+	}
 	requests := 0
 	for {
 		answers, used := c.session.Answer(c.in[c.start:c.end])

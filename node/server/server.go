@@ -36,6 +36,9 @@ type Config struct {
 	// Backlog is the number of connections that the system keeps until they are accepted, at most its own limit. 0: that limit.
 	Backlog int
 
+	// Awake, when set, is called before each batch is answered.
+	Awake func()
+
 	// MaxConns is the number of connections served at once; more are sent Refusal and closed. 0: any number.
 	MaxConns int
 	Refusal  string

@@ -116,6 +116,9 @@ func (u *socket) mayAnswer(to netip.AddrPort) bool { return to.Port() != u.port 
 func (u *socket) answer(dst, in []byte) (answer []byte, ok bool) {
 	s := u.server.cfg.UDPSession()
 	defer s.Close()
+	if u.server.cfg.Awake != nil {
+		u.server.cfg.Awake()
+	}
 	for !s.Ended() {
 		answers, used := s.Answer(in)
 		if len(dst)+len(answers) > maxUDPAnswerBytes {

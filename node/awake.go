@@ -1,0 +1,38 @@
+package node
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// beatEvery is how often a node notes that it runs.
+	beatEvery = 50 * time.Millisecond
+	// stallTime is how long it may stand still (a paused machine, SIGSTOP, a processor that others have) before it must ask whether the others took it for
+	// dead meanwhile. They need half a second longer at the least (membership.DefaultTimings).
+	stallTime = 1300 * time.Millisecond
+)
+
+// beat notes that the node runs, until ctx is done.
+func (n *Node) beat(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		n.awake()
+		n.beaten.Store(int64(time.Since(n.started)))
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// awake is called before each batch of requests: if the node has stood still, nothing is answered from its memory before the others were asked.
+func (n *Node) awake() {
+	before, now := n.beaten.Load(), int64(time.Since(n.started))
+	if now-before > int64(stallTime) {
+		n.handover.Doubt()
+		n.beaten.CompareAndSwap(before, now)
+	}
+}
