@@ -2,9 +2,9 @@ package storage
 
 import "github.com/memring/memring/storage/arena"
 
-// What is charged for memory on Go's heap, in tenths: the collector needs some more than is in use. (It holds if the process runs with
-// GOGC=10: see DESIGN.md.)
-const heapTenths = 11
+// What is charged for memory on Go's heap, in twentieths: the collector needs some more than is in use, and Go's allocator
+// some for itself. (It holds if the process runs with GOGC=10: see DESIGN.md.)
+const heapTwentieths = 23
 
 const (
 	// leastSegments a stripe gets whatever the limit: one open in each log, the spare ones, and some to hold items.
@@ -19,7 +19,7 @@ const (
 	idleSections = 4
 )
 
-func heapCost(n int) int { return n * heapTenths / 10 }
+func heapCost(n int) int { return n * heapTwentieths / 20 }
 
 func (st *stripe) chargeHeap(n int) { st.charged += heapCost(n) }
 
