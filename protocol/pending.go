@@ -88,26 +88,40 @@ func (p *Pending) Wait() {
 func (p *Pending) Resolve(req *Request) *Pending {
 	for {
 		p.Wait()
-		then := p.Then
-		switch {
-		case then != nil:
-			p.Then = nil
-		case p.Moved != nil && p.Response.Status == PeerMoved:
-			then, p.Moved = p.Moved, nil
-		default:
-			return p.settle()
+		next, settled := p.Advance(req)
+		if settled {
+			return next
 		}
-		if next := then(req, &p.Response); next != nil {
-			if next.OnLoss == Unset {
-				next.OnLoss = p.OnLoss
-			}
-			if next.Moved == nil {
-				next.Moved = p.Moved
-			}
-			p.Release()
-			p = next
-		}
+		p = next
 	}
+}
+
+// Done reports whether p is completed, for those who may not wait.
+func (p *Pending) Done() bool { return p.state.Load() == pendingCompleted }
+
+// Advance goes on with req once p is completed, a step of Resolve without its waiting: next is p itself with the answer if that is settled, and
+// else what is to be waited for in the place of p.
+func (p *Pending) Advance(req *Request) (next *Pending, settled bool) {
+	then := p.Then
+	switch {
+	case then != nil:
+		p.Then = nil
+	case p.Moved != nil && p.Response.Status == PeerMoved:
+		then, p.Moved = p.Moved, nil
+	default:
+		return p.settle(), true
+	}
+	if next = then(req, &p.Response); next == nil {
+		return p, false
+	}
+	if next.OnLoss == Unset {
+		next.OnLoss = p.OnLoss
+	}
+	if next.Moved == nil {
+		next.Moved = p.Moved
+	}
+	p.Release()
+	return next, false
 }
 
 // settle makes of a failure between members what the reader is told.

@@ -14,8 +14,6 @@ type arrival struct {
 	merges bool   // we held some of it all the time: of two versions the newer wins, so each key is looked up there as well
 	parts  int
 	cursor storage.Cursor // what is pulled next
-	pulls  bool           // a pull is under way
-	pieces int
 
 	closed atomic.Bool
 	count  atomic.Int64

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/memring/memring/protocol"
@@ -143,7 +144,7 @@ func (h *Handover) piece(req *protocol.Request, resp *protocol.Response) {
 	items := int64(0)
 	for looked := 0; more && !full && looked < pieceTables; looked++ {
 		cursor, more = h.cfg.Store.Walk(cursor, wants, func(key []byte, it storage.Item) bool {
-			if full = items > 0 && len(out)+len(key)+len(it.Value) > pieceBytes; full {
+			if full = items > 0 && len(out)+len(key)+len(it.Value) > h.pieceBytes; full {
 				return false
 			}
 			out = appendItem(out, key, it)
@@ -246,8 +247,8 @@ func (h *Handover) offer() {
 	}
 	view := h.view
 	h.mu.Unlock()
-	for id, parts := range offers {
-		req := protocol.Request{Op: protocol.Offer, Value: (&ask{from: h.cfg.Self, view: view, parts: parts}).append(nil)}
+	for _, id := range slices.Sorted(maps.Keys(offers)) {
+		req := protocol.Request{Op: protocol.Offer, Value: (&ask{from: h.cfg.Self, view: view, parts: offers[id]}).append(nil)}
 		h.cfg.Await(h.cfg.Send(id, &req), func(*protocol.Response) {})
 	}
 }

@@ -60,6 +60,9 @@ type Handover struct {
 	parts []partition
 	gate  gate
 	stats Stats
+
+	pieceBytes int // as the constant has it, and less in tests
+
 	again func(*protocol.Request, *protocol.Response) *protocol.Pending // tryAgain, made once
 	come  func(*protocol.Request, *protocol.Response) *protocol.Pending // fetched, made once
 
@@ -72,7 +75,7 @@ type Handover struct {
 	unsure   map[string]bitmap // what members were asked for and have not answered: perhaps they have given it
 	empty    []uint8           // by partition: how many rounds in a row found nobody who has it
 	pause    time.Duration     // before the next round
-	arrivals map[*arrival]struct{}
+	arrivals []*arrival        // under way
 	moves    map[uint64]*move
 	moved    uint64 // numbers the moves
 	dropping bool
@@ -103,8 +106,9 @@ func New(cfg Config, partitions int) *Handover {
 	}
 	h := &Handover{
 		cfg: cfg, parts: make([]partition, partitions), empty: make([]uint8, partitions), self: -1,
-		arrivals: map[*arrival]struct{}{}, moves: map[uint64]*move{}, unsure: map[string]bitmap{},
+		moves: map[uint64]*move{}, unsure: map[string]bitmap{},
 	}
+	h.pieceBytes = pieceBytes
 	h.again, h.come = h.tryAgain, h.fetched
 	return h
 }

@@ -69,7 +69,7 @@ func (h *Handover) aliveLocked(m Member) bool {
 // forgetGoneLocked ends what went on with members that are there no longer: what they have not sent is lost, and what they have not pulled is out of date, for
 // they may have changed it.
 func (h *Handover) forgetGoneLocked() {
-	for a := range h.arrivals {
+	for _, a := range h.arrivals {
 		if !h.aliveLocked(a.from) {
 			h.cfg.Go(func() { h.end(a, true) })
 		}
@@ -203,7 +203,7 @@ func (h *Handover) takeLocked(from Member, answer *handout) bool {
 		return false
 	}
 	h.stats.Taken.Add(int64(a.parts))
-	h.arrivals[a] = struct{}{}
+	h.arrivals = append(h.arrivals, a)
 	h.wakeLocked()
 	h.cfg.Log.Info("partitions are arriving", "from", from.ID, "partitions", a.parts)
 	h.cfg.Go(func() { h.pull(a) })
@@ -324,11 +324,12 @@ func (h *Handover) arrived(a *arrival, key []byte, it storage.Item) {
 // end makes what has arrived ours altogether, and tells its former holder, who drops what he has.
 func (h *Handover) end(a *arrival, early bool) {
 	h.mu.Lock()
-	if _, open := h.arrivals[a]; !open {
+	at := slices.Index(h.arrivals, a)
+	if at < 0 {
 		h.mu.Unlock()
 		return
 	}
-	delete(h.arrivals, a)
+	h.arrivals = slices.Delete(h.arrivals, at, at+1)
 	a.close()
 	for part := range h.parts {
 		p := &h.parts[part]
@@ -367,10 +368,7 @@ func (h *Handover) flush(req *protocol.Request, resp *protocol.Response) *protoc
 	pending := h.cfg.Next.Handle(req, resp)
 	if pending == nil && resp.Status == protocol.OK && req.Exptime == 0 {
 		h.mu.Lock()
-		open := make([]*arrival, 0, len(h.arrivals))
-		for a := range h.arrivals {
-			open = append(open, a)
-		}
+		open := slices.Clone(h.arrivals)
 		h.mu.Unlock()
 		for _, a := range open {
 			h.end(a, true)
