@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"maps"
 	"slices"
 )
 
@@ -24,7 +23,7 @@ func (h *Handover) Doubt() {
 			doubts++
 		}
 	}
-	open := slices.Collect(maps.Keys(h.arrivals))
+	open := slices.Clone(h.arrivals)
 	begin := h.beginLocked()
 	h.mu.Unlock()
 	for _, a := range open {
