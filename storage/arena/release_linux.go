@@ -1,6 +1,6 @@
 package arena
 
-import "golang.org/x/sys/unix"
+import "syscall"
 
 // giveBack tells the system that nobody needs what is in these pages.
-func giveBack(pages []byte) bool { return unix.Madvise(pages, unix.MADV_DONTNEED) == nil }
+func giveBack(pages []byte) bool { return syscall.Madvise(pages, syscall.MADV_DONTNEED) == nil }
