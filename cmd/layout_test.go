@@ -41,7 +41,7 @@ var plan = map[string]int{
 	"node/operator":   40,
 	"node/dump":       45,
 	"node/discovery":  40,
-	"node/stats":      40,
+	"node/stats":      45, // it reads the counters of the handlers
 
 	"node/server":     30,
 	"node/executor":   30,
@@ -88,11 +88,12 @@ var (
 
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
-	"node":        1100, // it names every setting and every room once, to wire them
-	"cmd/memring": 1500, // every flag and word that memcached has, a line or two each
-	"node/peer":   1150, // both ends of a lane: what one sends, long values in their parts as well, the other must take
-	"node/server": 1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
-	"storage":     2200, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
+	"node":          1200, // it names every setting and every room once, to wire them
+	"node/handover": 1400, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
+	"cmd/memring":   1600, // every flag and word that memcached has, a line or two each
+	"node/peer":     1150, // both ends of a lane: what one sends, long values in their parts as well, the other must take
+	"node/server":   1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
+	"storage":       2200, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }
 
 // homes says which rooms may import a foreign module (any room below "x" for "x/..."); "x_test" are the tests of x
