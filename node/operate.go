@@ -17,6 +17,7 @@ func (n *Node) operatorConfig() operator.Config {
 		Stats:       n.statsLines,
 		ResetStats:  n.resetStats,
 		Members:     n.memberLines,
+		Moves:       n.moveLines,
 		Owner:       n.ownerLines,
 		Verbosity:   n.setVerbosity,
 		Nodes:       n.discovery.Append,

@@ -36,8 +36,8 @@ func (n *Node) figures() *stats.Sources {
 		Clients:       n.clients,
 		Lanes:         n.lanes,
 		Peers:         n.peers,
-		Table:         n.router.Table,
-		Ask:           n.router.Ask,
+		Handover:      n.handover,
+		Router:        n.router,
 	}
 }
 

@@ -19,6 +19,19 @@ func (n *Node) memberLines() []protocol.ReportLine {
 	return lines
 }
 
+// moveLines is the answer to "cluster moves": what is on its way to this node, and from it.
+func (n *Node) moveLines() []protocol.ReportLine {
+	var lines []protocol.ReportLine
+	for _, m := range n.handover.Moves() {
+		lines = append(lines, protocol.ReportLine{
+			Label: "MOVE",
+			Name:  fmt.Sprintf("%s/%d", m.From, m.Number),
+			Value: fmt.Sprintf("from=%s to=%s partitions=%d items=%d bytes=%d", m.From, m.To, m.Partitions, m.Items, m.Bytes),
+		})
+	}
+	return lines
+}
+
 // ownerLines is the answer to "cluster owner KEY".
 func (n *Node) ownerLines(key []byte) []protocol.ReportLine {
 	table := n.router.Table()

@@ -32,6 +32,7 @@ const (
 	Operate
 	Configuration
 	Members
+	Moves
 	Owner
 	Hello
 
@@ -86,6 +87,7 @@ var table = [opCount]struct {
 	Configuration: {name: "config get"}, // Key: whose; "cluster": where its nodes are (auto discovery)
 
 	Members: {name: "cluster members"},
+	Moves:   {name: "cluster moves"}, // what the member that is asked hands over, or takes over
 	Owner:   {name: "cluster owner"}, // Key: the key in question; answered by any member
 	Hello:   {name: "hello"},         // between members: the first request of a lane
 

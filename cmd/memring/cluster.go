@@ -56,6 +56,11 @@ func clusterCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return show(cmd.OutOrStdout(), "cluster members") },
 	}, &cobra.Command{
+		Use:   "moves",
+		Short: "What one member takes over and hands over now, and how far it is.",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return show(cmd.OutOrStdout(), "cluster moves") },
+	}, &cobra.Command{
 		Use:   "owner KEY",
 		Short: "Which member answers for a key.",
 		Args:  cobra.ExactArgs(1),
@@ -69,7 +74,7 @@ func clusterCommand() *cobra.Command {
 	return cluster
 }
 
-// A line is one line of an answer, "MEMBER n1 zone=a state=active": a member's id, and what is said of it, in the order it is said.
+// A line is one line of an answer, "MEMBER n1 zone=a state=active": the id of a member or of a move, and what is said of it, in the order it is said.
 type line struct {
 	id     string
 	fields [][2]string

@@ -49,6 +49,11 @@ func TestClusterQuestions(t *testing.T) {
 		"ID      ZONE  STATE   CLIENT\n"+
 		"n1      -     active  127.0.0.1:11211\n"+
 		"node-2  b     active  127.0.0.1:11221\n", "")
+	moves := "MOVE n1/3 from=n1 to=n2 partitions=90 items=1234 bytes=5678\r\nEND\r\n"
+	f(moves, "cluster moves", "cluster moves\r\n", ""+
+		"ID    FROM  TO  PARTITIONS  ITEMS  BYTES\n"+
+		"n1/3  n1    n2  90          1234   5678\n", "")
+	f("END\r\n", "cluster moves --json", "cluster moves\r\n", "[]\n", "")
 	f("OWNER n1 partition=7\r\nEND\r\n", "cluster owner k --json", "cluster owner k\r\n", `[
   {
     "id": "n1",

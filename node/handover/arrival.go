@@ -14,6 +14,7 @@ type arrival struct {
 	merges bool   // we held some of it all the time: of two versions the newer wins, so each key is looked up there as well
 	parts  int
 	cursor storage.Cursor // what is pulled next
+	progress
 
 	closed atomic.Bool
 	count  atomic.Int64

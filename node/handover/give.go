@@ -13,6 +13,7 @@ type move struct {
 	number uint64
 	to     Member
 	parts  int
+	progress
 	pulled bool // he has all that he wants of it, or is gone: what is left is to be dropped
 }
 
@@ -155,6 +156,8 @@ func (h *Handover) piece(req *protocol.Request, resp *protocol.Response) {
 	endPiece(out, cursor, more)
 	h.stats.ItemsOut.Add(items)
 	h.stats.BytesOut.Add(int64(len(out)))
+	m.items.Add(items)
+	m.bytes.Add(int64(len(out)))
 	resp.Status, resp.Scratch, resp.Value = protocol.OK, out, out
 }
 
@@ -291,6 +294,5 @@ func (h *Handover) offered(req *protocol.Request, resp *protocol.Response) {
 
 // Empty reports whether there is nothing left to hand over: all partitions are with their new holders.
 func (h *Handover) Empty() bool {
-	count := h.Count()
-	return count.Held+count.Wanted+count.Arriving+count.Given == 0
+	return h.Count().Left() == 0
 }

@@ -294,6 +294,7 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 		h.arrived(a, key, it)
 	}
 	h.stats.BytesIn.Add(int64(len(resp.Value)))
+	a.bytes.Add(int64(len(resp.Value)))
 	if a.cursor = next; !more {
 		h.end(a, false)
 		return
@@ -318,6 +319,7 @@ func (h *Handover) arrived(a *arrival, key []byte, it storage.Item) {
 	}
 	if installed, _ := held.Install(it); installed {
 		h.stats.ItemsIn.Add(1)
+		a.items.Add(1)
 	}
 }
 

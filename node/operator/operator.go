@@ -1,4 +1,4 @@
-// Package operator answers what is asked of the node itself: its version, statistics, the cluster's members, the owner of a key.
+// Package operator answers what is asked of the node itself: its version, statistics, the cluster's members, what is handed over, the owner of a key.
 //
 //	commands.go  lru_crawler, cache_memlimit, watch...: what an operator may do to a running node
 //	stats.go     stats, in every form
@@ -19,6 +19,7 @@ type Config struct {
 	Stats      func(group string) (lines []protocol.ReportLine, known bool)
 	ResetStats func()
 	Members    func() []protocol.ReportLine
+	Moves      func() []protocol.ReportLine
 	Owner      func(key []byte) []protocol.ReportLine
 	Verbosity  func(level uint64)
 
@@ -102,6 +103,8 @@ func (o *Operator) Handle(req *protocol.Request, resp *protocol.Response) *proto
 		}
 	case protocol.Members:
 		resp.Status, resp.Report = protocol.OK, o.cfg.Members()
+	case protocol.Moves:
+		resp.Status, resp.Report = protocol.OK, o.cfg.Moves()
 	case protocol.Owner:
 		resp.Status, resp.Report = protocol.OK, o.cfg.Owner(req.Key)
 	default:

@@ -20,7 +20,7 @@ type Member struct {
 //	stats nodes -> Stats, to every member at once -> its counter -> lines, or after --peer-timeout the reason why there are none
 func (s *Sources) gather() []Member {
 	list := []Member{{ID: s.ID, Lines: s.own()}}
-	table, answers := s.Ask(&protocol.Request{Op: protocol.Stats})
+	table, answers := s.Router.Ask(&protocol.Request{Op: protocol.Stats})
 	for i, pending := range answers {
 		if pending == nil {
 			continue

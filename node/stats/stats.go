@@ -14,11 +14,12 @@ import (
 	"github.com/memring/memring/node/certs"
 	"github.com/memring/memring/node/crawler"
 	"github.com/memring/memring/node/executor"
+	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/login"
-	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
 )
 
@@ -44,8 +45,8 @@ type Sources struct {
 	Clients  *server.Server
 	Lanes    *server.Server
 	Peers    *peer.Peers
-	Table    func() *ring.Table
-	Ask      func(req *protocol.Request) (*ring.Table, []*protocol.Pending) // all other members, by their places in the table
+	Handover *handover.Handover
+	Router   *router.Router
 }
 
 // A List collects STAT lines.
@@ -254,16 +255,29 @@ func (s *Sources) items(list *List, items storage.Stats) {
 
 // Cluster gives what this node knows of the cluster, and its lanes.
 func (s *Sources) Cluster(list *List) {
-	table, lanes, stats := s.Table(), s.Lanes.Stats(), s.Peers.Stats()
+	table, lanes, stats := s.Router.Table(), s.Lanes.Stats(), s.Peers.Stats()
+	parts, moved := s.Handover.Count(), s.Handover.Stats()
 	list.Add("cluster_members", len(table.Members()))
 	list.Add("cluster_print", fmt.Sprintf("%016x", table.Print()))
 	list.Add("cluster_partitions_owned", table.Owned(table.Index(s.ID)))
+	list.Add("cluster_partitions_held", parts.Held)
+	list.Add("cluster_partitions_wanted", parts.Wanted)
+	list.Add("cluster_partitions_arriving", parts.Arriving)
+	list.Add("cluster_partitions_given", parts.Given)
 	list.Add("cluster_forwards", stats.Forwards.Load())
 	list.Add("cluster_forward_writes", stats.Writes.Load())
 	list.Add("cluster_forward_timeouts", stats.Timeouts.Load())
 	list.Add("cluster_forward_lost", stats.Lost.Load())
 	list.Add("cluster_forward_overloaded", stats.Overloaded.Load())
 	list.Add("cluster_lanes_in", lanes.CurrConns.Load())
+	list.Add("cluster_handover_items_in", moved.ItemsIn.Load())
+	list.Add("cluster_handover_items_out", moved.ItemsOut.Load())
+	list.Add("cluster_handover_bytes_in", moved.BytesIn.Load())
+	list.Add("cluster_handover_bytes_out", moved.BytesOut.Load())
+	list.Add("cluster_fetches", moved.Fetches.Load())
+	list.Add("cluster_fetch_hits", moved.FetchedHits.Load())
+	list.Add("cluster_waits", moved.Waits.Load())
+	list.Add("cluster_redirected", s.Router.Stats().Redirected.Load())
 }
 
 // Items gives one class, 1, of all items: this store does not sort them by size. The age is that of the item which

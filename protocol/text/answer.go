@@ -110,7 +110,7 @@ func appendDone(dst []byte, req *protocol.Request, resp *protocol.Response) []by
 		return append(dst, "RESET\r\n"...)
 	case protocol.Configuration:
 		return appendConfiguration(dst, req, resp)
-	case protocol.Stats, protocol.Members, protocol.Owner:
+	case protocol.Stats, protocol.Members, protocol.Moves, protocol.Owner:
 		return appendReport(dst, resp.Report)
 	default:
 		return append(dst, "STORED\r\n"...)

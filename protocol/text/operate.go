@@ -41,12 +41,14 @@ func parseConfiguration(what, rest []byte, req *protocol.Request) {
 	req.Op, req.Key = protocol.Configuration, name
 }
 
-// parseCluster reads "members" and "owner KEY": ours, for whoever asks with telnet.
+// parseCluster reads "members", "moves" and "owner KEY": ours, for whoever asks with telnet.
 func parseCluster(what, rest []byte, req *protocol.Request) {
 	key, _ := line.Word(rest)
 	switch string(what) {
 	case "members":
 		req.Op = protocol.Members
+	case "moves":
+		req.Op = protocol.Moves
 	case "owner":
 		if len(key) == 0 || len(key) > protocol.MaxKeyBytes {
 			reject(req, protocol.BadFormat)

@@ -186,6 +186,7 @@ func TestParse(t *testing.T) {
 	f("stats items\r\n", `stats key="items" value=""`)
 	f("stats reset\r\n", `stats reset key="" value=""`)
 	f("cluster members\r\n", `cluster members key="" value=""`)
+	f("cluster moves\r\n", `cluster moves key="" value=""`)
 	f("cluster owner k\r\n", `cluster owner key="k" value=""`)
 	f("cluster owner\r\n", reject+reason(protocol.BadFormat))
 	f("bogus\r\n", reject+reason(protocol.UnknownCommand))
