@@ -120,9 +120,11 @@ type Config struct {
 	GetErrors bool
 	// LeaveGrace is how long the node goes on serving after it has told the others that it leaves, so that they have stopped sending to it.
 	LeaveGrace time.Duration
-	// DrainTimeout bounds how long a node that stops hands its items over before it leaves.
+	// DrainTimeout bounds how long a node that stops hands its items over before it leaves; 0: it leaves at once, and what is not taken over while the others hear of it is lost.
+	// --drain-timeout; default 30 s.
 	DrainTimeout time.Duration
-	// HandoverRate is how many bytes of items a second are taken over from other members.
+	// HandoverRate is how many bytes of items a second are taken over from other members, 64 KiB at least. More is sooner done, and takes more of the
+	// processors and of the network from requests. --handover-rate; default 32 MiB.
 	HandoverRate int64
 
 	Ring ring.Params
@@ -184,6 +186,9 @@ func Default() Config {
 const (
 	minItemBytes = 1 << 10
 	maxItemBytes = 1 << 30
+
+	// minHandoverRate is a piece of a hand-over a second (node/handover).
+	minHandoverRate = 64 << 10
 )
 
 // Validate checks what can be checked without starting; every error names the flag to change.
@@ -213,6 +218,8 @@ func (c Config) Validate() error {
 	refuse(c.IdleTimeout < 0, "-o idle_timeout: must not be negative")
 	refuse(c.MaxBufferBytes < 0, "-o read_buf_mem_limit: must not be negative")
 	refuse(c.PeerDeadline <= 0, "--peer-timeout: must be above 0")
+	refuse(c.DrainTimeout < 0, "--drain-timeout: must not be negative; 0 leaves at once")
+	refuse(c.HandoverRate < minHandoverRate, "--handover-rate: must be at least 64k (bytes a second)")
 	return errors.Join(append(errs, c.validateLogin(), c.validateTLS())...)
 }
 

@@ -186,6 +186,13 @@ func (n *Node) owned() int {
 	return 0
 }
 
+const (
+	// drainLook is how often a node that drains looks whether it is done.
+	drainLook = 20 * time.Millisecond
+	// drainTell is how often it tells whoever waits for its end how much is left.
+	drainTell = time.Second
+)
+
 // drain hands all partitions over to the others, as long as ctx and DrainTimeout allow. Without another active member there is nobody to take them.
 func (n *Node) drain(ctx context.Context) {
 	if err := n.members.SetState(membership.Draining); err != nil {
@@ -195,27 +202,31 @@ func (n *Node) drain(ctx context.Context) {
 	defer limit.Stop()
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
-	for began := time.Now(); ; {
-		if n.handover.Empty() {
+	began, told := time.Now(), time.Time{}
+	for {
+		left := n.handover.Count()
+		switch {
+		case left.Left() == 0:
 			n.log.Info("drained", "took", time.Since(began).Round(time.Millisecond))
 			return
-		}
-		if !n.othersActive() {
+		case !n.othersActive():
+			n.log.Warn("no other active member takes what is here: it is lost", "partitions", left.Left())
 			return
+		case time.Since(told) >= drainTell:
+			told = time.Now()
+			n.log.Info("draining: handing partitions over, see --drain-timeout", "left", left.Left(), "not_asked_for", left.Held, "on_their_way", left.Given,
+				"items_sent", n.handover.Stats().ItemsOut.Load(), "at_most", (n.cfg.DrainTimeout - time.Since(began)).Round(time.Second))
 		}
 		select {
 		case <-look.C:
 		case <-limit.C:
-			n.log.Warn("leaving before all was handed over (see --drain-timeout)", "left", fmt.Sprintf("%+v", n.handover.Count()))
+			n.log.Warn("leaving before all was handed over: the rest is lost (see --drain-timeout)", "partitions_left", left.Left(), "of_them_on_their_way", left.Given)
 			return
 		case <-ctx.Done():
 			return
 		}
 	}
 }
-
-// drainLook is how often a node that drains looks whether it is done.
-const drainLook = 20 * time.Millisecond
 
 func (n *Node) othersActive() bool {
 	for _, m := range n.members.Members() {

@@ -77,6 +77,7 @@ type Node struct {
 	following sync.WaitGroup
 	leaving   atomic.Bool
 	beaten    atomic.Int64 // when the node was seen to run, in nanoseconds since it was started
+	warm      atomic.Bool  // once all partitions that were ours at the start had come
 }
 
 // Start brings a node up and returns once it serves. An error names the flag to change; nothing is left running then.
@@ -330,8 +331,21 @@ func (n *Node) Ready() error {
 	case !n.members.Joined():
 		return errors.New("no other member reached yet, see --join")
 	default:
+		return n.taken()
+	}
+}
+
+// taken says that partitions which were this node's when it came have not been taken over yet; nil once they have been, whatever is wanted later: when a
+// member is lost all others want some, and a cluster whose nodes all call themselves not ready serves nobody.
+func (n *Node) taken() error {
+	if n.warm.Load() {
 		return nil
 	}
+	if wanted := n.handover.Count().Wanted; wanted > 0 {
+		return fmt.Errorf("%d partitions not taken over yet", wanted)
+	}
+	n.warm.Store(true)
+	return nil
 }
 
 // Stop leaves the cluster in order: the others are told and stop sending, requests under way are answered, and all that was started ends.
@@ -339,7 +353,9 @@ func (n *Node) Ready() error {
 func (n *Node) Stop(ctx context.Context) error {
 	n.leaving.Store(true)
 	if n.others() > 0 {
-		n.drain(ctx)
+		if n.cfg.DrainTimeout > 0 {
+			n.drain(ctx)
+		}
 		if err := n.members.Leave(leaveTimeout); err != nil {
 			// They find out by themselves, a few seconds later. It is so when all members stop at once.
 			n.log.Warn("not all members heard that this one leaves", "err", err)

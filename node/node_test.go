@@ -37,6 +37,8 @@ func TestWrongConfigNamesTheFlag(t *testing.T) {
 	f("-I", func(c *node.Config) { c.MaxItemBytes = 2 << 30 })
 	f("-c", func(c *node.Config) { c.MaxConns = 0 })
 	f("--peer-timeout", func(c *node.Config) { c.PeerDeadline = 0 })
+	f("--drain-timeout", func(c *node.Config) { c.DrainTimeout = -1 })
+	f("--handover-rate", func(c *node.Config) { c.HandoverRate = 64<<10 - 1 })
 	f("--join", func(c *node.Config) { c.Join = []string{"host:port:more"} })
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/memring/memring/node"
 )
 
 // A process is a server that can be ended and started again, with the same arguments.
@@ -46,7 +48,7 @@ func (p *process) end(signal syscall.Signal) error {
 	if err := ended.Process.Signal(signal); err != nil {
 		return err
 	}
-	cut := time.AfterFunc(2*stopBound, func() { _ = ended.Process.Kill() })
+	cut := time.AfterFunc(2*stopBound+node.Default().DrainTimeout, func() { _ = ended.Process.Kill() })
 	defer cut.Stop()
 	return ended.Wait()
 }

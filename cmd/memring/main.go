@@ -86,6 +86,7 @@ func printHelp(w io.Writer, memcached, cluster, idle *pflag.FlagSet, words []wor
 Usage:
   memring [flags]                       run one node
   memring cluster members [--addr A]    who is in the cluster
+  memring cluster moves [--addr A]      what a member takes over and hands over now
   memring cluster owner KEY [--addr A]  which member answers for a key
   memring version
 

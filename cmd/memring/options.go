@@ -41,6 +41,7 @@ type options struct {
 	largePages       bool
 	extended         []string
 	getErrors        string
+	handoverRate     string
 
 	advertise, zone, config string
 	weight, copies          int
@@ -106,6 +107,9 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	c.IntVar(&o.node.GossipPort, "gossip-port", o.node.GossipPort, "TCP and UDP `PORT` for membership")
 	c.StringVar(&o.advertise, "advertise", "", "`ADDRESS` at which other members reach this one (default the one listened on)")
 	c.DurationVar(&o.node.PeerDeadline, "peer-timeout", o.node.PeerDeadline, "longest wait for another member's answer")
+	c.DurationVar(&o.node.DrainTimeout, "drain-timeout", o.node.DrainTimeout, "longest that a stop waits for the others to take over this node's items, a `DURATION`; "+
+		"0 leaves at once")
+	c.StringVar(&o.handoverRate, "handover-rate", "32m", "bytes of items to take over from other members in a second, a `SIZE`, 64k at least")
 	c.StringVar(&o.getErrors, "get-errors", "miss", "what get answers for keys whose owner cannot be reached: `miss`, or error")
 	c.BoolVar(&o.node.UDPOffLoopback, "udp-off-loopback", false, "let -U listen where other machines reach it: with forged senders it can flood others")
 	c.BoolVar(&o.node.PlainOffLoopback, "plain-off-loopback", false, "let users of -S log in by PLAIN where others may hear the password: without TLS, off loopback")
@@ -210,6 +214,11 @@ func (o *options) resolveRest(*pflag.FlagSet) error {
 	case o.config != "":
 		return fmt.Errorf("--config %s: a file of settings is not there yet: use flags or MEMRING_*", o.config)
 	}
+	rate, err := parseSize(o.handoverRate)
+	if err != nil {
+		return fmt.Errorf("--handover-rate %s: not a size, such as 65536, 512k or 32m", o.handoverRate)
+	}
+	o.node.HandoverRate = rate
 	o.node.GetErrors = o.getErrors == "error"
 	o.node.UDPOffLoopback = o.node.UDPOffLoopback || o.node.Debug // memcached's own tests ask for it
 	return o.resolveNames()

@@ -131,6 +131,8 @@ func TestFlags(t *testing.T) {
 	f("--admin-listen off --peer-timeout 2s", func(c *node.Config) { c.AdminListen, c.PeerDeadline, c.GiveWay.Admin = "off", 2*time.Second, false })
 	f("--weight 1 --copies 1", nil)
 	f("--get-errors miss", nil)
+	f("--drain-timeout 2m --handover-rate 512k", func(c *node.Config) { c.DrainTimeout, c.HandoverRate = 2*time.Minute, 512<<10 })
+	f("--drain-timeout 0 --handover-rate 32m", func(c *node.Config) { c.DrainTimeout = 0 })
 	f("--get-errors=error", func(c *node.Config) { c.GetErrors = true })
 
 	// Of slabs, and the like: only told.
@@ -318,6 +320,10 @@ func TestRefusals(t *testing.T) {
 	f("-U 11211 -l 127.0.0.1 -l cache.local", "UDP on cache.local:11211")
 	f("-U 11211 -l *", "--udp-off-loopback")
 	f("--get-errors maybe", "miss or error")
+	f("--drain-timeout=-1s", "--drain-timeout: must not be negative")
+	f("--drain-timeout soon", "--drain-timeout")
+	f("--handover-rate fast", "--handover-rate fast: not a size")
+	f("--handover-rate 63k", "--handover-rate: must be at least 64k")
 	f("-Z -p 0", "TCP port")
 	f("-Z", "-o ssl_chain_cert")
 	f("-Z -o ssl_key=k", "-o ssl_chain_cert")
@@ -387,7 +393,7 @@ func TestHelp(t *testing.T) {
 	if o != nil || err != nil {
 		t.Fatalf("-h: served %v, error %v", o != nil, err)
 	}
-	for _, want := range []string{"unix-socket", "sasl", "enable-ssl", "ssl_chain_cert=FILE", "ssl_kernel_tls", "--port", "--memory-limit", "--join", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
+	for _, want := range []string{"unix-socket", "sasl", "enable-ssl", "ssl_chain_cert=FILE", "ssl_kernel_tls", "--port", "--memory-limit", "--join", "--drain-timeout", "--handover-rate", "cluster moves", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("help lacks %q", want)
 		}

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// stopBound is the longest that stopping in order may take; what is still running then is cut off. Supervisors of memcached wait five
-	// seconds before they kill.
+	// stopBound is the longest that stopping in order may take, besides what --drain-timeout allows for handing items over; what is still running then is
+	// cut off. Supervisors of memcached wait five seconds before they kill: those of a cluster must wait for the drain as well.
 	stopBound = 4 * time.Second
 
 	// cutBound is what the cutting off may take; then the process ends all the same.
@@ -55,12 +55,13 @@ func serve(o *options) (err error) {
 	if err != nil {
 		return err
 	}
+	bound := stopBound + o.node.DrainTimeout
 	removePIDFile, err := writePIDFile(o.pidFile)
 	if err == nil {
 		err = writePorts(o.portFile, n.Listening)
 	}
 	if err != nil {
-		return errors.Join(err, stop(n.Stop, signals, o.node.Log))
+		return errors.Join(err, stop(n.Stop, bound, signals, o.node.Log))
 	}
 	defer removePIDFile()
 	if o.certs != nil {
@@ -69,8 +70,8 @@ func serve(o *options) (err error) {
 	reportReady(nil)
 	forgetStart()
 
-	wait(signals, n.Shutdowns(), o.reload, o.node.Log)
-	return stop(n.Stop, signals, o.node.Log)
+	wait(signals, n.Shutdowns(), o.reload, o.node.Log.With("at_most", bound))
+	return stop(n.Stop, bound, signals, o.node.Log)
 }
 
 // wait returns when the process is to end.
@@ -79,12 +80,12 @@ func wait(signals <-chan os.Signal, shutdowns <-chan bool, reload func(), log *s
 		select {
 		case s := <-signals:
 			if s != syscall.SIGHUP {
-				log.Info("stopping", "signal", s, "at_most", stopBound)
+				log.Info("stopping", "signal", s)
 				return
 			}
 			reload()
 		case graceful := <-shutdowns: // always in order: nothing is kept that a graceful end would keep
-			log.Info("stopping: a client says shutdown", "graceful", graceful, "at_most", stopBound)
+			log.Info("stopping: a client says shutdown", "graceful", graceful)
 			return
 		}
 	}
@@ -137,13 +138,13 @@ func warnOfFileLimit(cfg node.Config) {
 	}
 }
 
-// stop ends the node by its Stop, in order and within stopBound, or at once when told so again.
-func stop(inOrder func(context.Context) error, signals <-chan os.Signal, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopBound)
+// stop ends the node by its Stop, in order and within bound, or at once when told so again.
+func stop(inOrder func(context.Context) error, bound time.Duration, signals <-chan os.Signal, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- inOrder(ctx) }() // ends with the process if we do not wait for it
-	cut := time.NewTimer(stopBound + cutBound)
+	cut := time.NewTimer(bound + cutBound)
 	defer cut.Stop()
 	for {
 		select {
@@ -151,7 +152,7 @@ func stop(inOrder func(context.Context) error, signals <-chan os.Signal, log *sl
 			log.Info("stopped")
 			return err
 		case <-cut.C:
-			return fmt.Errorf("not stopped in order within %v", stopBound)
+			return fmt.Errorf("not stopped in order within %v", bound)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				return fmt.Errorf("stopped at once: %s came while stopping", s)

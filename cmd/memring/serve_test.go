@@ -211,7 +211,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 		close(entered)
 		<-ctx.Done()
 		return nil
-	}, signals, slog.New(slog.DiscardHandler))
+	}, stopBound, signals, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "at once") {
 		t.Errorf("got %v", err)
 	}
@@ -224,7 +224,7 @@ func TestStopHasABound(t *testing.T) {
 		err := stop(func(context.Context) error {
 			<-release // deaf to its context
 			return nil
-		}, nil, slog.New(slog.DiscardHandler))
+		}, stopBound, nil, slog.New(slog.DiscardHandler))
 		if took := time.Since(began); err == nil || took != stopBound+cutBound {
 			t.Errorf("%v after %v", err, took)
 		}
@@ -234,7 +234,7 @@ func TestStopHasABound(t *testing.T) {
 
 func TestStopTellsWhatFailed(t *testing.T) {
 	failed := errors.New("failed")
-	if err := stop(func(context.Context) error { return failed }, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, failed) {
+	if err := stop(func(context.Context) error { return failed }, stopBound, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, failed) {
 		t.Errorf("got %v", err)
 	}
 }
