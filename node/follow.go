@@ -105,9 +105,15 @@ func (n *Node) adopt() error {
 			ids, others = append(ids, m.ID), append(others, handover.Member{ID: m.ID, Boot: m.Boot})
 		}
 	}
+	var more []router.Send
+	for _, m := range members {
+		if (m.ID != n.self.ID || m.Boot != n.self.Boot) && table.Index(m.ID) < 0 {
+			more = append(more, n.peers.Link(m.ID, m.Peer).Send)
+		}
+	}
 	before := n.router.Table()
 	n.handover.Adopt(table, self, others)
-	n.router.Adopt(table, ways)
+	n.router.Adopt(table, ways, more...)
 	n.peers.Keep(ids...)
 	n.copies.Keep(ids...)
 	n.discovery.Follow(members)

@@ -16,6 +16,8 @@ func (s *Store) FlushAll(at int64) {
 	for _, st := range s.stripe {
 		st.mu.Lock()
 		st.dropAll()
+		st.clock = max(st.clock, st.moment())
+		st.flushed = max(st.flushed, st.clock)
 		st.mu.Unlock()
 	}
 }

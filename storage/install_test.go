@@ -43,3 +43,30 @@ func TestWhatIsStoredIsNewerThanWhatWasWitnessed(t *testing.T) {
 		t.Errorf("CAS unique %d after %d (%v)", cas, theirs, err)
 	}
 }
+
+func TestWhatWasFlushedIsNotInstalledAgain(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock})
+	f := func(when string, cas uint64, want bool) {
+		t.Helper()
+		held := s.Hold([]byte("key"))
+		defer held.Release()
+		if installed, err := held.Install(Item{CAS: cas}); installed != want || err != nil {
+			t.Errorf("%s: installed %t, %v", when, installed, err)
+		}
+		held.Delete()
+	}
+	older := s.Latest() + 1<<tagOfNodeBits
+	f("before the flush", older, true)
+	clock.Advance(1)
+	s.FlushAll(clock.Now())
+	f("flushed", older, false)
+	f("given after the flush", s.Latest()+1<<tagOfNodeBits, true)
+
+	older = s.Latest() + 2<<tagOfNodeBits
+	s.FlushAll(clock.Now() + 10)
+	f("a flush is to come", older, true)
+	clock.Advance(11)
+	f("it has come", older, false)
+	f("given after it", s.Latest()+1<<tagOfNodeBits, true)
+}

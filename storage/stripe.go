@@ -50,6 +50,7 @@ func (st *stripe) settle() (now int64) {
 	if due := st.store.flushAt.Load(); due != 0 && now >= due && st.settled != due {
 		st.settled = due
 		st.dropAll()
+		st.flushed = max(st.flushed, momentOf(due*1000))
 	}
 	return now
 }

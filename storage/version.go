@@ -15,9 +15,10 @@ const (
 )
 
 // moment is the clock part of a version given now.
-func (st *stripe) moment() uint64 {
-	return uint64(max(0, st.store.clock.Milli()-epochMilli)) << countBits
-}
+func (st *stripe) moment() uint64 { return momentOf(st.store.clock.Milli()) }
+
+// momentOf is the clock part of versions given in a Unix millisecond.
+func momentOf(milli int64) uint64 { return uint64(max(0, milli-epochMilli)) << countBits }
 
 // nextCAS gives a version that is greater than all given before.
 func (st *stripe) nextCAS() uint64 {

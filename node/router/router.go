@@ -10,6 +10,7 @@ package router
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,7 @@ type Router struct {
 type routes struct {
 	table *ring.Table
 	ways  []Send // by the members' places in the table; nil is this node
+	more  []Send // to the members that are alive and own nothing: they leave, and may still hold items
 	view  uint64 // numbers the tables adopted, from 1
 }
 
@@ -93,13 +95,14 @@ func after(pause time.Duration) *protocol.Pending {
 	return pending
 }
 
-// Adopt routes by table from now on; ways lead to its members, in the table's order, and nil is this node. One goroutine at a time adopts.
-func (r *Router) Adopt(table *ring.Table, ways []Send) {
+// Adopt routes by table from now on; ways lead to its members, in the table's order, and nil is this node; more to all others that are alive. One goroutine at
+// a time adopts.
+func (r *Router) Adopt(table *ring.Table, ways []Send, more ...Send) {
 	view := uint64(1)
 	if before := r.routes.Load(); before != nil {
 		view = before.view + 1
 	}
-	r.routes.Store(&routes{table: table, ways: ways, view: view})
+	r.routes.Store(&routes{table: table, ways: ways, more: more, view: view})
 }
 
 // Table gives the table that requests are routed by, nil before the first Adopt.
@@ -170,14 +173,14 @@ func (r *Router) here(req *protocol.Request, resp *protocol.Response) *protocol.
 // answer of this node is nil.
 func (r *Router) Ask(req *protocol.Request) (*ring.Table, []*protocol.Pending) {
 	if now := r.routes.Load(); now != nil {
-		return now.table, now.ask(req)
+		return now.table, ask(now.ways, req)
 	}
 	return nil, nil
 }
 
-func (r *routes) ask(req *protocol.Request) []*protocol.Pending {
-	answers := make([]*protocol.Pending, len(r.ways))
-	for i, way := range r.ways {
+func ask(ways []Send, req *protocol.Request) []*protocol.Pending {
+	answers := make([]*protocol.Pending, len(ways))
+	for i, way := range ways {
 		if way != nil {
 			answers[i] = way(req)
 			answers[i].Flush()
@@ -201,7 +204,7 @@ func (r *Router) flush(now *routes, req *protocol.Request, resp *protocol.Respon
 		return
 	}
 	reached, members := 1, 1
-	for _, pending := range now.ask(req) {
+	for _, pending := range ask(slices.Concat(now.ways, now.more), req) {
 		if pending == nil {
 			continue
 		}
