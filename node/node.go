@@ -251,7 +251,7 @@ func (n *Node) join() error {
 		Log:           n.log,
 	}
 	n.peers = peer.New(lanes)
-	n.reception = peer.NewReception(lanes, n.figures().Before(n.handover), n.handover.Door())
+	n.reception = peer.NewReception(lanes, n.figures().Before(n.handover.Lane()), n.handover.Door())
 	lanes.Lane = frame.Copy
 	n.copies = peer.New(lanes)
 	n.waitJoined()

@@ -54,10 +54,14 @@ func (k *asker) get(key string) (value string, found bool) {
 	return string(data[:size]), true
 }
 
+// valueOf is long enough for a hand-over of all to take a while.
+func valueOf(key string) string { return "v" + key[1:] + strings.Repeat(".", 300) }
+
 func setAll(t testing.TB, k *asker, count int) {
 	t.Helper()
 	for i := range count {
-		if got := k.line("set k%d %d 0 %d\r\nv%d", i, i, len(fmt.Sprintf("v%d", i)), i); got != "STORED" {
+		value := valueOf(fmt.Sprintf("k%d", i))
+		if got := k.line("set k%d %d 0 %d\r\n%s", i, i, len(value), value); got != "STORED" {
 			t.Fatalf("set k%d: %s", i, got)
 		}
 	}
@@ -70,7 +74,7 @@ func expectAll(t testing.TB, k *asker, what string, count int) {
 		value, found := k.get(fmt.Sprintf("k%d", i))
 		if !found {
 			missing++
-		} else if value != fmt.Sprintf("v%d", i) {
+		} else if value != valueOf(fmt.Sprintf("k%d", i)) {
 			t.Errorf("%s: k%d is %q", what, i, value)
 		}
 	}
@@ -108,7 +112,7 @@ func press(t testing.TB, c *nodetest.Cluster, at, keys int) *pressure {
 				switch value, found := k.get(key); {
 				case !found:
 					l.missed.Add(1)
-				case value != "v"+key[1:]:
+				case value != valueOf(key):
 					l.refused.Add(1)
 					t.Errorf("get %s: %q", key, value)
 				}
@@ -141,53 +145,89 @@ func press(t testing.TB, c *nodetest.Cluster, at, keys int) *pressure {
 	return l
 }
 
-// Members come and go in order, and nothing is lost: no item, no count, no answer.
-func TestTheCacheStaysWarm(t *testing.T) {
-	const keys = 3000
-	c := nodetest.Start(t, 2, func(cfg *node.Config) { cfg.MaxBytes = 32 << 20 }, patient)
+// A scene is a cluster under pressure, in which nothing may be lost: no item, no count, no answer.
+type scene struct {
+	t *testing.T
+	c *nodetest.Cluster
+	k *asker
+	l *pressure
+}
+
+const sceneKeys = 3000
+
+func begin(t *testing.T, size int, options ...nodetest.Option) *scene {
+	c := nodetest.Start(t, size, append(options, func(cfg *node.Config) { cfg.MaxBytes = 32 << 20 }, patient)...)
+	c.WaitSettled()
 	k := newAsker(t, c.Dial(0))
-	setAll(t, k, keys)
+	setAll(t, k, sceneKeys)
 	for i := range 10 {
 		if got := k.line("set counter%d 0 0 1\r\n0", i); got != "STORED" {
 			t.Fatal(got)
 		}
 	}
-	l := press(t, c, 0, keys)
-	steps := []struct {
-		what string
-		do   func()
-	}{
-		{"a third joins", func() { c.Launch() }},
-		{"a fourth joins", func() { c.Launch() }},
-		{"the second leaves", func() { c.Stop(1) }},
-		{"the third leaves", func() { c.Stop(2) }},
-		{"two join at once", func() { c.Launch(); c.Launch() }},
+	return &scene{t: t, c: c, k: k, l: press(t, c, 0, sceneKeys)}
+}
+
+// step does something to the members, and waits until some load was served after it.
+func (s *scene) step(what string, do func()) {
+	s.t.Helper()
+	before := s.l.asked.Load()
+	do()
+	s.c.Wait("some load after", func() bool { return s.t.Failed() || s.l.asked.Load() > before+50 })
+	s.t.Logf("%s: %d rounds of requests, %d misses", what, s.l.asked.Load(), s.l.missed.Load())
+}
+
+func (s *scene) settle() {
+	s.t.Helper()
+	s.c.WaitAgreed()
+	s.c.WaitSettled()
+}
+
+// end checks that all is there.
+func (s *scene) end() {
+	s.t.Helper()
+	s.l.stop()
+	if s.l.missed.Load() > 0 {
+		s.t.Errorf("%d misses", s.l.missed.Load())
 	}
-	for _, step := range steps {
-		before := l.asked.Load()
-		step.do()
-		c.WaitAgreed()
-		c.WaitSettled()
-		c.Wait("some load after", func() bool { return t.Failed() || l.asked.Load() > before+50 })
-		t.Logf("%s: %d rounds of requests, %d misses", step.what, l.asked.Load(), l.missed.Load())
-	}
-	l.stop()
-	if l.missed.Load() > 0 {
-		t.Errorf("%d misses", l.missed.Load())
-	}
-	for i, n := range c.Nodes {
+	for i, n := range s.c.Nodes {
 		if n != nil {
-			expectAll(t, newAsker(t, c.Dial(i)), fmt.Sprintf("in the end, through node %d", i), keys)
+			expectAll(s.t, newAsker(s.t, s.c.Dial(i)), fmt.Sprintf("in the end, through node %d", i), sceneKeys)
 		}
 	}
 	sum := int64(0)
 	for i := range 10 {
-		value, _ := k.get(fmt.Sprintf("counter%d", i))
+		value, _ := s.k.get(fmt.Sprintf("counter%d", i))
 		var count int64
 		fmt.Sscan(value, &count)
 		sum += count
 	}
-	if sum != l.sum.Load() {
-		t.Errorf("the counters add up to %d, and %d counts were acknowledged", sum, l.sum.Load())
+	if sum != s.l.sum.Load() {
+		s.t.Errorf("the counters add up to %d, and %d counts were acknowledged", sum, s.l.sum.Load())
 	}
+}
+
+func TestTheCacheStaysWarm(t *testing.T) {
+	s := begin(t, 2)
+	f := func(what string, do func()) {
+		t.Helper()
+		s.step(what, do)
+		s.settle()
+	}
+	f("a third joins", func() { s.c.Launch() })
+	f("a fourth joins", func() { s.c.Launch() })
+	f("the second leaves", func() { s.c.Stop(1) })
+	f("the third leaves", func() { s.c.Stop(2) })
+	f("two join at once", func() { s.c.Launch(); s.c.Launch() })
+	s.end()
+}
+
+// What moves again while it is still on its way is served all the time.
+func TestMembersComeAndGoDuringAHandover(t *testing.T) {
+	s := begin(t, 2, func(cfg *node.Config) { cfg.HandoverRate = 300 << 10 })
+	s.step("a third joins", func() { s.c.Launch() })
+	s.step("a fourth joins meanwhile", func() { s.c.Launch() })
+	s.step("the third leaves again", func() { s.c.Stop(2) })
+	s.settle()
+	s.end()
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/storage"
 )
 
@@ -16,6 +17,9 @@ type arrival struct {
 	cursor storage.Cursor // what is pulled next
 	progress
 
+	fetched func(*protocol.Request, *protocol.Response) *protocol.Pending // Handover.fetched of this arrival
+
+	silent atomic.Bool // its former holder does not answer
 	closed atomic.Bool
 	count  atomic.Int64
 	shards [claimShards]claimShard

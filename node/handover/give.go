@@ -51,6 +51,11 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if a.count <= h.heard[a.from] {
+		resp.Fail("asked again since") // it was long under way, and its answer is not waited for
+		return
+	}
+	h.heard[a.from] = a.count
 	answer := handout{boot: h.cfg.Self.Boot, view: h.view, given: newBitmap(len(h.parts)), contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), flushAt: h.cfg.Store.FlushAt()}
 	place := -1
 	if h.table != nil && h.aliveLocked(a.from) {
@@ -68,13 +73,18 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		case state == foreign:
 		case state == held && his, hisAlready && !former.pulled:
 			// Given already, and he asks again: our answer has not reached him.
+			if hisAlready {
+				if former.parts--; former.parts == 0 {
+					delete(h.moves, former.number)
+				}
+			}
 			p.store(given, m.number)
 			answer.given.set(part)
 			m.parts++
 		default:
 			early = early || state == held && !his
 			answer.contests.set(part)
-			if state != wanted && !hisAlready {
+			if state == held || state == arriving {
 				answer.keeps.set(part)
 			}
 		}
@@ -277,22 +287,18 @@ func (h *Handover) offered(req *protocol.Request, resp *protocol.Response) {
 	if !any || !h.aliveLocked(o.from) {
 		return
 	}
-	request := protocol.Request{Op: protocol.Takeover, Value: (&ask{from: h.cfg.Self, view: h.view, parts: wants}).append(nil)}
-	h.cfg.Go(func() {
-		h.cfg.Await(h.cfg.Send(o.from.ID, &request), func(resp *protocol.Response) {
-			var answer handout
-			if resp.Status != protocol.OK || !answer.parse(resp.Value, len(h.parts)) {
-				return // it is offered again
-			}
-			h.cfg.Store.Witness(answer.clock)
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.takeLocked(Member{ID: o.from.ID, Boot: answer.boot}, &answer)
-		})
-	})
+	if h.unsure[o.from.ID] == nil {
+		h.unsure[o.from.ID] = newBitmap(len(h.parts))
+	}
+	h.unsure[o.from.ID].add(wants)
+	begin := h.beginLocked() // with that, or the next round asks him
+	h.cfg.Go(begin)
 }
 
 // Empty reports whether there is nothing left to hand over: all partitions are with their new holders.
 func (h *Handover) Empty() bool {
-	return h.Count().Left() == 0
+	left := h.Count().Left()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return left == 0 && h.round == nil && len(h.unsure) == 0
 }

@@ -64,7 +64,6 @@ type Handover struct {
 	pieceBytes int // as the constant has it, and less in tests
 
 	again func(*protocol.Request, *protocol.Response) *protocol.Pending // tryAgain, made once
-	come  func(*protocol.Request, *protocol.Response) *protocol.Pending // fetched, made once
 
 	mu       sync.Mutex // guards the rest, and all changes of partitions
 	table    *ring.Table
@@ -77,7 +76,10 @@ type Handover struct {
 	pause    time.Duration     // before the next round
 	arrivals []*arrival        // under way
 	moves    map[uint64]*move
-	moved    uint64 // numbers the moves
+	moved    uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
+	asks     uint64            // numbers what we ask
+	heard    map[Member]uint64 // the latest number that each has asked with
+	keepers  []string          // by partition that is wanted: who answers for it still, if we know
 	dropping bool
 	waiting  []waiter
 	ticking  bool
@@ -107,9 +109,10 @@ func New(cfg Config, partitions int) *Handover {
 	h := &Handover{
 		cfg: cfg, parts: make([]partition, partitions), empty: make([]uint8, partitions), self: -1,
 		moves: map[uint64]*move{}, unsure: map[string]bitmap{},
+		moved: cfg.Self.Boot, heard: map[Member]uint64{}, keepers: make([]string, partitions),
 	}
 	h.pieceBytes = pieceBytes
-	h.again, h.come = h.tryAgain, h.fetched
+	h.again = h.tryAgain
 	return h
 }
 
@@ -161,8 +164,24 @@ func (h *Handover) Stop() {
 	}
 }
 
-// Handle implements protocol.Handler: what this node holds goes on to the next handler, and what it does not is answered with PeerMoved.
+// Handle implements protocol.Handler: what this node holds goes on to the next handler, what is on its way here waits, and what is neither is answered
+// with PeerMoved.
 func (h *Handover) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	return h.handle(req, resp, true)
+}
+
+// A Lane answers what others have forwarded. There nothing waits for a partition: the others' clients behind it would wait as well. PeerMoved sends it back.
+type Lane struct{ h *Handover }
+
+// Lane gives the handler for forward lanes.
+func (h *Handover) Lane() Lane { return Lane{h} }
+
+// Handle implements protocol.Handler.
+func (l Lane) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	return l.h.handle(req, resp, false)
+}
+
+func (h *Handover) handle(req *protocol.Request, resp *protocol.Response, waits bool) *protocol.Pending {
 	switch {
 	case req.Op == protocol.Flush:
 		return h.flush(req, resp)
@@ -172,30 +191,42 @@ func (h *Handover) Handle(req *protocol.Request, resp *protocol.Response) *proto
 	hash := storage.Hash(req.Key)
 	part := uint32(hash % uint64(len(h.parts)))
 	for {
-		switch state, number := h.parts[part].load(); state {
+		state, number := h.parts[part].load()
+		switch state {
 		case held:
-			if !req.Op.Writes() {
-				return h.cfg.Next.Handle(req, resp)
-			}
-			seat := h.gate.enter(req.Origin)
-			if now, _ := h.parts[part].load(); now == held {
-				pending := h.cfg.Next.Handle(req, resp)
-				h.gate.leave(seat)
+			if pending, done := h.run(part, req, resp); done {
 				return pending
 			}
-			h.gate.leave(seat)
 		case arriving:
 			if a := h.parts[part].arrival.Load(); a != nil {
 				if pending, done := h.arrive(a, part, hash, req, resp); done {
 					return pending
 				}
 			}
-		case wanted, doubted:
-			return h.wait(part)
 		default:
-			return h.elsewhere(part, number, resp)
+			return h.elsewhere(part, state, number, resp, waits)
 		}
 	}
+}
+
+// run runs a request on a partition that was held a moment ago; done is false if it is not any more.
+func (h *Handover) run(part uint32, req *protocol.Request, resp *protocol.Response) (pending *protocol.Pending, done bool) {
+	if req.Op.Writes() || req.Options.Has(protocol.Lease) {
+		seat := h.gate.enter(req.Origin)
+		defer h.gate.leave(seat)
+		if state, _ := h.parts[part].load(); state != held {
+			return nil, false
+		}
+		return h.cfg.Next.Handle(req, resp), true
+	}
+	pending = h.cfg.Next.Handle(req, resp)
+	if resp.Status == protocol.NotFound {
+		if state, _ := h.parts[part].load(); state != held { // it may have been dropped because another has it
+			resp.Reset()
+			return nil, false
+		}
+	}
+	return pending, true
 }
 
 // arrive runs a request on a partition that is arriving, once the item it is for is here; done is false if the partition's state has changed meanwhile.
@@ -208,10 +239,13 @@ func (h *Handover) arrive(a *arrival, part uint32, hash uint64, req *protocol.Re
 		if req.Op.Writes() {
 			h.resolve(a, hash)
 		}
+	case a.silent.Load():
+		resp.Status = protocol.PeerTimeout // a fetch would only take its time to fail; who pulls finds out when it is over
+		return nil, true
 	default:
 		h.stats.Fetches.Add(1)
 		pending = h.cfg.Send(a.from.ID, &protocol.Request{Op: protocol.Fetch, Key: req.Key, Delta: a.move, Origin: req.Origin})
-		pending.Then, pending.Holds = h.come, true
+		pending.Then, pending.Holds = a.fetched, true
 		return pending, true
 	}
 	seat := h.gate.enter(req.Origin)
@@ -241,53 +275,54 @@ func (h *Handover) resolve(a *arrival, hash uint64) {
 }
 
 // fetched goes on with a request when its item's former holder has answered (protocol.Pending.Then).
-func (h *Handover) fetched(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+func (h *Handover) fetched(a *arrival, req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	hash := storage.Hash(req.Key)
-	part := uint32(hash % uint64(len(h.parts)))
-	a := h.parts[part].arrival.Load()
 	switch {
-	case resp.Status == protocol.OK && a != nil:
+	case h.parts[hash%uint64(len(h.parts))].arrival.Load() != a: // all of it is here, or it went on: what was fetched may be out of date
+	case resp.Status == protocol.OK:
 		h.stats.FetchedHits.Add(1)
 		h.install(a, req.Key, itemOf(resp))
-		if a.full() {
-			h.cfg.Go(func() { h.end(a, true) })
-		}
-	case resp.Status == protocol.NotFound && a != nil, resp.Status == protocol.PeerMoved && a != nil:
+	case resp.Status == protocol.NotFound, resp.Status == protocol.PeerMoved:
 		h.resolve(a, hash) // it has not got it, or has nothing for us any more
-	case a == nil: // all is here
 	default:
-		return nil // its former holder is silent: perhaps it has the item, so to run the request on nothing would be wrong
+		a.silent.Store(true)
+		return nil // perhaps it has the item, so to run the request on nothing would be wrong
 	}
 	resp.Reset()
-	return h.Handle(req, resp)
+	return h.handle(req, resp, false)
 }
 
 // install stores an item that its former holder had, unless the key has been resolved before.
 func (h *Handover) install(a *arrival, key []byte, it storage.Item) {
+	hash := storage.Hash(key)
 	held := h.cfg.Store.Hold(key)
 	defer held.Release()
-	if a.claim(storage.Hash(key)) {
-		_, _ = held.Install(it) // too large or no room: it is as if it had been evicted
+	if a.resolved(hash) {
+		return
+	}
+	if _, err := held.Install(it); err != nil || !held.Has() {
+		a.claim(hash) // too large, no room, flushed: it is as if it had been evicted
 	}
 }
 
-// elsewhere answers for a partition that is not here.
-func (h *Handover) elsewhere(part uint32, number uint64, resp *protocol.Response) *protocol.Pending {
+// elsewhere answers for a partition that is not here: with PeerMoved and who has it, or if it is to come here, later.
+func (h *Handover) elsewhere(part uint32, state int, number uint64, resp *protocol.Response, waits bool) *protocol.Pending {
 	h.mu.Lock()
-	if h.ownsLocked(part) {
-		h.mu.Unlock()
-		return h.wait(part)
-	}
 	defer h.mu.Unlock()
-	resp.Status = protocol.PeerMoved
 	holder := ""
-	if m := h.moves[number]; m != nil {
+	switch m := h.moves[number]; {
+	case state == given && m != nil:
 		holder = m.to.ID
-	} else if h.table != nil {
+	case state == wanted && h.keepers[part] != "":
+		holder = h.keepers[part]
+	case waits && h.undecidedLocked(part, state):
+		return h.waitLocked(part)
+	case !h.undecidedLocked(part, state) && h.table != nil:
 		if owner := h.table.Owner(part); owner >= 0 {
 			holder = h.table.Members()[owner].ID
 		}
 	}
+	resp.Status = protocol.PeerMoved
 	resp.Scratch = append(resp.Scratch[:0], holder...)
 	resp.Value = resp.Scratch
 	return nil
@@ -312,13 +347,11 @@ const (
 	tick = 20 * time.Millisecond
 )
 
-// wait gives an answer to come: when the partition is ours the request is tried again.
-func (h *Handover) wait(part uint32) *protocol.Pending {
+// waitLocked gives an answer to come: when the partition is ours the request is tried again.
+func (h *Handover) waitLocked(part uint32) *protocol.Pending {
 	h.stats.Waits.Add(1)
 	pending := protocol.NewPending(nil)
 	pending.Then, pending.Holds = h.again, true
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	state, _ := h.parts[part].load()
 	switch {
 	case h.stopped:
@@ -344,8 +377,12 @@ func (h *Handover) undecidedLocked(part uint32, state int) bool {
 	switch state {
 	case held, arriving:
 		return false
-	case wanted, doubted:
+	case wanted:
+		return h.keepers[part] == ""
+	case doubted:
 		return true
+	case given: // whom it was given answers for it, even if it is to come back
+		return false
 	default:
 		return h.ownsLocked(part)
 	}

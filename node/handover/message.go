@@ -12,7 +12,7 @@ import (
 
 // What members say to each other here, as the Values of requests and responses on copy lanes. Numbers are little-endian.
 //
-//	Takeover, Offer   boot 8 | view 8 | partitions, a bit each | id
+//	Takeover, Offer   boot 8 | view 8 | number 8 | partitions, a bit each | id
 //	its answer        boot 8 | view 8 | move 8 | clock 8 | flush at 8 | given, a bit each | contested, a bit each | kept, a bit each
 //	Fetch             Key, Delta: the move; the answer is an item in the Response's fields
 //	Pull              Delta: the move; Value: cursor 24
@@ -57,22 +57,26 @@ func (b bitmap) fits(partitions int) bool {
 type ask struct {
 	from  Member
 	view  uint64 // the print of the members that he sees
+	count uint64 // how many he has sent: one that comes late is told by it
 	parts bitmap
 }
+
+const askHead = 3 * 8
 
 func (a *ask) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, a.from.Boot)
 	dst = le.AppendUint64(dst, a.view)
+	dst = le.AppendUint64(dst, a.count)
 	return append(append(dst, a.parts...), a.from.ID...)
 }
 
 func (a *ask) parse(value []byte, partitions int) bool {
 	size := len(newBitmap(partitions))
-	if len(value) <= 16+size {
+	if len(value) <= askHead+size {
 		return false
 	}
-	a.from = Member{ID: string(value[16+size:]), Boot: le.Uint64(value)}
-	a.view, a.parts = le.Uint64(value[8:]), bitmap(value[16:16+size])
+	a.from = Member{ID: string(value[askHead+size:]), Boot: le.Uint64(value)}
+	a.view, a.count, a.parts = le.Uint64(value[8:]), le.Uint64(value[16:]), bitmap(value[askHead:askHead+size])
 	return a.parts.fits(partitions)
 }
 
@@ -85,7 +89,7 @@ type handout struct {
 	flushAt  int64  // the Unix second of a flush_all that is to come; 0: none
 	given    bitmap
 	contests bitmap // he has or wants these, and does not give them
-	keeps    bitmap // of these, those that he or one to whom he gave them has
+	keeps    bitmap // of these, those that he answers for
 }
 
 const handoutHead = 5 * 8
@@ -153,14 +157,14 @@ func mark(it *storage.Item, marks byte) {
 // tellItem answers a Fetch.
 func tellItem(resp *protocol.Response, it storage.Item) {
 	resp.Status = protocol.OK
-	resp.Flags, resp.CAS, resp.Number, resp.Idle, resp.Marks = it.Flags, it.CAS, uint64(it.Expiry), it.LastAccess, protocol.Marks(marksOf(it))
+	resp.Flags, resp.CAS, resp.TTL, resp.Idle, resp.Marks = it.Flags, it.CAS, it.Expiry, it.LastAccess, protocol.Marks(marksOf(it))
 	resp.Scratch = append(resp.Scratch[:0], it.Value...)
-	resp.Value = resp.Scratch
+	resp.Value, resp.Size = resp.Scratch, uint32(len(it.Value)) // Size, so that a long one is sent in parts
 }
 
 // itemOf is the item that tellItem told of; its value is the response's.
 func itemOf(resp *protocol.Response) (it storage.Item) {
-	it = storage.Item{Value: resp.Value, Flags: resp.Flags, CAS: resp.CAS, Expiry: int64(resp.Number), LastAccess: resp.Idle}
+	it = storage.Item{Value: resp.Value, Flags: resp.Flags, CAS: resp.CAS, Expiry: resp.TTL, LastAccess: resp.Idle}
 	mark(&it, byte(resp.Marks))
 	return it
 }

@@ -37,7 +37,11 @@ func (h *Handover) Adopt(table *ring.Table, self int, others []Member) {
 	for _, m := range others {
 		h.members[m.ID] = m.Boot
 	}
-	h.view = viewOf(h.cfg.Self, h.members)
+	if view := viewOf(h.cfg.Self, h.members); view != h.view {
+		h.view = view
+		clear(h.empty) // what another view's members had not is no evidence
+	}
+	maps.DeleteFunc(h.heard, func(m Member, _ uint64) bool { return !h.aliveLocked(m) })
 	h.forgetGoneLocked()
 	h.wantLocked()
 	h.wakeLocked()
@@ -98,7 +102,7 @@ func (h *Handover) wantLocked() {
 			p.store(held, 0)
 		case state == foreign && ours:
 			p.store(wanted, 0)
-			h.empty[part] = 0
+			h.empty[part], h.keepers[part] = 0, ""
 		case state == wanted && !ours:
 			p.store(foreign, 0)
 		}
@@ -141,8 +145,9 @@ func (h *Handover) beginLocked() (begin func()) {
 			h.unsure[id] = newBitmap(len(h.parts))
 		}
 		h.unsure[id].add(asked)
+		h.asks++
 		messages = append(messages, protocol.Request{
-			Op: protocol.Takeover, Value: (&ask{from: h.cfg.Self, view: h.view, parts: h.unsure[id]}).append(nil),
+			Op: protocol.Takeover, Value: (&ask{from: h.cfg.Self, view: h.view, count: h.asks, parts: h.unsure[id]}).append(nil),
 		})
 	}
 	return func() {
@@ -171,6 +176,10 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 		r.silent = r.silent || answer.view != h.view
 		r.contests.add(answer.contests)
 		r.keeps.add(answer.keeps)
+		for part := range answer.keeps.all() {
+			h.keepers[part] = id
+		}
+		h.wakeLocked() // those that wait may go to who keeps it
 		r.progress = h.takeLocked(Member{ID: id, Boot: answer.boot}, &answer) || r.progress
 	} else {
 		r.silent = true
@@ -186,6 +195,7 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 // takeLocked makes what was given arrive.
 func (h *Handover) takeLocked(from Member, answer *handout) bool {
 	a := &arrival{from: from, move: answer.move}
+	a.fetched = func(req *protocol.Request, resp *protocol.Response) *protocol.Pending { return h.fetched(a, req, resp) }
 	for part := range answer.given.all() {
 		p := &h.parts[part]
 		switch state, _ := p.load(); state {
@@ -280,10 +290,16 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 	case resp.Status == protocol.PeerMoved: // it has nothing for us any more
 		h.end(a, true)
 		return
+	case resp.Status != protocol.OK && !resp.Status.FromPeer():
+		h.cfg.Log.Error("a piece of a hand-over is refused", "from", a.from.ID, "why", string(resp.Value))
+		h.end(a, true)
+		return
 	case resp.Status != protocol.OK:
+		a.silent.Store(true)
 		h.cfg.After(retryAfter, func() { h.pull(a) }) // until it answers, or is known to be gone
 		return
 	}
+	a.silent.Store(false)
 	next, more, items, ok := cutPiece(resp.Value)
 	if !ok {
 		h.cfg.Log.Error("a piece of a hand-over cannot be read", "from", a.from.ID)
@@ -341,6 +357,7 @@ func (h *Handover) end(a *arrival, early bool) {
 		}
 	}
 	left := len(h.arrivals)
+	h.offerLaterLocked() // what has come meanwhile may be another's by now
 	h.mu.Unlock()
 	if early {
 		h.stats.GivenUp.Add(1)

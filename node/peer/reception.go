@@ -101,6 +101,10 @@ func (d *Door) passDelivered(req *protocol.Request, resp *protocol.Response) *pr
 	d.whole.Value, d.whole.Options, d.whole.Delta = value, req.Options&^protocol.Delivered, 0
 	defer func() { d.whole = protocol.Request{} }()
 	pending := d.next.Handle(&d.whole, resp)
+	if pending != nil {
+		pending = pending.Resolve(&d.whole) // here, since the value is kept no longer; the lane would wait for it in any case
+		d.Cut(&pending.Response)
+	}
 	d.Cut(resp)
 	return pending
 }

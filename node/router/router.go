@@ -46,6 +46,28 @@ type Router struct {
 	moved  func(*protocol.Request, *protocol.Response) *protocol.Pending // redirect, made once
 	routes atomic.Pointer[routes]
 	stats  Stats
+
+	// While partitions may be on the move, until this Unix nanosecond (0: they are not), what follows a request on its conversation waits for it: of two
+	// requests for one partition the first could be sent back, and the second not.
+	restless atomic.Int64
+}
+
+// restTime is how long after the last sign of a move there may be another: members adopt a table within a second of each other.
+const restTime = 2 * time.Second
+
+func (r *Router) stir() { r.restless.Store(r.cfg.Now().Add(restTime).UnixNano()) }
+
+// stirred reports whether partitions may be on the move.
+func (r *Router) stirred() bool {
+	until := r.restless.Load()
+	if until == 0 {
+		return false
+	}
+	if r.cfg.Now().UnixNano() < until {
+		return true
+	}
+	r.restless.CompareAndSwap(until, 0)
+	return false
 }
 
 // routes are one table and the way to each of its members. They are never changed, only replaced.
@@ -101,6 +123,7 @@ func (r *Router) Adopt(table *ring.Table, ways []Send, more ...Send) {
 	view := uint64(1)
 	if before := r.routes.Load(); before != nil {
 		view = before.view + 1
+		r.stir()
 	}
 	r.routes.Store(&routes{table: table, ways: ways, more: more, view: view})
 }
@@ -148,6 +171,7 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 	}
 	pending.View = now.view
 	pending.Moved = r.moved
+	pending.Holds = pending.Holds || r.stirred()
 	if !req.Op.Writes() && !r.cfg.GetErrors {
 		pending.OnLoss = protocol.NotFound // CLUSTER.md 4.3: the keys of a dead member miss
 	}
