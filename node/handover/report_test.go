@@ -123,9 +123,9 @@ func TestMoveAskedForTwiceIsReportedOnce(t *testing.T) {
 	for part := range both.Partitions() {
 		wants.set(part)
 	}
-	for range 2 {
+	for n := range uint64(2) {
 		var resp protocol.Response
-		a.Door().Handle(&protocol.Request{Op: protocol.Takeover, Value: (&ask{from: Member{ID: "b"}, view: a.view, parts: wants}).append(nil)}, &resp)
+		a.Door().Handle(&protocol.Request{Op: protocol.Takeover, Value: (&ask{from: Member{ID: "b"}, view: a.view, count: n + 1, parts: wants}).append(nil)}, &resp)
 	}
 	if got := a.Moves(); len(got) != 1 || got[0].Partitions != both.Owned(1) {
 		t.Errorf("%+v", got)
