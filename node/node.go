@@ -1,9 +1,9 @@
 // Package node wires the rooms into one running member, and stops them in order.
 //
-//	client port -> session -> operator -> router -> executor -> store
+//	client port -> session -> operator -> router -> handover -> executor -> store
 //	                                        |
 //	                                        +-> peer (forward lane) -> another member's peer port
-//	peer port, forward lane -> session -> reception -> executor        no door to a router: nothing is forwarded twice
+//	peer port, forward lane -> session -> reception -> handover -> executor   no door to a router: nothing is forwarded twice
 //
 //	membership -> changes -> follow: build the table, the router adopts it
 package node
@@ -262,7 +262,7 @@ func (n *Node) join() error {
 	return nil
 }
 
-// waitJoined waits a little for the first other member: a node that served before would own all keys, and forget them at once.
+// waitJoined waits a little for the first other member: a node that served before would hold all partitions, and what others have of them would have to be merged.
 func (n *Node) waitJoined() {
 	limit := time.NewTimer(joinWait)
 	defer limit.Stop()
