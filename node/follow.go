@@ -201,14 +201,14 @@ const (
 
 // drain hands all partitions over to the others, as long as ctx and DrainTimeout allow. Without another active member there is nobody to take them.
 func (n *Node) drain(ctx context.Context) {
+	began, told := time.Now(), time.Time{}
+	limit := time.NewTimer(n.cfg.DrainTimeout)
+	defer limit.Stop()
 	if err := n.members.SetState(membership.Draining); err != nil {
 		n.log.Warn("not all members heard that this one drains", "err", err)
 	}
-	limit := time.NewTimer(n.cfg.DrainTimeout)
-	defer limit.Stop()
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
-	began, told := time.Now(), time.Time{}
 	for {
 		left := n.handover.Count()
 		switch {
