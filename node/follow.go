@@ -212,7 +212,7 @@ func (n *Node) drain(ctx context.Context) {
 	for {
 		left := n.handover.Count()
 		switch {
-		case left.Left() == 0:
+		case n.handover.Empty():
 			n.log.Info("drained", "took", time.Since(began).Round(time.Millisecond))
 			return
 		case !n.othersActive():

@@ -12,7 +12,7 @@ type progress struct{ items, bytes atomic.Int64 }
 // A Report says how far a move is, as this end of it sees it. Both ends call it by the former holder and his number.
 type Report struct {
 	From, To     string // member ids
-	Number       uint64
+	Number       uint64 // counted from its start
 	Partitions   int
 	Items, Bytes int64 // so far, in pieces: sent by the former holder, or installed by the new one. What was fetched key by key is not among them
 }
@@ -24,7 +24,7 @@ func (h *Handover) Moves() (reports []Report) {
 	defer h.mu.Unlock()
 	for _, a := range h.arrivals {
 		reports = append(reports, Report{
-			From: a.from.ID, To: h.cfg.Self.ID, Number: a.move, Partitions: a.parts, Items: a.items.Load(), Bytes: a.bytes.Load(),
+			From: a.from.ID, To: h.cfg.Self.ID, Number: a.move - a.from.Boot, Partitions: a.parts, Items: a.items.Load(), Bytes: a.bytes.Load(),
 		})
 	}
 	arrivals := len(reports)
@@ -37,7 +37,7 @@ func (h *Handover) Moves() (reports []Report) {
 	for number, m := range h.moves {
 		if parts[number] > 0 && !m.pulled { // none: he has asked for them again, under another number
 			reports = append(reports, Report{
-				From: h.cfg.Self.ID, To: m.to.ID, Number: number, Partitions: parts[number], Items: m.items.Load(), Bytes: m.bytes.Load(),
+				From: h.cfg.Self.ID, To: m.to.ID, Number: number - h.cfg.Self.Boot, Partitions: parts[number], Items: m.items.Load(), Bytes: m.bytes.Load(),
 			})
 		}
 	}

@@ -46,7 +46,7 @@ func (s *stage) enter(t *testing.T, id string) *storage.Store {
 	}
 	t.Cleanup(store.Close)
 	s.members[id] = New(Config{
-		Self: Member{ID: id}, Store: store, Send: s.send, Hasten: func() {},
+		Self: Member{ID: id, Boot: 7}, Store: store, Send: s.send, Hasten: func() {},
 		Await: func(pending *protocol.Pending, then func(*protocol.Response)) {
 			s.now = append(s.now, func() { then(&pending.Response); pending.Release() })
 		},
@@ -86,8 +86,8 @@ func TestMovesAreReportedByBothEnds(t *testing.T) {
 		t.Errorf("alone: %+v", got)
 	}
 	both := tableOf(t, "a", "b")
-	a.Adopt(both, 0, []Member{{ID: "b"}})
-	b.Adopt(both, 1, []Member{{ID: "a"}})
+	a.Adopt(both, 0, []Member{{ID: "b", Boot: 7}})
+	b.Adopt(both, 1, []Member{{ID: "a", Boot: 7}})
 	s.run(false) // the first piece is pulled at once, the next in good time
 	gives, takes := a.Moves(), b.Moves()
 	if len(gives) != 1 || len(takes) != 1 || gives[0] != takes[0] {
@@ -118,14 +118,14 @@ func TestMoveAskedForTwiceIsReportedOnce(t *testing.T) {
 	a := s.members["a"]
 	a.Adopt(tableOf(t, "a"), 0, nil)
 	both := tableOf(t, "a", "b")
-	a.Adopt(both, 0, []Member{{ID: "b"}})
+	a.Adopt(both, 0, []Member{{ID: "b", Boot: 7}})
 	wants := newBitmap(both.Partitions())
 	for part := range both.Partitions() {
 		wants.set(part)
 	}
 	for n := range uint64(2) {
 		var resp protocol.Response
-		a.Door().Handle(&protocol.Request{Op: protocol.Takeover, Value: (&ask{from: Member{ID: "b"}, view: a.view, count: n + 1, parts: wants}).append(nil)}, &resp)
+		a.Door().Handle(&protocol.Request{Op: protocol.Takeover, Value: (&ask{from: Member{ID: "b", Boot: 7}, view: a.view, count: n + 1, parts: wants}).append(nil)}, &resp)
 	}
 	if got := a.Moves(); len(got) != 1 || got[0].Partitions != both.Owned(1) {
 		t.Errorf("%+v", got)
