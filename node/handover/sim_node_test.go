@@ -1,0 +1,331 @@
+package handover
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/memring/memring/node/executor"
+	"github.com/memring/memring/node/router"
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/ring"
+	"github.com/memring/memring/storage"
+)
+
+// A node is a member without sockets and goroutines: its rooms are the real ones.
+type node struct {
+	Member
+	w        *world
+	clock    *storage.Clock
+	store    *storage.Store
+	handover *Handover
+	router   *router.Router
+
+	view     map[string]sighting // what gossip has told it
+	adopted  map[string]sighting
+	adopting bool
+	hastened bool
+
+	talks       []*talk
+	awaited     []*errand
+	pausedUntil time.Duration
+	stalled     time.Duration // how long it has stood still, until it notices
+	side        int           // of a split
+	leaves      bool          // it drains
+	left        bool          // clients are sent away
+	gone        bool
+}
+
+// A sighting is what gossip says of an id; that of the greatest version is right.
+type sighting struct {
+	boot    uint64
+	state   simState
+	version uint64
+}
+
+type simState uint8
+
+const (
+	dead simState = iota
+	draining
+	active
+)
+
+// An errand is an answer that somebody waits for.
+type errand struct {
+	pending *protocol.Pending
+	then    func(*protocol.Response)
+}
+
+func (n *node) String() string { return fmt.Sprintf("%s#%d", n.ID, n.Boot) }
+
+// launch starts a member that knows what one of the others knows.
+func (w *world) launch(id string) *node {
+	n := &node{Member: Member{ID: id, Boot: uint64(len(w.nodes) + 1)}, w: w, view: map[string]sighting{}}
+	n.clock = storage.NewManualClock(2_000_000_000 + w.second + w.rnd.Int64N(3))
+	var err error
+	n.store, err = storage.Open(storage.Config{MaxBytes: 1 << 20, MaxItemBytes: 64 << 10, Clock: n.clock, NodeTag: uint16(n.Boot)})
+	if err != nil {
+		panic(err)
+	}
+	n.handover = New(Config{
+		Self:  n.Member,
+		Store: n.store,
+		Next:  executor.New(executor.Config{Store: n.store, Clock: n.clock}),
+		Send:  n.copyTo,
+		Await: func(p *protocol.Pending, then func(*protocol.Response)) {
+			n.awaited = append(n.awaited, &errand{pending: p, then: then})
+		},
+		After:  func(pause time.Duration, f func()) { w.after(pause, n, f) },
+		Go:     func(f func()) { w.after(w.upTo(simHop), n, f) },
+		Hasten: n.hasten,
+		Rate:   1 << (10 + w.rnd.IntN(12)),
+	}, simPartitions)
+	n.handover.pieceBytes = 64 << w.rnd.IntN(8)
+	n.router = router.New(router.Config{
+		Next: n.handover,
+		Find: n.wayTo,
+		Now:  func() time.Time { return time.Unix(0, int64(w.now)) },
+		After: func(pause time.Duration) *protocol.Pending {
+			pending := protocol.NewPending(nil)
+			w.after(pause, n, pending.Complete)
+			return pending
+		},
+		GetErrors: w.seed%2 == 0,
+	})
+	if seeds := w.standing(); len(seeds) > 0 {
+		seed := seeds[w.rnd.IntN(len(seeds))]
+		n.side = seed.side
+		maps.Copy(n.view, seed.view)
+	}
+	w.nodes = append(w.nodes, n)
+	w.tell("%v is launched", n)
+	w.announce(n, active, 0, w.spread)
+	n.adopt()
+	w.after(w.upTo(w.spread), n, func() { // it asks again, now that it is known
+		for _, id := range slices.Sorted(maps.Keys(w.truth)) {
+			n.learn(id, w.truth[id])
+		}
+	})
+	return n
+}
+
+// simHop bounds how long a goroutine that may run has not begun to.
+const simHop = 300 * time.Microsecond
+
+// standing lists the members that a client may be sent to.
+func (w *world) standing() (nodes []*node) {
+	for _, n := range w.nodes {
+		if !n.gone && !n.leaves && n.pausedUntil <= w.now {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// announce spreads what happened to a member.
+func (w *world) announce(about *node, state simState, earliest, spread time.Duration) {
+	w.version++
+	s := sighting{boot: about.Boot, state: state, version: w.version}
+	if before := w.truth[about.ID]; before.boot > about.Boot {
+		return // another run of it is known already
+	}
+	w.truth[about.ID] = s
+	if !about.gone && state != dead {
+		about.view[about.ID] = s
+	}
+	for _, n := range w.nodes {
+		if !n.gone && n != about && n.side == about.side {
+			w.after(earliest+w.upTo(spread), n, func() { n.learn(about.ID, s) })
+		}
+	}
+}
+
+func (n *node) learn(id string, s sighting) {
+	if s.version <= n.view[id].version || id == n.ID && s.boot == n.Boot {
+		return
+	}
+	n.view[id] = s
+	n.adoptLater(n.w.spread)
+}
+
+func (n *node) adoptLater(quiet time.Duration) {
+	if !n.adopting {
+		n.adopting = true
+		n.w.after(n.w.upTo(quiet), n, func() { n.adopting = false; n.adopt() })
+	}
+}
+
+func (n *node) hasten() {
+	if !n.hastened {
+		n.hastened = true
+		n.w.after(n.w.upTo(time.Millisecond), n, func() { n.hastened = false; n.adopt() })
+	}
+}
+
+// adopt is what node.Node does of that name.
+func (n *node) adopt() {
+	same := func(a, b sighting) bool { return a.boot == b.boot && a.state == b.state }
+	if maps.EqualFunc(n.view, n.adopted, same) {
+		return
+	}
+	var placed []ring.Member
+	var others []Member
+	for _, id := range slices.Sorted(maps.Keys(n.view)) {
+		s := n.view[id]
+		if s.state == dead {
+			continue
+		}
+		if s.state == active {
+			placed = append(placed, ring.Member{ID: id, Weight: 1})
+		}
+		if m := (Member{ID: id, Boot: s.boot}); m != n.Member {
+			others = append(others, m)
+		}
+	}
+	n.adopted = maps.Clone(n.view)
+	if len(placed) == 0 && n.router.Table() != nil {
+		return
+	}
+	table, err := ring.Build(placed, n.w.params)
+	if err != nil {
+		panic(err)
+	}
+	self, ways := -1, make([]router.Send, len(placed))
+	for i, m := range table.Members() {
+		if to := (Member{ID: m.ID, Boot: n.view[m.ID].boot}); to == n.Member {
+			self = i
+		} else {
+			ways[i] = func(req *protocol.Request) *protocol.Pending { return n.w.send(n, to, true, req) }
+		}
+	}
+	n.w.tell("%v adopts %v (self %d, others %v)", n, table.Members(), self, others)
+	n.handover.Adopt(table, self, others)
+	if n.router.Table() == nil || n.w.rnd.IntN(2) == 0 {
+		n.router.Adopt(table, ways)
+		return
+	}
+	adopted := n.adopted
+	n.w.after(n.w.upTo(simHop), n, func() {
+		if same := maps.Equal(adopted, n.adopted); same {
+			n.router.Adopt(table, ways)
+		}
+	})
+}
+
+func (n *node) wayTo(id string) router.Send {
+	s, known := n.view[id]
+	to := Member{ID: id, Boot: s.boot}
+	if !known || s.state == dead || to == n.Member {
+		return nil
+	}
+	return func(req *protocol.Request) *protocol.Pending { return n.w.send(n, to, true, req) }
+}
+
+func (n *node) copyTo(id string, req *protocol.Request) *protocol.Pending {
+	s, known := n.view[id]
+	to := Member{ID: id, Boot: s.boot}
+	if !known || s.state == dead || to == n.Member {
+		gone := protocol.NewPending(nil)
+		gone.Response.Status = protocol.PeerLost
+		gone.Complete()
+		return gone
+	}
+	return n.w.send(n, to, false, req)
+}
+
+func (n *node) newTalk(handler protocol.Handler) *talk {
+	n.w.serial++
+	k := &talk{node: n, handler: handler, origin: uint32(n.w.serial)}
+	n.talks = append(n.talks, k)
+	return k
+}
+
+// look puts on the heap who may go on.
+func (n *node) look() {
+	if n.gone {
+		return
+	}
+	for _, k := range n.talks {
+		if !k.called && k.ready() {
+			k.called = true
+			n.w.after(n.w.upTo(simHop), n, func() { k.called = false; k.run() })
+		}
+	}
+	n.awaited = slices.DeleteFunc(n.awaited, func(e *errand) bool {
+		if e.pending.Done() {
+			n.w.after(n.w.upTo(simHop), n, func() { e.then(&e.pending.Response); e.pending.Release() })
+			return true
+		}
+		return false
+	})
+}
+
+// wake is what node.Node does of the name awake.
+func (n *node) wake() {
+	stalled := n.stalled
+	if n.stalled = 0; stalled > simStall {
+		n.handover.Doubt()
+	}
+}
+
+const (
+	// simStall is after how long a node doubts, and simVerdict after how long the others begin to take it for dead.
+	simStall   = 1300 * time.Millisecond
+	simVerdict = 1800 * time.Millisecond
+)
+
+func (n *node) pause(span time.Duration) {
+	w := n.w
+	w.tell("%v stands still for %v", n, span)
+	n.pausedUntil, n.stalled = w.now+span, span
+	if span > simVerdict {
+		w.after(simVerdict, nil, func() { w.announce(n, dead, 0, 500*time.Millisecond) })
+		w.after(span, n, func() { w.announce(n, n.state(), 0, w.spread) })
+	}
+}
+
+func (n *node) state() simState {
+	if n.leaves {
+		return draining
+	}
+	return active
+}
+
+func (n *node) crash() {
+	n.w.tell("%v crashes", n)
+	n.gone = true
+	n.w.announce(n, dead, 500*time.Millisecond, 1500*time.Millisecond)
+	n.w.hangUp(n)
+}
+
+// drain is what node.Node does of that name, and then it leaves.
+func (n *node) drain() {
+	w := n.w
+	w.tell("%v drains", n)
+	n.leaves = true
+	w.announce(n, draining, 0, w.spread)
+	n.adoptLater(w.spread)
+	began := w.now
+	var look func()
+	look = func() {
+		if !n.handover.Empty() && w.now < began+30*time.Second {
+			w.after(20*time.Millisecond, n, look)
+			return
+		}
+		w.tell("%v leaves: %+v", n, n.handover.Count())
+		if w.strict && !n.handover.Empty() {
+			w.fault("%v does not get rid of all: %+v", n, n.handover.Count())
+		}
+		n.left = true
+		w.announce(n, dead, 0, w.spread)
+		w.after(3*w.spread, n, func() {
+			w.tell("%v is gone", n)
+			n.handover.Stop()
+			n.gone = true
+			w.hangUp(n)
+		})
+	}
+	w.after(20*time.Millisecond, n, look)
+}
