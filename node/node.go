@@ -125,7 +125,7 @@ func (n *Node) openStore() error {
 	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, func(r crawler.Round) { n.tell(watch.SysEvents, r) })
 	n.crawler.Start()
 	n.openHandover()
-	n.router = router.New(router.Config{Next: n.handover, Find: n.wayTo, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors})
+	n.router = router.New(router.Config{Next: n.handover, Self: n.cfg.ID, Find: n.wayTo, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors})
 	n.operator = operator.New(n.operatorConfig(), n.router)
 	return nil
 }

@@ -56,7 +56,7 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		return
 	}
 	h.heard[a.from] = a.count
-	answer := handout{boot: h.cfg.Self.Boot, view: h.view, given: newBitmap(len(h.parts)), contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), flushAt: h.cfg.Store.FlushAt()}
+	answer := h.nothingLocked()
 	place := -1
 	if h.table != nil && h.aliveLocked(a.from) {
 		place = h.table.Index(a.from.ID)
@@ -71,6 +71,8 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		hisAlready := state == given && former != nil && former.to == a.from
 		switch {
 		case state == foreign:
+		case state == wanted:
+			answer.wants.set(part)
 		case state == held && his, hisAlready && !former.pulled:
 			// Given already, and he asks again: our answer has not reached him.
 			if hisAlready {
@@ -106,6 +108,14 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 	resp.Value = resp.Scratch
 	if m.parts > 0 {
 		h.wakeLocked()
+	}
+}
+
+// nothingLocked is the answer that gives nothing.
+func (h *Handover) nothingLocked() handout {
+	return handout{
+		boot: h.cfg.Self.Boot, view: h.view, flushAt: h.cfg.Store.FlushAt(),
+		given: newBitmap(len(h.parts)), contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), wants: newBitmap(len(h.parts)),
 	}
 }
 

@@ -300,8 +300,8 @@ func (h *Handover) install(a *arrival, key []byte, it storage.Item) {
 	if a.resolved(hash) {
 		return
 	}
-	if _, err := held.Install(it); err != nil || !held.Has() {
-		a.claim(hash) // too large, no room, flushed: it is as if it had been evicted
+	if _, err := held.Install(it); err != nil || a.merges || !held.Has() {
+		a.claim(hash) // too large, no room, flushed: it is as if it had been evicted; where both had some, the newer is here now
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // What members say to each other here, as the Values of requests and responses on copy lanes. Numbers are little-endian.
 //
 //	Takeover, Offer   boot 8 | view 8 | number 8 | partitions, a bit each | id
-//	its answer        boot 8 | view 8 | move 8 | clock 8 | flush at 8 | given, a bit each | contested, a bit each | kept, a bit each
+//	its answer        boot 8 | view 8 | move 8 | clock 8 | flush at 8 | given, a bit each | contested, a bit each | kept, a bit each | wanted, a bit each
 //	Fetch             Key, Delta: the move; the answer is an item in the Response's fields
 //	Pull              Delta: the move; Value: cursor 24
 //	its answer        cursor 24 | more 1 | items, each: key length 1 | marks 1 | flags 4 | value length 4 | expiry 8 | CAS 8 | last access 8 | key | value
@@ -88,8 +88,9 @@ type handout struct {
 	clock    uint64 // a CAS unique not below any that was given there
 	flushAt  int64  // the Unix second of a flush_all that is to come; 0: none
 	given    bitmap
-	contests bitmap // he has or wants these, and does not give them
+	contests bitmap // he has these or has given them to another, and does not give them
 	keeps    bitmap // of these, those that he answers for
+	wants    bitmap // he has not got these, and waits for them as well
 }
 
 const handoutHead = 5 * 8
@@ -100,19 +101,19 @@ func (h *handout) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, h.move)
 	dst = le.AppendUint64(dst, h.clock)
 	dst = le.AppendUint64(dst, uint64(h.flushAt))
-	return append(append(append(dst, h.given...), h.contests...), h.keeps...)
+	return append(append(append(append(dst, h.given...), h.contests...), h.keeps...), h.wants...)
 }
 
 func (h *handout) parse(value []byte, partitions int) bool {
 	size := len(newBitmap(partitions))
-	if len(value) != handoutHead+3*size {
+	if len(value) != handoutHead+4*size {
 		return false
 	}
 	h.boot, h.view, h.move = le.Uint64(value), le.Uint64(value[8:]), le.Uint64(value[16:])
 	h.clock, h.flushAt = le.Uint64(value[24:]), int64(le.Uint64(value[32:]))
 	rest := bytes.Clone(value[handoutHead:])
-	h.given, h.contests, h.keeps = rest[:size], rest[size:2*size], rest[2*size:]
-	return h.given.fits(partitions) && h.contests.fits(partitions) && h.keeps.fits(partitions)
+	h.given, h.contests, h.keeps, h.wants = rest[:size], rest[size:2*size], rest[2*size:3*size], rest[3*size:]
+	return h.given.fits(partitions) && h.contests.fits(partitions) && h.keeps.fits(partitions) && h.wants.fits(partitions)
 }
 
 const cursorBytes = 24

@@ -64,7 +64,7 @@ func FuzzMessages(f *testing.F) {
 		if !gotAsk.parse(a.append(nil), partitions) || !reflect.DeepEqual(a, gotAsk) {
 			t.Errorf("asked %+v, read %+v", a, gotAsk)
 		}
-		h, gotHandout := handout{boot: r.Uint64(), view: r.Uint64(), move: r.Uint64(), clock: r.Uint64(), flushAt: int64(r.Uint64()), given: parts, contests: contests, keeps: parts}, handout{}
+		h, gotHandout := handout{boot: r.Uint64(), view: r.Uint64(), move: r.Uint64(), clock: r.Uint64(), flushAt: int64(r.Uint64()), given: parts, contests: contests, keeps: parts, wants: contests}, handout{}
 		if !gotHandout.parse(h.append(nil), partitions) || !reflect.DeepEqual(h, gotHandout) {
 			t.Errorf("handed out %+v, read %+v", h, gotHandout)
 		}

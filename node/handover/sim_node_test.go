@@ -2,8 +2,10 @@ package handover
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/memring/memring/node/executor"
@@ -80,11 +82,13 @@ func (w *world) launch(id string) *node {
 		After:  func(pause time.Duration, f func()) { w.after(pause, n, f) },
 		Go:     func(f func()) { w.after(w.upTo(simHop), n, f) },
 		Hasten: n.hasten,
+		Log:    w.log(n),
 		Rate:   1 << (10 + w.rnd.IntN(12)),
 	}, simPartitions)
 	n.handover.pieceBytes = 64 << w.rnd.IntN(8)
 	n.router = router.New(router.Config{
 		Next: n.handover,
+		Self: id,
 		Find: n.wayTo,
 		Now:  func() time.Time { return time.Unix(0, int64(w.now)) },
 		After: func(pause time.Duration) *protocol.Pending {
@@ -109,6 +113,23 @@ func (w *world) launch(id string) *node {
 		}
 	})
 	return n
+}
+
+// log gives what writes a node's lines into the story, if somebody is to read it.
+func (w *world) log(n *node) *slog.Logger {
+	if *seedFlag < 0 {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(teller(func(line string) { w.tell("%v: %s", n, line) }), nil))
+}
+
+// A teller is a writer of lines.
+type teller func(line string)
+
+func (t teller) Write(line []byte) (int, error) {
+	_, text, _ := strings.Cut(strings.TrimSpace(string(line)), "msg=")
+	t(text)
+	return len(line), nil
 }
 
 // simHop bounds how long a goroutine that may run has not begun to.

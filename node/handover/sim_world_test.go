@@ -43,7 +43,8 @@ type plan struct {
 	seed     uint64
 	strict   bool          // nothing is lost and nobody dies: so no item may be missing and no request fail
 	losses   float64       // of messages, in a thousand
-	crashes  bool          // and short pauses
+	crashes  bool          // and pauses
+	pauses   time.Duration // the longest; from simVerdict on the others take who stands still for dead
 	splits   bool          // what one side does is not known to the other: only the end is looked at
 	spread   time.Duration // until all have heard what happened
 	slowest  time.Duration // a message
@@ -238,7 +239,7 @@ func (w *world) line(key laneKey, at *node) *talk {
 	if w.lines[key] == nil {
 		handler := protocol.Handler(at.handover.Door())
 		if key.forward {
-			handler = at.handover
+			handler = at.handover.Lane()
 		}
 		w.lines[key] = at.newTalk(handler)
 	}

@@ -112,7 +112,8 @@ func (h *Handover) wantLocked() {
 // A round asks all other members for what is wanted.
 type round struct {
 	asked    bitmap
-	contests bitmap // partitions that somebody has, or wants, and did not give
+	contests bitmap // partitions that somebody has, or has given to another, and did not give
+	wants    bitmap // partitions that somebody else waits for: who has them in doubt may keep them, who waits for them may not begin without them
 	keeps    bitmap // of these, those that somebody has
 	open     int    // answers to come
 	silent   bool   // somebody did not answer, or sees other members than we do: there may be one whom we do not know, and who has what is wanted
@@ -134,7 +135,7 @@ func (h *Handover) beginLocked() (begin func()) {
 	if h.round != nil || h.stopped || !any {
 		return func() {}
 	}
-	r := &round{asked: asked, contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), open: len(h.members)}
+	r := &round{asked: asked, contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), wants: newBitmap(len(h.parts)), open: len(h.members)}
 	h.round = r
 	if len(h.members) == 0 {
 		return func() { h.finish(r) }
@@ -176,6 +177,7 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 		r.silent = r.silent || answer.view != h.view
 		r.contests.add(answer.contests)
 		r.keeps.add(answer.keeps)
+		r.wants.add(answer.wants)
 		for part := range answer.keeps.all() {
 			h.keepers[part] = id
 		}
@@ -232,7 +234,7 @@ func (h *Handover) finish(r *round) {
 		if state != wanted && state != doubted {
 			continue
 		}
-		if r.silent || r.contests.has(part) {
+		if r.silent || r.contests.has(part) || state == wanted && r.wants.has(part) {
 			h.empty[part] = 0
 			continue
 		}

@@ -53,7 +53,11 @@ func (d *detour) ask(req *protocol.Request, resp *protocol.Response) *protocol.P
 	r.stats.Redirected.Add(1)
 	now := r.routes.Load()
 	way := now.wayTo(now.table.Partition(req.Key))
-	if d.asked != "" {
+	switch d.asked {
+	case "":
+	case r.cfg.Self:
+		way = nil // it is here still, and on its way to whom the table names
+	default:
 		if named := r.cfg.Find(d.asked); named != nil {
 			way = named
 		}

@@ -23,6 +23,9 @@ type Config struct {
 	// Next answers for this node's own keys.
 	Next protocol.Handler
 
+	// Self is this node's id: a member may say that the partition is here.
+	Self string
+
 	// Find gives the way to a member by its id; nil if it is not known here. It is asked when a member says that another one holds a partition.
 	Find func(id string) Send
 
