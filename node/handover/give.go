@@ -3,6 +3,7 @@ package handover
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/storage"
@@ -96,6 +97,8 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		h.moves[m.number] = m
 		answer.move = m.number
 		h.gate.wait()
+		h.recent++
+		h.cfg.After(heardAfter, func() { h.mu.Lock(); defer h.mu.Unlock(); h.recent-- })
 		h.stats.Given.Add(int64(m.parts))
 		h.cfg.Log.Info("partitions given away", "to", a.from.ID, "partitions", m.parts)
 	}
@@ -305,10 +308,13 @@ func (h *Handover) offered(req *protocol.Request, resp *protocol.Response) {
 	h.cfg.Go(begin)
 }
 
-// Empty reports whether there is nothing left to hand over: all partitions are with their new holders.
+// heardAfter is how long after giving something away a member stays: perhaps nobody else has heard yet of him who has it now, and would begin empty.
+const heardAfter = 500 * time.Millisecond
+
+// Empty reports whether there is nothing left to hand over: all partitions are with their new holders, and the others know these.
 func (h *Handover) Empty() bool {
 	left := h.Count().Left()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return left == 0 && h.round == nil && len(h.unsure) == 0
+	return left == 0 && h.round == nil && len(h.unsure) == 0 && h.recent == 0
 }

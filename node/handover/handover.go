@@ -80,6 +80,7 @@ type Handover struct {
 	asks     uint64            // numbers what we ask
 	heard    map[Member]uint64 // the latest number that each has asked with
 	keepers  []string          // by partition that is wanted: who answers for it still, if we know
+	recent   int               // moves begun within heardAfter
 	dropping bool
 	waiting  []waiter
 	ticking  bool

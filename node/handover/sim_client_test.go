@@ -64,7 +64,7 @@ func (w *world) addClient() {
 // ask sends the next batch, to the node it has or another one.
 func (c *client) ask() {
 	w := c.w
-	if w.ended {
+	if w.ended || len(c.open) > 0 {
 		return
 	}
 	if c.node == nil || c.node.gone || c.node.left || w.rnd.IntN(20) == 0 {
