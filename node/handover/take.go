@@ -70,11 +70,17 @@ func (h *Handover) aliveLocked(m Member) bool {
 	return known && boot == m.Boot
 }
 
+// goneLocked reports whether a member that has answered us is there no longer. A run of it that we have not heard of yet is not gone: it is to come.
+func (h *Handover) goneLocked(m Member) bool {
+	boot, known := h.members[m.ID]
+	return !known || boot > m.Boot
+}
+
 // forgetGoneLocked ends what went on with members that are there no longer: what they have not sent is lost, and what they have not pulled is out of date, for
 // they may have changed it.
 func (h *Handover) forgetGoneLocked() {
 	for _, a := range h.arrivals {
-		if !h.aliveLocked(a.from) {
+		if h.goneLocked(a.from) {
 			h.cfg.Go(func() { h.end(a, true) })
 		}
 	}
@@ -371,7 +377,7 @@ func (h *Handover) end(a *arrival, early bool) {
 // release tells the former holder that we need nothing more of him, until he has heard it or is gone.
 func (h *Handover) release(a *arrival) {
 	h.mu.Lock()
-	over := h.stopped || !h.aliveLocked(a.from)
+	over := h.stopped || h.goneLocked(a.from)
 	h.mu.Unlock()
 	if over {
 		return
