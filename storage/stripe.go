@@ -193,6 +193,4 @@ func (st *stripe) dropAll() {
 		}
 	}
 	st.reclaimer = reclaimer{}
-	st.clock = max(st.clock, st.moment())
-	st.flushed = st.clock
 }

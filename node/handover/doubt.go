@@ -23,6 +23,8 @@ func (h *Handover) Doubt() {
 			doubts++
 		}
 	}
+	h.gate.wait() // what saw them held is done before they may be dropped
+	h.spoilLocked()
 	open := slices.Clone(h.arrivals)
 	begin := h.beginLocked()
 	h.mu.Unlock()

@@ -70,6 +70,9 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		his := place >= 0 && h.table.Owner(uint32(part)) == place && place != h.self
 		former := h.moves[number] // of a given one: to whom
 		hisAlready := state == given && former != nil && former.to == a.from
+		if hisAlready && !a.again.has(part) {
+			former.pulled = true // he has heard of it and asks anew: what is here is older than what he had
+		}
 		switch {
 		case state == foreign:
 		case state == wanted:
@@ -102,6 +105,7 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		h.stats.Given.Add(int64(m.parts))
 		h.cfg.Log.Info("partitions given away", "to", a.from.ID, "partitions", m.parts)
 	}
+	h.dropLocked()
 	answer.clock = h.cfg.Store.Latest()
 	if early {
 		h.cfg.Go(h.cfg.Hasten)

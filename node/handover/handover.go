@@ -65,27 +65,28 @@ type Handover struct {
 
 	again func(*protocol.Request, *protocol.Response) *protocol.Pending // tryAgain, made once
 
-	mu       sync.Mutex // guards the rest, and all changes of partitions
-	table    *ring.Table
-	self     int               // our place in the table; -1: none
-	members  map[string]uint64 // the others that are alive: their boots by id
-	view     uint64            // the print of the members, and of ourselves
-	round    *round            // under way; nil: none
-	unsure   map[string]bitmap // what members were asked for and have not answered: perhaps they have given it
-	empty    []uint8           // by partition: how many rounds in a row found nobody who has it
-	pause    time.Duration     // before the next round
-	arrivals []*arrival        // under way
-	moves    map[uint64]*move
-	moved    uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
-	asks     uint64            // numbers what we ask
-	heard    map[Member]uint64 // the latest number that each has asked with
-	keepers  []string          // by partition that is wanted: who answers for it still, if we know
-	recent   int               // moves begun within heardAfter
-	dropping bool
-	waiting  []waiter
-	ticking  bool
-	offering bool
-	stopped  bool
+	mu         sync.Mutex // guards the rest, and all changes of partitions
+	table      *ring.Table
+	self       int               // our place in the table; -1: none
+	members    map[string]uint64 // the others that are alive: their boots by id
+	view       uint64            // the print of the members, and of ourselves
+	round      *round            // under way; nil: none
+	unsure     map[string]bitmap // what members were asked for and have not answered: perhaps they have given it
+	empty      []uint8           // by partition: how many rounds in a row found nobody who has it
+	pause      time.Duration     // before the next round
+	arrivals   []*arrival        // under way
+	moves      map[uint64]*move
+	moved      uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
+	asks       uint64            // numbers what we ask
+	heard      map[Member]uint64 // the latest number that each has asked with
+	keepers    []string          // by partition that is wanted: who answers for it still, if we know
+	recent     int               // moves begun within heardAfter
+	unreleased []*arrival        // that their former holders have not been told of, since they were not there
+	dropping   bool
+	waiting    []waiter
+	ticking    bool
+	offering   bool
+	stopped    bool
 }
 
 // Stats are counted since the start.
@@ -283,6 +284,9 @@ func (h *Handover) fetched(a *arrival, req *protocol.Request, resp *protocol.Res
 	case resp.Status == protocol.OK:
 		h.stats.FetchedHits.Add(1)
 		h.install(a, req.Key, itemOf(resp))
+		if !h.has(req.Key) {
+			h.resolve(a, hash) // expired by our clock, or evicted at once
+		}
 	case resp.Status == protocol.NotFound, resp.Status == protocol.PeerMoved:
 		h.resolve(a, hash) // it has not got it, or has nothing for us any more
 	default:

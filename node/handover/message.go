@@ -12,7 +12,7 @@ import (
 
 // What members say to each other here, as the Values of requests and responses on copy lanes. Numbers are little-endian.
 //
-//	Takeover, Offer   boot 8 | view 8 | number 8 | partitions, a bit each | id
+//	Takeover, Offer   boot 8 | view 8 | number 8 | partitions, a bit each | again, a bit each | id
 //	its answer        boot 8 | view 8 | move 8 | clock 8 | flush at 8 | given, a bit each | contested, a bit each | kept, a bit each | wanted, a bit each
 //	Fetch             Key, Delta: the move; the answer is an item in the Response's fields
 //	Pull              Delta: the move; Value: cursor 24
@@ -59,6 +59,7 @@ type ask struct {
 	view  uint64 // the print of the members that he sees
 	count uint64 // how many he has sent: one that comes late is told by it
 	parts bitmap
+	again bitmap // of these, those that he has asked for before without an answer; nil: none
 }
 
 const askHead = 3 * 8
@@ -67,17 +68,22 @@ func (a *ask) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, a.from.Boot)
 	dst = le.AppendUint64(dst, a.view)
 	dst = le.AppendUint64(dst, a.count)
-	return append(append(dst, a.parts...), a.from.ID...)
+	dst = append(dst, a.parts...)
+	if a.again == nil {
+		dst = append(dst, make([]byte, len(a.parts))...)
+	}
+	return append(append(dst, a.again...), a.from.ID...)
 }
 
 func (a *ask) parse(value []byte, partitions int) bool {
 	size := len(newBitmap(partitions))
-	if len(value) <= askHead+size {
+	if len(value) <= askHead+2*size {
 		return false
 	}
-	a.from = Member{ID: string(value[askHead+size:]), Boot: le.Uint64(value)}
+	a.from = Member{ID: string(value[askHead+2*size:]), Boot: le.Uint64(value)}
 	a.view, a.count, a.parts = le.Uint64(value[8:]), le.Uint64(value[16:]), bitmap(value[askHead:askHead+size])
-	return a.parts.fits(partitions)
+	a.again = bitmap(value[askHead+size : askHead+2*size])
+	return a.parts.fits(partitions) && a.again.fits(partitions)
 }
 
 // A handout is the answer to a Takeover.

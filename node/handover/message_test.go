@@ -60,7 +60,7 @@ func FuzzMessages(f *testing.F) {
 				contests.set(part)
 			}
 		}
-		a, gotAsk := ask{from: Member{ID: "a" + string(raw), Boot: r.Uint64()}, view: r.Uint64(), parts: parts}, ask{}
+		a, gotAsk := ask{from: Member{ID: "a" + string(raw), Boot: r.Uint64()}, view: r.Uint64(), count: r.Uint64(), parts: parts, again: contests}, ask{}
 		if !gotAsk.parse(a.append(nil), partitions) || !reflect.DeepEqual(a, gotAsk) {
 			t.Errorf("asked %+v, read %+v", a, gotAsk)
 		}

@@ -125,7 +125,7 @@ func TestMoveAskedForTwiceIsReportedOnce(t *testing.T) {
 	}
 	for n := range uint64(2) {
 		var resp protocol.Response
-		a.Door().Handle(&protocol.Request{Op: protocol.Takeover, Value: (&ask{from: Member{ID: "b", Boot: 7}, view: a.view, count: n + 1, parts: wants}).append(nil)}, &resp)
+		a.Door().Handle(&protocol.Request{Op: protocol.Takeover, Value: (&ask{from: Member{ID: "b", Boot: 7}, view: a.view, count: n + 1, parts: wants, again: wants}).append(nil)}, &resp)
 	}
 	if got := a.Moves(); len(got) != 1 || got[0].Partitions != both.Owned(1) {
 		t.Errorf("%+v", got)

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"bytes"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -39,10 +40,12 @@ func (h *Handover) Adopt(table *ring.Table, self int, others []Member) {
 	}
 	if view := viewOf(h.cfg.Self, h.members); view != h.view {
 		h.view = view
+		h.spoilLocked()
 		clear(h.empty) // what another view's members had not is no evidence
 	}
 	maps.DeleteFunc(h.heard, func(m Member, _ uint64) bool { return !h.aliveLocked(m) })
 	h.forgetGoneLocked()
+	h.releaseReturnedLocked()
 	h.wantLocked()
 	h.wakeLocked()
 	begin := h.beginLocked()
@@ -95,6 +98,24 @@ func (h *Handover) forgetGoneLocked() {
 		}
 	}
 	h.dropLocked()
+}
+
+// spoilLocked makes the round under way no evidence of what nobody has.
+func (h *Handover) spoilLocked() {
+	if h.round != nil {
+		h.round.silent = true
+	}
+}
+
+// releaseReturnedLocked tells those who are back what they could not be told.
+func (h *Handover) releaseReturnedLocked() {
+	h.unreleased = slices.DeleteFunc(h.unreleased, func(a *arrival) bool {
+		boot, known := h.members[a.from.ID]
+		if known && boot == a.from.Boot {
+			h.cfg.Go(func() { h.release(a) })
+		}
+		return known // or it is another run, which knows of nothing
+	})
 }
 
 // wantLocked looks which partitions are to be asked for, and which no more.
@@ -151,10 +172,11 @@ func (h *Handover) beginLocked() (begin func()) {
 		if h.unsure[id] == nil {
 			h.unsure[id] = newBitmap(len(h.parts))
 		}
+		again := bytes.Clone(h.unsure[id])
 		h.unsure[id].add(asked)
 		h.asks++
 		messages = append(messages, protocol.Request{
-			Op: protocol.Takeover, Value: (&ask{from: h.cfg.Self, view: h.view, count: h.asks, parts: h.unsure[id]}).append(nil),
+			Op: protocol.Takeover, Value: (&ask{from: h.cfg.Self, view: h.view, count: h.asks, parts: h.unsure[id], again: again}).append(nil),
 		})
 	}
 	return func() {
@@ -377,7 +399,11 @@ func (h *Handover) end(a *arrival, early bool) {
 // release tells the former holder that we need nothing more of him, until he has heard it or is gone.
 func (h *Handover) release(a *arrival) {
 	h.mu.Lock()
-	over := h.stopped || h.goneLocked(a.from)
+	gone := h.goneLocked(a.from)
+	if gone { // perhaps it is only not heard of, and comes back with what it thinks we have not got
+		h.unreleased = append(h.unreleased, a)
+	}
+	over := h.stopped || gone
 	h.mu.Unlock()
 	if over {
 		return

@@ -184,9 +184,9 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 // here asks this node itself; nil is an answer.
 func (r *Router) here(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	pending := r.cfg.Next.Handle(req, resp)
-	if pending == nil && resp.Status == protocol.PeerMoved {
+	if pending == nil && resp.Status.FromPeer() {
 		pending = protocol.NewPending(nil)
-		pending.Response.Status = protocol.PeerMoved
+		pending.Response.Status = resp.Status
 		pending.Response.Scratch = append(pending.Response.Scratch[:0], resp.Value...)
 		pending.Response.Value = pending.Response.Scratch
 		pending.Holds = true
