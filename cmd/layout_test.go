@@ -89,7 +89,7 @@ var (
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
 	"node":          1200, // it names every setting and every room once, to wire them
-	"node/handover": 1400, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
+	"node/handover": 1500, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"cmd/memring":   1600, // every flag and word that memcached has, a line or two each
 	"node/peer":     1150, // both ends of a lane: what one sends, long values in their parts as well, the other must take
 	"node/server":   1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
