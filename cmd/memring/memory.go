@@ -22,16 +22,20 @@ const (
 	// heapSlack is how much garbage the heap may hold, in percent of what is live: items lie outside of it, so collecting is cheap, and -m with
 	// its index should be nearly all that the process takes (storage/DESIGN.md).
 	heapSlack = 10
+
+	// heapRoom is far above what else may be on the heap, see boundHeap.
+	heapRoom = 1 << 30
 )
 
-// boundHeap tells Go's runtime how much memory it may take, unless the environment has told it. It counts the heap alone, so the limit is out of
-// reach as long as nothing leaks; near it collecting becomes eager, instead of the system ending the process.
-func boundHeap(maxBytes int64, maxConns int, getenv func(string) string) {
+// boundHeap tells Go's runtime how much memory it may take, unless the environment has told it. Near that collecting becomes eager, which costs up to half of
+// the processors, so only a leak may come near: over -m and the connections there is room for the large requests and answers that are allowed at a time (four
+// of the largest, or 256 MB, each way) and for the index of a cache_memlimit that is far above -m.
+func boundHeap(maxBytes int64, maxConns, maxItemBytes int, getenv func(string) string) {
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(heapSlack)
 	}
 	if getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(maxBytes + allowanceBytes + int64(maxConns)*connAllowance)
+		debug.SetMemoryLimit(2*maxBytes + int64(maxConns)*connAllowance + heapRoom + 8*int64(maxItemBytes))
 	}
 }
 

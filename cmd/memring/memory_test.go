@@ -68,7 +68,7 @@ func TestBoundHeap(t *testing.T) {
 		t.Helper()
 		debug.SetGCPercent(100)
 		debug.SetMemoryLimit(1 << 50)
-		boundHeap(64<<20, 1024, func(name string) string { return environment[name] })
+		boundHeap(64<<20, 1024, 1<<20, func(name string) string { return environment[name] })
 		if got := debug.SetGCPercent(100); got != wantPercent {
 			t.Errorf("with %v: GC percent %d, wanted %d", environment, got, wantPercent)
 		}
@@ -76,7 +76,7 @@ func TestBoundHeap(t *testing.T) {
 			t.Errorf("with %v: limit %d, wanted %d", environment, got, wantLimit)
 		}
 	}
-	f(nil, heapSlack, (64+16+16)<<20)
-	f(map[string]string{"GOGC": "off"}, 100, (64+16+16)<<20)
+	f(nil, heapSlack, (2*64+16+1024+8)<<20)
+	f(map[string]string{"GOGC": "off"}, 100, (2*64+16+1024+8)<<20)
 	f(map[string]string{"GOMEMLIMIT": "1GiB"}, heapSlack, 1<<50)
 }

@@ -50,8 +50,8 @@ func lockMemory() error {
 	return unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 }
 
-// forgetStart lets the system take back what only the start has used: pages of the program, which are read again from its file should they be
-// needed, and the start's garbage. It is some megabytes of -m 64's allowance. Nothing is lost if it cannot be done.
+// forgetStart lets the system take back what only the start has used: pages of the program's code, which are read again from its file should they be
+// needed, and the start's garbage. (Other pages of the file may have been changed since: those that a loader relocates.) It is some megabytes of -m 64's allowance. Nothing is lost if it cannot be done.
 func forgetStart() {
 	debug.FreeOSMemory()
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -62,7 +62,7 @@ func forgetStart() {
 	for line := range strings.Lines(string(maps)) {
 		var from, to uintptr
 		var access string
-		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &access); n == 3 && access[1] != 'w' && strings.HasSuffix(line, " "+program+"\n") {
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &access); n == 3 && access[2] == 'x' && strings.HasSuffix(line, " "+program+"\n") {
 			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED) // not with -k
 		}
 	}

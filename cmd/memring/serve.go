@@ -36,7 +36,7 @@ func serve(o *options) (err error) {
 	if o.threads > 0 {
 		runtime.GOMAXPROCS(o.threads)
 	}
-	boundHeap(o.node.MaxBytes, o.node.MaxConns, os.Getenv)
+	boundHeap(o.node.MaxBytes, o.node.MaxConns, o.node.MaxItemBytes, os.Getenv)
 	if o.daemon && !detached() {
 		return detach()
 	}
