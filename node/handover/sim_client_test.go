@@ -276,7 +276,7 @@ func (o *op) play(now image, vanish bool) (image, bool) {
 	case opSet:
 		return written(o.arg)
 	case opAdd:
-		if now.there {
+		if now.there && (known || !vanish) { // without an answer it may have found that the item had vanished
 			return now, !known || o.status == protocol.NotStored
 		}
 		return written(o.arg)
