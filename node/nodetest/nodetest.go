@@ -57,7 +57,7 @@ func (l *testLog) end() {
 // An Option changes the configuration of every node.
 type Option func(*node.Config)
 
-// Start starts a cluster of size nodes and waits until all route alike. The nodes still running are stopped when the test ends.
+// Start starts a cluster of size nodes and waits until all route alike and have their partitions. The nodes still running are stopped when the test ends.
 func Start(t testing.TB, size int, options ...Option) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, options: options, log: &testLog{out: t.Output()}}
@@ -67,6 +67,7 @@ func Start(t testing.TB, size int, options ...Option) *Cluster {
 		c.Launch()
 	}
 	c.WaitAgreed()
+	c.WaitSettled()
 	return c
 }
 
