@@ -100,14 +100,13 @@ func (n *Node) adopt() error {
 		ways = append(ways, n.peers.Link(m.ID, byID[m.ID].Peer).Send)
 	}
 	ids, others := make([]string, 0, len(members)), make([]handover.Member, 0, len(members))
-	for _, m := range members {
-		if m.ID != n.self.ID || m.Boot != n.self.Boot {
-			ids, others = append(ids, m.ID), append(others, handover.Member{ID: m.ID, Boot: m.Boot})
-		}
-	}
 	var more []router.Send
 	for _, m := range members {
-		if (m.ID != n.self.ID || m.Boot != n.self.Boot) && table.Index(m.ID) < 0 {
+		if m.ID == n.self.ID && m.Boot == n.self.Boot {
+			continue
+		}
+		ids, others = append(ids, m.ID), append(others, handover.Member{ID: m.ID, Boot: m.Boot})
+		if table.Index(m.ID) < 0 {
 			more = append(more, n.peers.Link(m.ID, m.Peer).Send)
 		}
 	}
@@ -161,10 +160,7 @@ func (n *Node) copyTo(id string, req *protocol.Request) *protocol.Pending {
 	if m, found := n.other(id); found {
 		return n.copies.Link(m.ID, m.Peer).Send(req)
 	}
-	gone := protocol.NewPending(nil)
-	gone.Response.Status = protocol.PeerLost
-	gone.Complete()
-	return gone
+	return protocol.Answered(protocol.PeerLost)
 }
 
 // other gives another member by its id.

@@ -59,6 +59,14 @@ func NewPending(flush func()) *Pending {
 	return p
 }
 
+// Answered gives a Pending that is completed with status.
+func Answered(status Status) *Pending {
+	p := NewPending(nil)
+	p.Response.Status = status
+	p.Complete()
+	return p
+}
+
 // Complete hands the Response to whoever waits. The caller must not touch p afterwards.
 func (p *Pending) Complete() {
 	switch p.state.Swap(pendingCompleted) {

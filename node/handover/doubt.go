@@ -1,8 +1,6 @@
 package handover
 
-import (
-	"slices"
-)
+import "slices"
 
 // Doubt says that this process has stood still for a while. The others may have taken it for dead and its partitions for their own, and stored what
 // is newer than what is here. So before anything is answered from here they are asked: what one of them has is dropped here, and taken over from him
@@ -51,8 +49,7 @@ func (h *Handover) clear(parts bitmap) {
 	if !any {
 		return
 	}
-	partitions := uint64(len(h.parts))
-	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return stale.has(int(hash % partitions)) })))
+	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return stale.has(int(h.partOf(hash))) })))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for part := range stale.all() {

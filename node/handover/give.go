@@ -134,7 +134,7 @@ func (h *Handover) movedTo(part uint32, number uint64) bool {
 
 // lend answers with one item of what was given away.
 func (h *Handover) lend(req *protocol.Request, resp *protocol.Response) {
-	if !h.movedTo(uint32(storage.Hash(req.Key)%uint64(len(h.parts))), req.Delta) {
+	if !h.movedTo(h.partOf(storage.Hash(req.Key)), req.Delta) {
 		resp.Status = protocol.PeerMoved
 		return
 	}
@@ -166,8 +166,7 @@ func (h *Handover) piece(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.PeerMoved
 		return
 	}
-	partitions := uint64(len(h.parts))
-	wants := func(hash uint64) bool { return h.movedTo(uint32(hash%partitions), req.Delta) }
+	wants := func(hash uint64) bool { return h.movedTo(h.partOf(hash), req.Delta) }
 	out, more, full := beginPiece(resp.Scratch[:0]), true, false
 	items := int64(0)
 	for looked := 0; more && !full && looked < pieceTables; looked++ {
@@ -224,8 +223,7 @@ func (h *Handover) drop(due []uint64) {
 		_, found := slices.BinarySearch(due, number)
 		return state == given && found
 	}
-	partitions := uint64(len(h.parts))
-	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return gone(uint32(hash % partitions)) })))
+	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return gone(h.partOf(hash)) })))
 	h.mu.Lock()
 	for part := range h.parts {
 		if gone(uint32(part)) {

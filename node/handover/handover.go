@@ -148,6 +148,9 @@ func (h *Handover) Count() (count Count) {
 	return count
 }
 
+// partOf gives the partition of the keys of a hash, as ring.Table does.
+func (h *Handover) partOf(hash uint64) uint32 { return uint32(hash % uint64(len(h.parts))) }
+
 // Holds reports whether this node answers for a partition.
 func (h *Handover) Holds(part uint32) bool {
 	state, _ := h.parts[part].load()
@@ -158,7 +161,8 @@ func (h *Handover) Holds(part uint32) bool {
 func (h *Handover) Stop() {
 	h.mu.Lock()
 	h.stopped = true
-	waiting := h.takeWaitingLocked()
+	waiting := h.waiting
+	h.waiting = nil
 	h.mu.Unlock()
 	for _, w := range waiting {
 		w.pending.Response.Status = protocol.PeerLost
@@ -191,7 +195,7 @@ func (h *Handover) handle(req *protocol.Request, resp *protocol.Response, waits 
 		return h.cfg.Next.Handle(req, resp)
 	}
 	hash := storage.Hash(req.Key)
-	part := uint32(hash % uint64(len(h.parts)))
+	part := h.partOf(hash)
 	for {
 		state, number := h.parts[part].load()
 		switch state {
@@ -280,7 +284,7 @@ func (h *Handover) resolve(a *arrival, hash uint64) {
 func (h *Handover) fetched(a *arrival, req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	hash := storage.Hash(req.Key)
 	switch {
-	case h.parts[hash%uint64(len(h.parts))].arrival.Load() != a: // all of it is here, or it went on: what was fetched may be out of date
+	case h.parts[h.partOf(hash)].arrival.Load() != a: // all of it is here, or it went on: what was fetched may be out of date
 	case resp.Status == protocol.OK:
 		h.stats.FetchedHits.Add(1)
 		h.install(a, req.Key, itemOf(resp))
@@ -433,10 +437,4 @@ func (h *Handover) expire() {
 	if h.ticking = len(kept) > 0 && !h.stopped; h.ticking {
 		h.cfg.After(tick, h.expire)
 	}
-}
-
-func (h *Handover) takeWaitingLocked() []waiter {
-	waiting := h.waiting
-	h.waiting = nil
-	return waiting
 }

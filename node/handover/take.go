@@ -195,8 +195,6 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 		if answer.flushAt > 0 && h.cfg.Store.FlushAt() == 0 {
 			h.cfg.Store.FlushAll(answer.flushAt)
 		}
-	}
-	if ok {
 		h.clear(answer.given)
 	}
 	h.mu.Lock()
@@ -355,7 +353,7 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 // arrived installs one item of a piece, unless something has happened to its key here.
 func (h *Handover) arrived(a *arrival, key []byte, it storage.Item) {
 	hash := storage.Hash(key)
-	if h.parts[hash%uint64(len(h.parts))].arrival.Load() != a {
+	if h.parts[h.partOf(hash)].arrival.Load() != a {
 		return
 	}
 	held := h.cfg.Store.Hold(key)

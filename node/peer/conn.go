@@ -96,11 +96,11 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 	if !c.over && c.seats.head != c.seats.awaited {
 		// The peer owes answers that are overdue already, so this one would be.
 		peers.stats.Timeouts.Add(1)
-		return answered(protocol.PeerTimeout)
+		return protocol.Answered(protocol.PeerTimeout)
 	}
 	if !c.over && c.fullLocked(req) && !c.waitForRoomLocked(req) {
 		peers.stats.Overloaded.Add(1)
-		return answered(protocol.PeerOverloaded)
+		return protocol.Answered(protocol.PeerOverloaded)
 	}
 	if c.over {
 		return nil

@@ -44,7 +44,7 @@ func (l *lane) send(req *protocol.Request) *protocol.Pending {
 		}
 		if !l.redial(c) {
 			l.link.peers.stats.Lost.Add(1)
-			return answered(protocol.PeerLost)
+			return protocol.Answered(protocol.PeerLost)
 		}
 	}
 }

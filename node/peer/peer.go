@@ -208,7 +208,7 @@ func (l *Link) Send(req *protocol.Request) *protocol.Pending {
 	lane := &l.lanes[req.Origin%uint32(len(l.lanes))]
 	if len(req.Value) <= frame.PartBytes {
 		if !frame.Fits(req) {
-			return answered(protocol.TooLarge)
+			return protocol.Answered(protocol.TooLarge)
 		}
 		return lane.send(req)
 	}
@@ -221,7 +221,7 @@ func (l *Link) Send(req *protocol.Request) *protocol.Pending {
 		}
 	}
 	if req.Op != protocol.Set || req.Options.Has(protocol.Compare) || status != protocol.TooLarge && status != protocol.PeerOverloaded {
-		return answered(status)
+		return protocol.Answered(status)
 	}
 	// As with every set that is refused, the old value is out of date and goes.
 	return lane.send(&protocol.Request{Op: protocol.Discard, Reason: status, Key: req.Key, Origin: req.Origin})
@@ -248,12 +248,4 @@ func (l *Link) close() {
 	for i := range l.lanes {
 		l.lanes[i].close()
 	}
-}
-
-// answered gives a Pending that is completed with status.
-func answered(status protocol.Status) *protocol.Pending {
-	p := protocol.NewPending(nil)
-	p.Response.Status = status
-	p.Complete()
-	return p
 }

@@ -139,12 +139,6 @@ func (r *Router) Table() *ring.Table {
 	return nil
 }
 
-// Owns reports whether a partition is this node's own by the table of now.
-func (r *Router) Owns(part uint32) bool {
-	now := r.routes.Load()
-	return now == nil || now.wayTo(part) == nil
-}
-
 // Stats gives the live counters.
 func (r *Router) Stats() *Stats { return &r.stats }
 
