@@ -61,9 +61,9 @@ interop: ## talk to one real node, and to three, with other people's clients (De
 	@set -o pipefail; echo go test -tags interop -run Interop $(call tagged,interop); \
 	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop) | grep -v '^=== '
 
-chaos: ## hurt a running cluster and see what it promises still hold; SHORT=-short for less of it
+chaos: ## hurt running clusters and see what they promise still hold, half an hour; SHORT=-short for less of it (as root: network namespaces)
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'
-	@test -z "$(call tagged,chaos)" || (set -x; go test -tags chaos -count=1 -timeout 20m -v $(SHORT) -run Chaos $(call tagged,chaos))
+	@test -z "$(call tagged,chaos)" || (set -x; go test -tags chaos -count=1 -timeout 50m -v $(SHORT) -run Chaos $(call tagged,chaos))
 
 bench: build ## the CPU of a request beside MEMCACHED (memcached), against the bars: some five minutes; FLAGS for less of it
 	$(compare) speed -memcached $(MEMCACHED) $(FLAGS)

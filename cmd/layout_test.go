@@ -41,16 +41,21 @@ var plan = map[string]int{
 	"node/operator":   40,
 	"node/dump":       45,
 	"node/discovery":  40,
+	"node/placement":  40,
+	"node/sides":      40,
+	"node/suspicion":  40,
 	"node/stats":      45, // it reads the counters of the handlers
 
 	"node/server":     30,
 	"node/executor":   30,
 	"node/peer":       30,
+	"node/reception":  35, // a lane's other end: what a peer says of itself is peer.Self at both
+	"node/parcel":     25,
+	"node/piece":      25, // what handover and replicator have in common
 	"node/membership": 30,
 	"node/admin":      30,
 	"node/crawler":    30,
 	"node/watch":      25,
-	"node/budget":     25,
 	"node/certs":      25,
 	"node/certstest":  15,
 
@@ -63,10 +68,11 @@ var plan = map[string]int{
 	"protocol/line":       15,
 	"protocol/login":      15,
 
-	"protocol":      10,
-	"storage":       10,
-	"ring":          10,
-	"storage/arena": 5,
+	"protocol":        10,
+	"protocol/budget": 5, // a Pending counts what it holds
+	"storage":         10,
+	"ring":            10,
+	"storage/arena":   5,
 }
 
 var (
@@ -74,13 +80,13 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/crawler", "node/dump", "node/stats", "node", "node/nodetest", "cmd/memring"}
+	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/crawler", "node/dump", "node/stats", "node", "node/nodetest", "cmd/memring"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/membership", "node/admin", "cmd/memring"}
+	sockets = []string{"node/server", "node/peer", "node/membership", "node/admin", "node/suspicion", "cmd/memring"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}
@@ -88,12 +94,14 @@ var (
 
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
-	"node":          1200, // it names every setting and every room once, to wire them
-	"node/handover": 1500, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
-	"cmd/memring":   1600, // every flag and word that memcached has, a line or two each
-	"node/peer":     1150, // both ends of a lane: what one sends, long values in their parts as well, the other must take
-	"node/server":   1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
-	"storage":       2200, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
+	"node":            1500, // it names every setting and every room once, to wire them
+	"node/membership": 980,  // the only room that knows memberlist, so all that gossip tells is told here
+	"node/handover":   1600, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
+	"node/replicator": 1450, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
+	"cmd/memring":     1750, // every flag and word that memcached has, a line or two each
+	"node/peer":       1000, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
+	"node/server":     1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
+	"storage":         2400, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }
 
 // homes says which rooms may import a foreign module (any room below "x" for "x/..."); "x_test" are the tests of x
@@ -112,6 +120,7 @@ var homes = map[string][]string{
 	"gonum.org/v1/plot":                       {"benchmarks/..."},
 	"github.com/xdg-go/scram":                 {"protocol/login", "tests"},
 	"go.uber.org/goleak":                      {"tests"},
+	"github.com/anishathalye/porcupine":       {"tests"}, // one order of a key's requests that explains all answers, or that there is none
 	"pgregory.net/rapid":                      {"tests"},
 }
 

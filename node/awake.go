@@ -8,6 +8,8 @@ import (
 const (
 	// beatEvery is how often a node notes that it runs.
 	beatEvery = 50 * time.Millisecond
+	// lookEvery is how often a node looks who is on its side although nobody has come or gone: with time, who is lost is not reckoned with any more.
+	lookEvery = time.Second
 	// stallTime is how long it may stand still (a paused machine, SIGSTOP, a processor that others have) before it must ask whether the others took it for
 	// dead meanwhile. They need half a second longer at the least (membership.DefaultTimings).
 	stallTime = 1300 * time.Millisecond
@@ -15,8 +17,9 @@ const (
 
 // beat notes that the node runs, until ctx is done.
 func (n *Node) beat(ctx context.Context) {
-	tick := time.NewTicker(beatEvery)
+	tick, look := time.NewTicker(beatEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
+	defer look.Stop()
 	for {
 		n.awake()
 		n.beaten.Store(int64(time.Since(n.started)))
@@ -24,6 +27,8 @@ func (n *Node) beat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-look.C:
+			n.lookAround()
 		}
 	}
 }
@@ -32,7 +37,7 @@ func (n *Node) beat(ctx context.Context) {
 func (n *Node) awake() {
 	before, now := n.beaten.Load(), int64(time.Since(n.started))
 	if now-before > int64(stallTime) {
-		n.handover.Doubt()
+		n.doubt()
 		n.beaten.CompareAndSwap(before, now)
 	}
 }

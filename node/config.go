@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/certs"
+	"github.com/memring/memring/node/replicator"
+	"github.com/memring/memring/node/sides"
 	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/ring"
 )
@@ -25,7 +27,14 @@ type Config struct {
 	// Cluster is the cluster's name: nodes of another name are not joined. --cluster; default "memring".
 	Cluster string
 
-	// Zone and Weight are this node's place and share. --zone, --weight; default "" and 1.
+	// Ack is how many replicas must have a write before it is answered. --ack; default replicator.AckOne.
+	Ack replicator.Ack
+
+	// ReadNearest answers reads from a copy that is kept here, or by a member of the same Zone, instead of asking the owner in another. How old it may be: DESIGN.md,
+	// "Copies". On all members, else those without it are asked in vain. --read-from; default: owner.
+	ReadNearest bool
+
+	// Zone and Weight are this node's place and share. --zone, 32 bytes at most; --weight, 1 to 32; default "" and 1.
 	Zone   string
 	Weight uint8
 
@@ -107,7 +116,8 @@ type Config struct {
 	MaxBatch int
 	// Backlog is the number of connections that the system keeps waiting to be accepted. -b; default 1024, as memcached's.
 	Backlog int
-	// MaxBufferBytes bounds the read buffers of all client connections together; 0: the server's default. -o read_buf_mem_limit.
+	// MaxBufferBytes bounds the read buffers of all client connections together, and as much the answers that their clients have not taken yet; 0: 256 MB. At
+	// least what some of the largest items need. -o read_buf_mem_limit.
 	MaxBufferBytes int64
 
 	// Tuning is what has hardly an effect here, but is asked for.
@@ -127,6 +137,19 @@ type Config struct {
 	// processors and of the network from requests. --handover-rate; default 32 MiB.
 	HandoverRate int64
 
+	// RebalanceDelay is how long a member that went without a word keeps its places, where there are copies to answer from meanwhile: 0 to MaxRebalanceDelay.
+	// Back by then, it finds all as it was; else its partitions are copied to others. Longer spares copying after slow restarts, and leaves
+	// fewer copies meanwhile. The same on all members, else they route differently until it is over. --rebalance-delay; default 20 s.
+	RebalanceDelay time.Duration
+
+	// OnMinority is what clients are told while this node is on the small side of a split: it has lost at least half of the others at once, without a goodbye and without a
+	// sign that their processes have ended, and of two halves it is not on that with the lowest id. Of two nodes the one with the higher id cannot tell a split from a
+	// crash of the other. --on-minority serve, miss or refuse; default sides.Serve.
+	OnMinority sides.Policy
+	// MinMembers is how many active members there must be, this one included; where fewer are here it is a minority as well. --min-members; default 0: any.
+	MinMembers int
+
+	// Ring are the constants of the cluster. Of them only Copies is anybody's wish: what counts is the most that any member wants. --copies; default 1.
 	Ring ring.Params
 
 	Log   *slog.Logger
@@ -178,6 +201,7 @@ func Default() Config {
 		LeaveGrace:     time.Second,
 		DrainTimeout:   30 * time.Second,
 		HandoverRate:   32 << 20,
+		RebalanceDelay: 20 * time.Second,
 		Ring:           ring.DefaultParams(),
 	}
 }
@@ -189,6 +213,9 @@ const (
 
 	// minHandoverRate is a piece of a hand-over a second (node/handover).
 	minHandoverRate = 64 << 10
+
+	// MaxRebalanceDelay: others are told of who is lost for no longer (node/membership).
+	MaxRebalanceDelay = 10 * time.Minute
 )
 
 // Validate checks what can be checked without starting; every error names the flag to change.
@@ -200,6 +227,11 @@ func (c Config) Validate() error {
 		}
 	}
 	refuse(c.ID == "" || len(c.ID) > 64, "--id: the node's name must have 1 to 64 bytes, not %d", len(c.ID))
+	refuse(c.Weight < 1 || c.Weight > ring.MaxWeight, "--weight: %d is not between 1 and %d", c.Weight, ring.MaxWeight)
+	refuse((ring.Member{ID: "n", Zone: c.Zone, Weight: 1}).Validate() != nil, "--zone: %.80q: up to %d bytes without blanks", c.Zone, ring.MaxZoneBytes)
+	refuse(c.Ring.Copies < 1 || c.Ring.Copies > ring.MaxCopies, "--copies: %d is not between 1 and %d", c.Ring.Copies, ring.MaxCopies)
+	refuse(c.RebalanceDelay < 0 || c.RebalanceDelay > MaxRebalanceDelay, "--rebalance-delay: %v is not between 0 and %v", c.RebalanceDelay, MaxRebalanceDelay)
+	refuse(c.MinMembers < 0, "--min-members: must not be negative")
 	for _, l := range c.Listen {
 		refuse(l.Address == "", "-l: an empty address")
 	}

@@ -3,40 +3,26 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/membership"
+	"github.com/memring/memring/node/placement"
 	"github.com/memring/memring/node/router"
+	"github.com/memring/memring/node/suspicion"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 )
 
-const (
-	// quietTime is how long the members must stay the same before a table is built, so that many joins at once make one table.
-	quietTime = 150 * time.Millisecond
-	// maxWait bounds that: requests must be right within a second of a join.
-	maxWait = 500 * time.Millisecond
-)
-
-// startFollow adopts a new table whenever the members have changed, until the node stops.
+// startFollow adopts a new table whenever the members have changed, or the grace of one that is down is over, until the node stops.
 func (n *Node) startFollow() {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.endFollow = cancel
 	n.beaten.Store(int64(time.Since(n.started)))
 	n.following.Go(func() { n.beat(ctx) })
 	n.following.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-n.members.Changes():
-				if !n.waitQuiet(ctx) {
-					return
-				}
-			case <-n.hasten:
-			}
+		pace := placement.Pace{Changes: n.members.Changes(), Hasten: n.hasten, Urgent: n.urgent}
+		for pace.Next(ctx, n.adopted.Over()) {
 			if err := n.adopt(); err != nil {
 				n.log.Error("keeping the old table: the members make no new one", "err", err)
 			}
@@ -44,106 +30,140 @@ func (n *Node) startFollow() {
 	})
 }
 
-// waitQuiet returns when the members have been the same for quietTime, or after maxWait; false when ctx is done.
-func (n *Node) waitQuiet(ctx context.Context) bool {
-	limit := time.NewTimer(maxWait)
-	defer limit.Stop()
-	for {
-		quiet := time.NewTimer(quietTime)
-		select {
-		case <-ctx.Done():
-			quiet.Stop()
-			return false
-		case <-n.members.Changes():
-			quiet.Stop()
-		case <-quiet.C:
-			return true
-		case <-n.hasten:
-			quiet.Stop()
-			return true
-		case <-limit.C:
-			quiet.Stop()
-			return true
-		}
-	}
-}
-
 // adopt builds the table of the members there are and routes by it.
 func (n *Node) adopt() error {
-	members := n.members.Members()
-	if slices.Equal(members, n.adopted) {
+	n.lookAround()
+	now, before := n.placement(), n.adopted
+	if now.Same(&before) {
+		n.adopted.Until = now.Until
 		return nil
 	}
-	n.adopted = members
-	byID := make(map[string]membership.Member, len(members))
-	placed := make([]ring.Member, 0, len(members))
-	for _, m := range members {
-		byID[m.ID] = m
-		if m.State == membership.Active {
-			placed = append(placed, m.Member)
-		}
-	}
-	if len(placed) == 0 && n.router.Table() != nil {
+	n.adopted = now
+	next := &n.adopted
+	next.Tell(&before, n.cfg.RebalanceDelay, n.log)
+	former := n.router.Table()
+	if len(next.Placed) == 0 && former != nil {
 		return nil // all are leaving at once: somebody must answer until the end
 	}
-	table, err := ring.Build(placed, n.cfg.Ring)
+	table, err := next.Table(n.cfg.Ring, &before)
 	if err != nil {
 		return fmt.Errorf("build table: %w", err)
 	}
-	ways, self := make([]router.Send, 0, len(placed)), -1
-	for i, m := range table.Members() {
-		// Of two processes started with one id the later holds the partitions, and the earlier sends it its clients' requests.
-		if m.ID == n.self.ID && byID[m.ID].Boot == n.self.Boot {
-			ways, self = append(ways, nil), i
-			continue
-		}
-		ways = append(ways, n.peers.Link(m.ID, byID[m.ID].Peer).Send)
-	}
-	ids, others := make([]string, 0, len(members)), make([]handover.Member, 0, len(members))
-	var more []router.Send
-	for _, m := range members {
-		if m.ID == n.self.ID && m.Boot == n.self.Boot {
-			continue
-		}
-		ids, others = append(ids, m.ID), append(others, handover.Member{ID: m.ID, Boot: m.Boot})
-		if table.Index(m.ID) < 0 {
-			more = append(more, n.peers.Link(m.ID, m.Peer).Send)
+	ways, more, self := n.waysOf(next, table)
+	ids, others := make([]string, 0, len(next.Here)), make([]handover.Member, 0, len(next.Here))
+	for _, m := range next.Here {
+		if !n.isSelf(m) {
+			ids, others = append(ids, m.ID), append(others, handover.Member{ID: m.ID, Boot: m.Boot})
+			n.copies.Link(m.ID, m.Peer)
 		}
 	}
-	before := n.router.Table()
+	n.replicator.Adopt(table, self, others) // first: handover may ask it at once whose holders are gone
 	n.handover.Adopt(table, self, others)
 	n.router.Adopt(table, ways, more...)
 	n.peers.Keep(ids...)
 	n.copies.Keep(ids...)
-	n.discovery.Follow(members)
-	if before == nil || before.Print() != table.Print() {
+	n.discovery.Follow(next.Here)
+	if former == nil || former.Print() != table.Print() {
 		n.log.Info("table adopted", "members", len(ways), "print", fmt.Sprintf("%016x", table.Print()))
 	}
 	return nil
 }
 
+// placement tells whose places there are. Whom gossip still believes in, and is known to be gone, has just been lost.
+func (n *Node) placement() placement.Placement {
+	alive, lost := n.members.Everybody()
+	now := time.Now()
+	here := alive[:0]
+	for _, m := range alive {
+		if !n.suspicion.Down(m) {
+			here = append(here, m)
+		} else if _, missed := n.members.Believes(m); missed {
+			lost = append(lost, membership.Lost{Member: m, Since: now})
+		}
+	}
+	return placement.Of(here, lost, n.cfg.RebalanceDelay, now)
+}
+
+// waysOf gives the ways to the members of a table, where nil is this node and who is down cannot be reached; those to all others who are here; and this
+// node's place, -1 for none.
+func (n *Node) waysOf(p *placement.Placement, table *ring.Table) (ways, more []router.Send, self int) {
+	self = -1
+	for i, placed := range table.Members() {
+		switch m := p.ByID(placed.ID); {
+		case m == nil:
+			ways = append(ways, unreachable)
+		case n.isSelf(*m):
+			ways, self = append(ways, nil), i
+		default: // of two processes started with one id the later holds the partitions, and the earlier sends it its clients' requests
+			ways = append(ways, n.peers.Link(m.ID, m.Peer).Send)
+		}
+	}
+	for _, m := range p.Here {
+		if !n.isSelf(m) && table.Index(m.ID) < 0 {
+			more = append(more, n.peers.Link(m.ID, m.Peer).Send)
+		}
+	}
+	return ways, more, self
+}
+
+// unreachable is the way to a member that is down: nothing waits for it.
+func unreachable(*protocol.Request) *protocol.Pending { return protocol.Answered(protocol.PeerLost) }
+
+// isSelf tells this process from another of its id.
+func (n *Node) isSelf(m membership.Member) bool { return m.ID == n.self.ID && m.Boot == n.self.Boot }
+
 // openHandover makes what holds the partitions. Its members are reached once there are links.
 func (n *Node) openHandover() {
 	n.handover = handover.New(handover.Config{
-		Self:     handover.Member{ID: n.cfg.ID, Boot: uint64(n.started.UnixNano())},
-		Store:    n.store,
-		Next:     n.executor,
-		Send:     n.copyTo,
-		Await:    n.errands.Await,
-		After:    n.errands.After,
-		Go:       n.errands.Go,
-		Hasten:   n.adoptSoon,
+		Self:   handover.Member{ID: n.cfg.ID, Boot: uint64(n.started.UnixNano())},
+		Store:  n.store,
+		Next:   n.replicator,
+		Send:   n.copyTo,
+		Await:  n.errands.Await,
+		After:  n.errands.After,
+		Go:     n.errands.Go,
+		Hasten: note(n.hasten),
+		Copies: handover.Copies{
+			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,
+			Receive: n.replicator.Receive, Feed: n.replicator.Feed, Keeps: n.replicator.Keeps, Release: n.replicator.Release,
+			Part: n.replicator.Part,
+		},
 		Rate:     n.cfg.HandoverRate,
+		Leaving:  n.leavesIn,
 		Patience: n.cfg.PeerDeadline,
 		Log:      n.log,
 	}, n.cfg.Ring.Partitions)
 }
 
-// adoptSoon has a table adopted without waiting for quiet.
-func (n *Node) adoptSoon() {
-	select {
-	case n.hasten <- struct{}{}:
-	default:
+// leavesIn is how long this node will be here still, if it drains; else 0.
+func (n *Node) leavesIn() time.Duration {
+	if until := n.drainEnd.Load(); until != 0 {
+		return max(time.Until(time.Unix(0, until)), time.Millisecond)
+	}
+	return 0
+}
+
+// openSuspicion makes what finds out at once that a process is gone.
+func (n *Node) openSuspicion() {
+	n.suspicion = suspicion.New(suspicion.Config{
+		Self:     n.self,
+		Members:  n.members.Members,
+		Believes: func(m membership.Member) bool { alive, _ := n.members.Believes(m); return alive },
+		Send: func(m membership.Member, req *protocol.Request) *protocol.Pending {
+			return n.copies.Link(m.ID, m.Peer).Send(req)
+		},
+		Changed: note(n.urgent),
+		Log:     n.log,
+	})
+}
+
+// note gives what leaves a note in a channel that holds one, unless there is one already.
+func note(notes chan<- struct{}) func() {
+	return func() {
+		select {
+		case notes <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -155,10 +175,19 @@ func (n *Node) wayTo(id string) router.Send {
 	return nil
 }
 
-// copyTo sends a request on the copy lanes to a member.
+// copyTo sends a request on the copy lanes to a member, or to one that was lost a moment ago.
 func (n *Node) copyTo(id string, req *protocol.Request) *protocol.Pending {
+	if link := n.copies.Known(id); link != nil {
+		return link.Send(req)
+	}
 	if m, found := n.other(id); found {
 		return n.copies.Link(m.ID, m.Peer).Send(req)
+	}
+	_, lost := n.members.Everybody()
+	for _, m := range lost { // perhaps it is only taken for dead
+		if m.ID == id {
+			return n.copies.Link(m.ID, m.Peer).Send(req)
+		}
 	}
 	return protocol.Answered(protocol.PeerLost)
 }
@@ -167,7 +196,7 @@ func (n *Node) copyTo(id string, req *protocol.Request) *protocol.Pending {
 func (n *Node) other(id string) (membership.Member, bool) {
 	for _, m := range n.members.Members() {
 		if m.ID == id {
-			return m, m.ID != n.self.ID || m.Boot != n.self.Boot
+			return m, !n.isSelf(m)
 		}
 	}
 	return membership.Member{}, false
@@ -198,17 +227,20 @@ const (
 // drain hands all partitions over to the others, as long as ctx and DrainTimeout allow. Without another active member there is nobody to take them.
 func (n *Node) drain(ctx context.Context) {
 	began, told := time.Now(), time.Time{}
+	n.drainEnd.Store(began.Add(n.cfg.DrainTimeout).UnixNano())
 	limit := time.NewTimer(n.cfg.DrainTimeout)
 	defer limit.Stop()
-	if err := n.members.SetState(membership.Draining); err != nil {
-		n.log.Warn("not all members heard that this one drains", "err", err)
-	}
+	n.following.Go(func() { // it waits until gossip has told it on; the first who have heard begin to take
+		if err := n.members.SetState(membership.Draining); err != nil {
+			n.log.Info("perhaps not all members heard yet that this one drains", "err", err)
+		}
+	})
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
 	for {
 		left := n.handover.Count()
 		switch {
-		case n.handover.Empty():
+		case n.handover.Empty() && n.replicator.Idle():
 			n.log.Info("drained", "took", time.Since(began).Round(time.Millisecond))
 			return
 		case !n.othersActive():

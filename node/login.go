@@ -23,13 +23,13 @@ func NewUsers(cfg login.Config) (*login.Users, error) {
 func (n *Node) clientSession(wire Wire, overheard bool) *session.Session {
 	wires, origin := n.clientWires(n.cfg.admitted(wire)), n.origins.Add(1)
 	if n.cfg.Users == nil {
-		return session.New(n.operator, wires, origin)
+		return n.answers.Bound(session.New(n.operator, wires, origin))
 	}
 	gate := session.NewGate(n.cfg.Users, n.operator, wires)
 	if overheard && !n.cfg.PlainOffLoopback {
 		gate.RefusePlain()
 	}
-	return session.New(gate, gate, origin)
+	return n.answers.Bound(session.New(gate, gate, origin))
 }
 
 // admitted narrows what is spoken at an address to the wires on which one can log in.

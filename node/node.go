@@ -1,11 +1,13 @@
 // Package node wires the rooms into one running member, and stops them in order.
 //
-//	client port -> session -> operator -> router -> handover -> executor -> store
-//	                                        |
+//	client port -> session -> operator -> sides -> router -> handover -> replicator -> executor -> store
+//	                                        |                       |
+//	                                        |                       +-> peer (copy lane) -> a replica's peer port
 //	                                        +-> peer (forward lane) -> another member's peer port
-//	peer port, forward lane -> session -> reception -> handover -> executor   no door to a router: nothing is forwarded twice
+//	peer port, forward lane -> session -> reception -> handover -> replicator -> executor   no door to a router: nothing is forwarded twice
+//	peer port, copy lane ----> session -> reception -> handover or replicator -> store      no door to be copied from: nothing is copied twice
 //
-//	membership -> changes -> follow: build the table, the router adopts it
+//	membership -> changes -> follow: place the members, build the table, the router adopts it
 package node
 
 import (
@@ -29,8 +31,13 @@ import (
 	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/placement"
+	"github.com/memring/memring/node/reception"
+	"github.com/memring/memring/node/replicator"
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/node/sides"
+	"github.com/memring/memring/node/suspicion"
 	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol/binary"
 	"github.com/memring/memring/protocol/frame"
@@ -48,21 +55,26 @@ type Node struct {
 	started time.Time
 	self    membership.Member
 
-	clock     *storage.Clock
-	store     *storage.Store
-	executor  *executor.Executor
-	handover  *handover.Handover
-	errands   handover.Errands
-	peers     *peer.Peers // forward lanes
-	copies    *peer.Peers // copy lanes
-	reception *peer.Reception
-	crawler   *crawler.Crawler
-	router    *router.Router
-	operator  *operator.Operator
-	clients   *server.Server // the client port
-	lanes     *server.Server // the peer port
-	members   *membership.Membership
-	admin     *admin.Admin
+	clock      *storage.Clock
+	store      *storage.Store
+	executor   *executor.Executor
+	replicator *replicator.Replicator
+	handover   *handover.Handover
+	errands    handover.Errands
+	peers      *peer.Peers // forward lanes
+	copies     *peer.Peers // copy lanes
+	suspicion  *suspicion.Suspicion
+	reception  *reception.Reception
+	crawler    *crawler.Crawler
+	router     *router.Router
+	sides      *sides.Sides
+	mourns     atomic.Int64 // until when deletions leave tombstones, in nanoseconds since started
+	operator   *operator.Operator
+	answers    *session.Answers
+	clients    *server.Server // the client port
+	lanes      *server.Server // the peer port
+	members    *membership.Membership
+	admin      *admin.Admin
 
 	listening []string      // client addresses as bound
 	datagrams []string      // and those for UDP
@@ -71,11 +83,13 @@ type Node struct {
 	discovery discovery.Discovery
 	shutdowns chan bool // asked for by clients; holds one
 
-	adopted   []membership.Member // the members that the table of now is made of; follow's
+	adopted   placement.Placement // what the table of now is made of; follow's
 	hasten    chan struct{}       // another member knows a later table; holds one note
+	urgent    chan struct{}       // a process is gone, or is not; holds one note
 	endFollow context.CancelFunc
 	following sync.WaitGroup
 	leaving   atomic.Bool
+	drainEnd  atomic.Int64 // the Unix nanosecond at which a drain is given up; 0: there is none
 	beaten    atomic.Int64 // when the node was seen to run, in nanoseconds since it was started
 	warm      atomic.Bool  // once all partitions that were ours at the start had come
 }
@@ -85,7 +99,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1), hasten: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1), hasten: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.release(context.Background()))
@@ -124,14 +138,21 @@ func (n *Node) openStore() error {
 	})
 	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, func(r crawler.Round) { n.tell(watch.SysEvents, r) })
 	n.crawler.Start()
+	n.sides = sides.New(sides.Config{Self: n.cfg.ID, Policy: n.cfg.OnMinority, MinMembers: n.cfg.MinMembers, Log: n.log})
+	n.openReplicator()
 	n.openHandover()
-	n.router = router.New(router.Config{Next: n.handover, Self: n.cfg.ID, Find: n.wayTo, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors})
-	n.operator = operator.New(n.operatorConfig(), n.router)
+	routing := router.Config{Next: n.handover, Self: n.cfg.ID, Find: n.wayTo, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors, Zone: n.cfg.Zone}
+	if n.cfg.ReadNearest {
+		routing.Copy = n.replicator.Read
+	}
+	n.router = router.New(routing)
+	n.operator = operator.New(n.operatorConfig(), n.sides.Before(n.router))
 	return nil
 }
 
 // bind takes all addresses, so that a port in use is told before anybody hears of this node.
 func (n *Node) bind() error {
+	n.answers = session.NewAnswers(n.cfg.MaxBufferBytes, n.cfg.MaxItemBytes, n.cfg.GetErrors)
 	n.clients = server.New(server.Config{
 		Session:         n.speaking(n.cfg.Wire, false), // of the unix socket
 		UDPSession:      n.speaking(n.cfg.Wire, true),
@@ -164,6 +185,7 @@ func (n *Node) bind() error {
 	n.self = membership.Member{
 		Member: ring.Member{ID: n.cfg.ID, Zone: n.cfg.Zone, Weight: n.cfg.Weight},
 		Boot:   uint64(n.started.UnixNano()),
+		Copies: uint8(n.cfg.Ring.Copies),
 		State:  membership.Active,
 		Client: client,
 		Peer:   lanes,
@@ -239,6 +261,8 @@ func (n *Node) join() error {
 		Advertise: n.cfg.Advertise,
 		AnyPort:   n.cfg.GiveWay.Gossip,
 		Seeds:     n.cfg.Join,
+		Mark:      n.store.Flushed,
+		Marked:    n.flushedElsewhere,
 		Log:       n.log,
 	})
 	if err != nil {
@@ -250,8 +274,11 @@ func (n *Node) join() error {
 		MaxValueBytes: n.cfg.MaxItemBytes,
 		Log:           n.log,
 	}
+	n.openSuspicion()
+	lanes.Lost = n.suspicion.Lost
 	n.peers = peer.New(lanes)
-	n.reception = peer.NewReception(lanes, n.figures().Before(n.handover.Lane()), n.handover.Door())
+	n.reception = reception.New(reception.Config{Self: lanes.Self, MaxValueBytes: lanes.MaxValueBytes, Log: n.log},
+		n.figures().Before(n.sides.Lane(n.replicator.Before(n.handover.Lane()))), n.copyDoor())
 	lanes.Lane = frame.Copy
 	n.copies = peer.New(lanes)
 	n.waitJoined()
@@ -316,7 +343,10 @@ func (n *Node) clientWires(wire Wire) *session.Wires {
 func (n *Node) laneSession() *session.Session {
 	door, codec := n.reception.Door(), frame.NewCodec()
 	codec.Cut = door.Cut
-	return session.New(door, codec, n.origins.Add(1))
+	s := session.New(door, codec, n.origins.Add(1))
+	door.BeforeWait = s.Waits
+	s.AtEnd(door.Close)
+	return s
 }
 
 // itemTime is how long a member may be busy with one item of that size, and answer nobody else on the lane: it is copied some times, at 100 MB a
@@ -399,6 +429,7 @@ func (n *Node) release(ctx context.Context) error {
 	}
 	if n.handover != nil {
 		n.handover.Stop()
+		n.replicator.Stop()
 	}
 	if n.peers != nil {
 		n.peers.Stop()
@@ -407,6 +438,9 @@ func (n *Node) release(ctx context.Context) error {
 		n.copies.Stop()
 	}
 	n.errands.Stop()
+	if n.suspicion != nil {
+		n.suspicion.Stop()
+	}
 	if n.lanes != nil {
 		errs = append(errs, n.lanes.Stop(grace))
 	}
@@ -437,7 +471,7 @@ const (
 // Self is this node as the others see it.
 func (n *Node) Self() membership.Member {
 	for _, m := range n.members.Members() {
-		if m.ID == n.self.ID && m.Boot == n.self.Boot {
+		if n.isSelf(m) {
 			return m
 		}
 	}

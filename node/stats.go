@@ -33,11 +33,15 @@ func (n *Node) figures() *stats.Sources {
 		Store:         n.store,
 		Executor:      n.executor,
 		Crawler:       n.crawler,
+		Answers:       n.answers,
 		Clients:       n.clients,
 		Lanes:         n.lanes,
 		Peers:         n.peers,
+		Parcels:       func() int64 { return n.reception.RefusedParcels() },
 		Handover:      n.handover,
+		Replicator:    n.replicator,
 		Router:        n.router,
+		Sides:         n.sides,
 	}
 }
 

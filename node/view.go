@@ -2,19 +2,34 @@ package node
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/protocol"
 )
 
-// memberLines is the answer to "cluster members".
+// memberLines is the answer to "cluster members": who is here (of itself a node says, too, that it is in the minority), and who is down and keeps its place for now.
 func (n *Node) memberLines() []protocol.ReportLine {
 	var lines []protocol.ReportLine
-	for _, m := range n.members.Members() {
+	add := func(m membership.Member, state string) {
 		lines = append(lines, protocol.ReportLine{
 			Label: "MEMBER",
 			Name:  m.ID,
-			Value: fmt.Sprintf("state=%s client=%s peer=%s gossip=%s", m.State, m.Client, m.Peer, m.Gossip),
+			Value: fmt.Sprintf("state=%s client=%s peer=%s gossip=%s zone=%s weight=%d copies=%d", state, m.Client, m.Peer, m.Gossip, m.Zone, m.Weight, m.Copies),
 		})
+	}
+	now := n.placement()
+	for _, m := range now.Here {
+		if n.isSelf(m) && n.sides.Minority() {
+			add(m, "minority")
+			continue
+		}
+		add(m, m.State.String())
+	}
+	for _, m := range now.Placed {
+		if now.Down(m.ID) {
+			add(m, "down")
+		}
 	}
 	return lines
 }
@@ -43,5 +58,10 @@ func (n *Node) ownerLines(key []byte) []protocol.ReportLine {
 			line.Value += fmt.Sprintf(" client=%s", m.Client)
 		}
 	}
+	var copies []string
+	for _, h := range table.Holders(part)[1:] {
+		copies = append(copies, table.Members()[h].ID)
+	}
+	line.Value += " copies=" + strings.Join(copies, ",")
 	return []protocol.ReportLine{line}
 }

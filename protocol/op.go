@@ -23,6 +23,7 @@ const (
 	Decr
 
 	Flush
+	FlushMark
 	Noop
 	Quit
 	Version
@@ -48,6 +49,14 @@ const (
 	Fetch
 	Pull
 	Pulled
+
+	Follow
+	Unfollow
+	Copy
+	Draw
+	Confirm
+
+	Suspect
 
 	opCount
 )
@@ -75,7 +84,8 @@ var table = [opCount]struct {
 	Incr:    {name: "incr", keyed: true, writes: true},
 	Decr:    {name: "decr", keyed: true, writes: true},
 
-	Flush:      {name: "flush_all", writes: true}, // Exptime: when; 0 now
+	Flush:      {name: "flush_all", writes: true}, // Exptime: when; 0 now. Delta: the mark that the members have agreed on, 0 from a client
+	FlushMark:  {name: "flush mark"},              // between members, before a Flush: Number is the answering member's, for this Exptime
 	Noop:       {name: "noop"},
 	Quit:       {name: "quit"},
 	Version:    {name: "version"},
@@ -104,6 +114,15 @@ var table = [opCount]struct {
 	Fetch:    {name: "fetch", keyed: true},
 	Pull:     {name: "pull"},   // Delta: the move; Value: where to go on
 	Pulled:   {name: "pulled"}, // Delta: the move, all of which has arrived
+
+	// Of copies, on copy lanes (node/replicator).
+	Follow:   {name: "follow"},   // Value: the partitions whose writes the sender is to hear of
+	Unfollow: {name: "unfollow"}, // Value: the partitions of which the receiver hears no more
+	Copy:     {name: "copy"},     // CAS: the number; Value: the item as it is now; or Key: of one that is gone
+	Draw:     {name: "draw"},     // CAS: the number; Value: where to go on
+	Confirm:  {name: "confirm"},  // CAS: the number; the answer's Value: the partitions whose writes are all sent under it
+
+	Suspect: {name: "suspect"}, // on copy lanes: does the member Key, started as Delta, refuse you as well? (node/suspicion)
 }
 
 // String gives the op's name, for logs and metrics.

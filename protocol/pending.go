@@ -3,6 +3,8 @@ package protocol
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/memring/memring/protocol/budget"
 )
 
 // A Pending is an answer that comes later.
@@ -17,7 +19,7 @@ import (
 //	                                encode p.Response
 //	                                p.Release()
 //
-// It is completed exactly once (by the answer, the time-out or the loss of the link) and released exactly once, by whoever waited for it;
+// It is completed exactly once (by the answer, the time-out or the loss of the link) and released exactly once, by whoever waited for it or heard of it;
 // after Complete the completer does not touch it again.
 type Pending struct {
 	Response Response // the answer: the completer's until Complete, then the waiter's
@@ -39,14 +41,19 @@ type Pending struct {
 	// View says by which view of the cluster the request was sent, see Request.View.
 	View uint64
 
-	flush func()        // sends what the handler has queued; called before anyone sleeps on the answer, perhaps more than once
-	state atomic.Uint32 // open, awaited, completed
-	wake  chan struct{} // capacity 1
+	share *budget.Share // what the memory of the answer is taken from; nil: it is not counted
+	taken int64         // of that
+
+	flush func()         // sends what the handler has queued; called before anyone sleeps on the answer, perhaps more than once
+	hear  func(*Pending) // Hear's, instead of a waiter
+	state atomic.Uint32  // open, awaited, completed
+	wake  chan struct{}  // capacity 1
 }
 
 const (
 	pendingOpen uint32 = iota
 	pendingAwaited
+	pendingHeard
 	pendingCompleted
 )
 
@@ -57,6 +64,62 @@ func NewPending(flush func()) *Pending {
 	p := pendings.Get().(*Pending)
 	p.flush = flush
 	return p
+}
+
+// ToShare counts the memory of p's answer as the Share's: see MakeRoom.
+func (p *Pending) ToShare(share *budget.Share) { p.share = share }
+
+// Counted reports whether the memory of its answer is a Share's, so that its value may be Withheld.
+func (p *Pending) Counted() bool { return p.share != nil }
+
+// MakeRoom takes room for a value of so many bytes until Release, and reports whether there was any. It is for the completer, before it puts a value there.
+func (p *Pending) MakeRoom(bytes int) bool {
+	if p.share == nil {
+		return true
+	}
+	if kept := cap(p.Response.Scratch); kept > max(bytes, UncountedBytes) {
+		if p.take(kept) {
+			return true
+		}
+		p.Response.Scratch = nil // kept from an earlier answer, and too much now
+	}
+	return p.take(bytes)
+}
+
+// Keep has what was taken outlive p, and says how much that is: whoever waited gives it back to the Share.
+func (p *Pending) Keep() (taken int64) {
+	taken, p.taken = p.taken, 0
+	return taken
+}
+
+func (p *Pending) take(bytes int) bool {
+	n := AnswerBytes(bytes)
+	if n > 0 && !p.share.TryTake(n) {
+		return false
+	}
+	p.taken += n
+	return true
+}
+
+const (
+	// UncountedBytes is how long a value may be that nobody counts: it would cost more than it says, since a conversation waits for some hundred at a time only.
+	UncountedBytes = 1 << 10
+
+	// UncopiedBytes is how long a value may be and is sent from a buffer that its conversation has anyway.
+	UncopiedBytes = 15 << 10
+)
+
+// AnswerBytes is the memory that a value of so many bytes is reckoned to take until it is sent: it lies where it came, and, if it is long, in the buffer that
+// it is sent from, whose size is a power of two.
+func AnswerBytes(bytes int) int64 {
+	switch {
+	case bytes <= UncountedBytes:
+		return 0
+	case bytes <= UncopiedBytes:
+		return int64(bytes)
+	default:
+		return 3 * int64(bytes)
+	}
 }
 
 // Answered gives a Pending that is completed with status.
@@ -72,6 +135,8 @@ func (p *Pending) Complete() {
 	switch p.state.Swap(pendingCompleted) {
 	case pendingAwaited:
 		p.wake <- struct{}{}
+	case pendingHeard:
+		p.hear(p)
 	case pendingCompleted:
 		panic("protocol: pending completed twice")
 	}
@@ -81,6 +146,17 @@ func (p *Pending) Complete() {
 func (p *Pending) Flush() {
 	if p.flush != nil && p.state.Load() == pendingOpen {
 		p.flush()
+	}
+}
+
+// Flusher gives what sends what is queued with p; it may be called when p is another's already.
+func (p *Pending) Flusher() func() { return p.flush }
+
+// Hear is for those who do not wait: f is called with p once it is completed, by whoever completes it, or at once. It must not wait, and releases p.
+func (p *Pending) Hear(f func(*Pending)) {
+	p.hear = f
+	if !p.state.CompareAndSwap(pendingOpen, pendingHeard) {
+		f(p)
 	}
 }
 
@@ -147,7 +223,11 @@ func (p *Pending) Release() {
 	if cap(p.Response.Scratch) > maxPooledBytes {
 		p.Response.Scratch = nil
 	}
-	p.OnLoss, p.Then, p.Moved, p.Holds, p.View, p.flush = Unset, nil, nil, false, 0, nil
+	if p.taken > 0 {
+		p.share.Give(p.taken)
+	}
+	p.share, p.taken = nil, 0
+	p.OnLoss, p.Then, p.Moved, p.Holds, p.View, p.flush, p.hear = Unset, nil, nil, false, 0, nil, nil
 	p.state.Store(pendingOpen)
 	pendings.Put(p)
 }

@@ -4,6 +4,8 @@
 // Below the session nobody knows which wire (text, meta, binary, frame) a request came on.
 package protocol
 
+import "github.com/memring/memring/protocol/budget"
+
 // A Handler is one link of the chain that answers requests.
 //
 // It answers at once into resp and returns nil, or it returns a Pending that will hold the answer. It may write to no field of req, and may
@@ -26,6 +28,16 @@ type Request struct {
 	// View, set by the session, is the Pending.View of what it still waits for; 0: of nothing. Whoever would send the request by another view answers
 	// AskAgain: else it might overtake what went before.
 	View uint64
+
+	// AfterWrite, set by the session, says that it waits for the answer to a write still: a read must not overtake that. Not sent to a peer.
+	AfterWrite bool
+
+	// Share, set by the session, is what the memory of an answer that comes later is taken from; nil: it is not counted. Not sent to a peer.
+	Share *budget.Share
+
+	// Bulk, set by the session, says that it goes among long requests, or that its answer may be long: so that short ones do not wait behind it. All that a
+	// session waits for at a time is alike. Not sent to a peer.
+	Bulk bool
 
 	Flags   uint32 // the client's 32 bits, kept with the item
 	Opaque  uint32 // binary wire: echoed by the encoder
@@ -73,9 +85,16 @@ const (
 	Invalidate // Delete: the item is marked stale instead; Set, Replace: one with a CAS unique above CAS is replaced, and marked stale
 	Clear      // Delete: the item stays, without value, and with Flags
 
+	Brief // Get, Gat: a value of over BulkBytes is Withheld, since others would have to wait while it goes with them
+	Again // Get: it is asked for the value that was withheld: what it does and counts is done and counted
+
 	AfterAll  // the answer tells how the requests before it went, so it is encoded after theirs
 	Delivered // between members: the value has gone before, in parts; Delta is its number. Its receiver puts the request together again
+	FromCopy  // between members, Get: a good copy will do. Who has none of the item, and is not its owner, answers PeerMoved
 )
+
+// BulkBytes is from where on a request or an answer is long: it holds up what is behind it for as long as a hundred short ones.
+const BulkBytes = 64 << 10
 
 // Has reports whether all bits of want are set.
 func (o Options) Has(want Options) bool { return o&want == want }
@@ -104,13 +123,15 @@ type Response struct {
 // Marks is a set of bits.
 type Marks uint8
 
-// The marks of an item that was found. Won, Stale and Leased are given with Lease alone, and Parted never leaves the room peer.
+// The marks of an item that was found. Won, Stale and Leased are given with Lease alone, Parted and Withheld
+// never leave the lanes between members and the session.
 const (
-	Fetched Marks = 1 << iota // it had been used before this request
-	Won                       // this client is to recache it
-	Stale                     // it is out of date
-	Leased                    // another client has been told to recache it
-	Parted                    // between members: Value is the first part of Size bytes; the others are to be collected, as Number
+	Fetched  Marks = 1 << iota // it had been used before this request
+	Won                        // this client is to recache it
+	Stale                      // it is out of date
+	Leased                     // another client has been told to recache it
+	Parted                     // between members: Value is the first part of Size bytes; the others are to be collected, as Number
+	Withheld                   // there was no room for Value, of Size bytes, only for what stands around it: it is to be asked for Again
 )
 
 // Has reports whether all bits of want are set.

@@ -59,9 +59,10 @@ func validateSet(members []Member, p Params) error {
 	return nil
 }
 
-// printOf tells sets apart: strings are preceded by their lengths, so no two sets are written alike.
+// printOf tells tables apart: strings are preceded by their lengths, so no two sets are written alike.
 func printOf(members []Member, p Params) uint64 {
 	b := binary.BigEndian.AppendUint64(nil, p.Print())
+	b = append(b, byte(p.Copies))
 	for _, m := range members {
 		b = append(append(b, byte(len(m.ID))), m.ID...)
 		b = append(append(b, byte(len(m.Zone))), m.Zone...)

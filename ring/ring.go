@@ -1,6 +1,7 @@
 // Package ring says which member holds which partition of the keys, in an immutable table, and what must move between two tables.
 //
 //	members, params -> Build -> Table      key -> Partition -> Owner, Holders
+//	       who of them is alive -> Led -> Table, of the same holders
 //	                            Table, Table -> Moves
 //
 // Everything here is a pure function of its arguments: every node that knows the same members computes the same table and needs to ask nobody.
@@ -59,6 +60,7 @@ type Table struct {
 	members []Member // by ID
 	copies  int      // holders of each partition: Params.Copies, or fewer when there are fewer members; 0 without members
 	holders []uint16 // partition by partition, its holders as indexes of members, the owner first
+	alive   []bool   // by member; nil: all of them
 }
 
 // Partition gives the partition of key. It is the one that the consistent package would give.
@@ -110,7 +112,13 @@ func (t *Table) Owned(member int) int {
 // Partitions is how many there are, Params.Partitions.
 func (t *Table) Partitions() int { return t.params.Partitions }
 
-// Print is the fingerprint of the members and the parameters. Equal prints mean equal tables.
+// Copies is how many members were to hold each partition: Params.Copies. Where there are fewer members each of them does.
+func (t *Table) Copies() int { return t.params.Copies }
+
+// Alive reports whether a member (an index in Members) was alive when the table was made: Led.
+func (t *Table) Alive(member int) bool { return t.alive == nil || t.alive[member] }
+
+// Print is the fingerprint of the members, the parameters, and who of the members is alive. Equal prints mean equal tables.
 func (t *Table) Print() uint64 { return t.print }
 
 // A Move is a partition that gets a new holder.
@@ -122,14 +130,14 @@ type Move struct {
 
 // Moves gives what must move from t to next, by rising partition: one Move for each holder in next that did not hold the partition in t.
 // With one copy that is one Move for each partition whose owner changes. Members are the same when their IDs are.
-// Between tables of unlike Params everything moves from nowhere.
+// Between tables of unlike Params (Copies apart) everything moves from nowhere.
 func (t *Table) Moves(next *Table) iter.Seq[Move] {
 	return func(yield func(Move) bool) {
 		former := make([]int, len(next.members)) // index in next -> index in t
 		for i, m := range next.members {
 			former[i] = t.Index(m.ID)
 		}
-		alike := t.params == next.params
+		alike := t.params.Print() == next.params.Print()
 		for part := range uint32(next.params.Partitions) {
 			from, held := -1, []uint16(nil)
 			if alike {

@@ -186,9 +186,9 @@ func TestCopiesMoveLittleMoreThanTheyMust(t *testing.T) {
 }
 
 func FuzzBuild(f *testing.F) {
-	f.Add([]byte{1, 2, 3}, uint16(271), uint8(2))
-	f.Add([]byte{0x81, 0x42, 0x13, 0x04, 0x25}, uint16(64), uint8(3))
-	f.Fuzz(func(t *testing.T, set []byte, partitions uint16, copies uint8) {
+	f.Add([]byte{1, 2, 3}, uint16(271), uint8(2), uint32(0b010))
+	f.Add([]byte{0x81, 0x42, 0x13, 0x04, 0x25}, uint16(64), uint8(3), uint32(0b10111))
+	f.Fuzz(func(t *testing.T, set []byte, partitions uint16, copies uint8, down uint32) {
 		if len(set) > 24 {
 			return
 		}
@@ -210,5 +210,6 @@ func FuzzBuild(f *testing.F) {
 		if again := build(t, list, p); !slices.Equal(again.holders, table.holders) || again.Print() != table.Print() {
 			t.Fatal("the table depends on the order of its members")
 		}
+		checkLed(t, table, func(member int) bool { return down>>member&1 == 0 })
 	})
 }

@@ -62,7 +62,9 @@ func (st *stripe) crawl(at *crawler, budget int) (examined, removed int, done bo
 			examined++
 			n := uint32(at.number)
 			if m := g.meta(n); !m.has(dead|continuation) && m.expired(now) {
-				st.remove(g, n, expired)
+				if !st.lapse(g, n, now) {
+					st.remove(g, n, expired)
+				}
 				st.count.Crawled++
 				removed++
 			}

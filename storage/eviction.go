@@ -14,8 +14,7 @@ type Eviction struct {
 func (st *stripe) tellEvicted(g *segment, n uint32, length int) {
 	m := g.meta(n)
 	var it Item
-	first := g.records.Append(st.moving.take(int(m.length)), int(n))
-	_, key, ok := cutTail(first, m.has(flagged), &it)
+	key, ok := st.tail(g, n, &it)
 	if !ok {
 		return // it was lost before
 	}

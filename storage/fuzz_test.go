@@ -8,24 +8,30 @@ import (
 
 // FuzzRecord: what appendTail has put together cutTail takes apart, and of bytes that are no record it takes nothing that is not theirs.
 func FuzzRecord(f *testing.F) {
-	f.Add([]byte("value"), []byte("key"), uint32(7), uint64(9), true)
-	f.Add([]byte{}, []byte("k"), uint32(0), uint64(1), false)
-	f.Add(bytes.Repeat([]byte{255}, 14), []byte{}, uint32(0), uint64(0), true)
-	f.Fuzz(func(t *testing.T, value, key []byte, flags uint32, cas uint64, claim bool) {
+	f.Add([]byte("value"), []byte("key"), uint32(7), uint64(9), uint64(9), uint16(flagged))
+	f.Add([]byte{}, []byte("k"), uint32(0), uint64(1), uint64(5), uint16(0))
+	f.Add(bytes.Repeat([]byte{255}, 14), []byte{}, uint32(0), uint64(0), uint64(1), uint16(flagged|chosen))
+	f.Fuzz(func(t *testing.T, value, key []byte, flags uint32, cas, version uint64, claim uint16) {
 		var it Item
-		if v, k, ok := cutTail(value, claim, &it); ok && len(v)+len(k)+tailBytes > len(value) {
+		if v, k, ok := cutTail(value, metaBits(claim), &it); ok && len(v)+len(k)+tailBytes > len(value) {
 			t.Errorf("more was found than is there")
 		}
 		if len(key) > maxKey {
 			return
 		}
-		in := Item{Value: value, Flags: flags, CAS: cas}
+		in := Item{Value: value, Flags: flags, CAS: cas, Version: version}
 		record := appendTail(bytes.Clone(value), key, &in)
 		if len(record) != recordBytes(key, &in) {
 			t.Errorf("%d bytes, said to be %d", len(record), recordBytes(key, &in))
 		}
-		v, k, ok := cutTail(record, flags != 0, &it)
-		if !ok || !bytes.Equal(v, value) || !bytes.Equal(k, key) || it.Flags != flags || it.CAS != cas {
+		var m meta
+		m.set(flagged, flags != 0)
+		m.set(chosen, version != cas)
+		v, k, ok := cutTail(record, m.bits, &it)
+		if m.valueBytes(len(record), len(key)) != len(value) {
+			t.Errorf("a value of %d bytes is said to have %d", len(value), m.valueBytes(len(record), len(key)))
+		}
+		if !ok || !bytes.Equal(v, value) || !bytes.Equal(k, key) || it.Flags != flags || it.CAS != cas || it.Version != version {
 			t.Errorf("put together %q %q %d %d, took apart %q %q %+v", value, key, flags, cas, v, k, it)
 		}
 	})

@@ -85,19 +85,51 @@ func (h *Held) Use() {
 
 // Put stores it under the key, with a new CAS unique, which it gives back. On an error nothing is stored, and the old item is gone.
 func (h *Held) Put(it Item) (cas uint64, err error) {
-	it.CAS = h.st.nextCAS()
+	it.CAS = h.nextVersion()
+	it.Version = it.CAS
 	return it.CAS, h.put(&it, 0)
 }
 
-// Install stores it with the CAS unique it has, and what is known of its use, unless the item here is as new, or it was flushed or buried since.
+// Install stores it with the version and the CAS unique it has, and what is known of its use, unless the item here is as new, or it was flushed or buried since. One that
+// is Buried buries what is here.
 // On an error nothing is stored, and the old item is gone.
 func (h *Held) Install(it Item) (installed bool, err error) {
-	if !h.newer(it.CAS) {
+	if it.Version == 0 {
+		it.Version = it.CAS
+	}
+	if it.Buried {
+		return h.Bury(it.Version, it.Expiry), nil
+	}
+	if !h.newer(it.Version) {
 		return false, nil
 	}
-	h.st.witness(it.CAS)
-	if err = h.put(&it, 0); err != nil {
+	if err = h.install(it); err != nil {
 		return false, err
+	}
+	return true, nil
+}
+
+// Mirror stores it as Install does, whatever is here: its holder has it so now. What was flushed here since goes. On an error the old item is gone.
+func (h *Held) Mirror(it Item) error {
+	if it.Version == 0 {
+		it.Version = it.CAS
+	}
+	if it.Buried {
+		h.Bury(it.Version, it.Expiry)
+		return nil
+	}
+	if h.st.flushed != 0 && it.Version>>tagOfNodeBits <= h.st.flushed {
+		h.remove(deleted)
+		return nil
+	}
+	return h.install(it)
+}
+
+func (h *Held) install(it Item) error {
+	it.CAS = max(1, it.CAS)
+	h.st.witness(it.Version)
+	if err := h.put(&it, 0); err != nil {
+		return err
 	}
 	m := h.segment.meta(h.number)
 	if it.LastAccess > 0 && it.LastAccess <= h.now {
@@ -106,19 +138,19 @@ func (h *Held) Install(it Item) (installed bool, err error) {
 	if it.Fetched {
 		m.bits |= fetched | 1 // it has been of use elsewhere: not the first to be evicted
 	}
-	return true, nil
+	return nil
 }
 
-// Bury removes the item, if cas, the CAS unique of its deletion, is newer, and leaves a tombstone until the Unix second until: it keeps older
+// Bury removes the item, if version, that of its deletion, is newer, and leaves a tombstone until the Unix second until: it keeps older
 // versions from being installed. Tombstones take room as items do, but are not counted as such, and are spared until they expire. If there are
 // too many, the oldest go, and with them goes the leave to install anything of the stripe that is as old. false if the item here is newer.
-func (h *Held) Bury(cas uint64, until int64) bool {
-	if !h.newer(cas) {
+func (h *Held) Bury(version uint64, until int64) bool {
+	if !h.newer(version) {
 		return false
 	}
-	h.st.witness(cas)
-	if err := h.put(&Item{CAS: cas, Expiry: max(until, 1)}, tombstone); err != nil {
-		h.st.flushed = max(h.st.flushed, cas>>tagOfNodeBits)
+	h.st.witness(version)
+	if err := h.put(&Item{CAS: version, Version: version, Expiry: max(until, 1)}, tombstone); err != nil {
+		h.st.flushed = max(h.st.flushed, version>>tagOfNodeBits)
 		return true
 	}
 	h.grave = h.st.reference(h.segment, h.number)
@@ -127,19 +159,27 @@ func (h *Held) Bury(cas uint64, until int64) bool {
 }
 
 // newer reports whether a version is newer than all that is known of the key.
-func (h *Held) newer(cas uint64) bool {
-	st := h.st
-	if cas == 0 || cas > maxCAS || st.flushed != 0 && cas>>tagOfNodeBits <= st.flushed {
+func (h *Held) newer(version uint64) bool {
+	if version == 0 || version > maxVersion || h.st.flushed != 0 && version>>tagOfNodeBits <= h.st.flushed {
 		return false
 	}
+	return version > h.version()
+}
+
+// version is that of the item or its tombstone; 0 if there is neither.
+func (h *Held) version() uint64 {
+	g, n := h.segment, h.number
 	if h.grave != 0 {
-		var dead Item
-		g, n := st.locate(h.grave)
-		st.load(g, n, &dead, &st.moving)
-		return cas > dead.CAS
+		g, n = h.st.locate(h.grave)
 	}
-	old, found := h.Item()
-	return !found || cas > old.CAS
+	if g == nil {
+		return 0
+	}
+	var it Item
+	if key, ok := h.st.tail(g, n, &it); !ok || h.grave == 0 && string(key) != string(h.key) {
+		return 0 // lost, or another key's of the same hash
+	}
+	return it.Version
 }
 
 // put stores it; with a tombstone bit, as one.
@@ -156,6 +196,7 @@ func (h *Held) put(it *Item, as metaBits) error {
 	}
 	m := meta{hash: [2]uint32{uint32(h.hash), uint32(h.hash >> 32)}, expiry: expiryOf(it.Expiry), access: uint32(h.now), bits: as}
 	m.set(flagged, it.Flags != 0)
+	m.set(chosen, it.Version != it.CAS)
 	m.set(stale, it.Stale)
 	m.set(won, it.Won)
 	l := &st.small
@@ -184,16 +225,35 @@ func (h *Held) put(it *Item, as metaBits) error {
 	h.segment, h.number = st.locate(ref)
 	if as == tombstone {
 		st.tombstones++
+		st.graves += length + graveBytes
 		return nil
 	}
 	st.items++
-	st.bytes += int64(length + recordToMC)
+	st.bytes += int64(m.accounted(length))
+	st.squares += squareOf(length)
 	st.count.Stored++
 	return nil
 }
 
-// Delete removes the item. false if there was none.
-func (h *Held) Delete() bool { return h.remove(deleted) }
+// Delete removes the item, and leaves a tombstone if such are left (Store.Mourn). false if there was none.
+func (h *Held) Delete() bool {
+	if found, done := h.mourn(); done {
+		return found
+	}
+	return h.remove(deleted)
+}
+
+// Grave gives the tombstone that is there in place of an item, as WalkAll does.
+func (h *Held) Grave() (it Item, found bool) {
+	if h.grave == 0 {
+		return Item{}, false
+	}
+	g, n := h.st.locate(h.grave)
+	if _, found = h.st.tail(g, n, &it); found {
+		g.meta(n).tell(&it)
+	}
+	return it, found
+}
 
 func (h *Held) remove(why cause) bool {
 	if h.segment == nil {
@@ -208,6 +268,9 @@ func (h *Held) remove(why cause) bool {
 func (h *Held) Touch(expiry int64) (found bool) {
 	if h.segment == nil {
 		return false
+	}
+	if h.mourns(expiry) {
+		return h.Delete()
 	}
 	m := h.segment.meta(h.number)
 	m.expiry = expiryOf(expiry)

@@ -20,9 +20,10 @@ func (st *stripe) write(l *log, m meta, key []byte, it *Item) uint32 {
 	part := rest[:min(len(rest), room-tail)]
 	rest = rest[len(part):]
 	first := appendTail(append(st.compose.take(len(part)+tail), part...), key, it)
-	if len(rest) > 0 {
-		m.bits |= continued
+	if len(rest) == 0 {
+		return st.add(l, m, first)
 	}
+	m.bits |= continued
 	head := st.add(l, m, first)
 	for before := uint32(1); len(rest) > 0; before++ {
 		if room = st.open(l, len(rest)); room == 0 {
@@ -53,10 +54,10 @@ func (st *stripe) abandon(head, count uint32) {
 func (st *stripe) open(l *log, length int) (room int) {
 	for {
 		if g := l.open(); g != nil {
-			if room := g.room(length); room > 0 && st.prepareMeta(g) {
+			if room := l.room(length); room > 0 && st.prepareMeta(g) {
 				return room
 			}
-			l.closed = true
+			l.close()
 		}
 		g := st.takeSegment()
 		if g == nil {
@@ -66,9 +67,16 @@ func (st *stripe) open(l *log, length int) (room int) {
 	}
 }
 
-// room is how much of a record of this length goes into the segment; 0 if it is full.
-func (g *segment) room(length int) int {
+// room is how much of a record of this length goes into the newest segment; 0 if it is full.
+func (l *log) room(length int) int {
+	g := l.newest
+	if length <= splitBytes && l.pack.joins(g, length) {
+		return length
+	}
 	rest := g.records.Rest()
+	if l.pack.items > 0 {
+		rest -= len(l.pack.bytes) + arena.OverheadBytes
+	}
 	switch {
 	case length <= rest:
 		return length
@@ -80,47 +88,80 @@ func (g *segment) room(length int) int {
 	return min(length, arena.MaxRecordBytes)
 }
 
-// add puts a record into the log's newest segment, which open has prepared.
+// add puts a record into the log's newest segment, which open has prepared. Parts of an item do not share: they are read without the lock one by one.
 func (st *stripe) add(l *log, m meta, record []byte) uint32 {
 	g := l.newest
-	n := uint32(g.records.Put(record))
-	m.length = uint16(len(record))
 	g.count++
+	n := uint32(g.count)
+	alone := len(record) > splitBytes || m.has(continued|continuation)
+	if alone || !l.pack.joins(g, len(record)) {
+		l.flush()
+		g.begin(n)
+		g.records.Reserve(len(record))
+	}
+	if n&(sectionSize-1) == 0 || n == 1 {
+		g.rows[n>>sectionBits].start = uint32(g.records.Next() + len(l.pack.bytes))
+	}
+	if alone {
+		g.records.Put(record)
+	} else {
+		l.pack.add(record)
+	}
+	m.length = uint16(len(record))
 	*g.meta(n) = m
-	g.written += len(record) + arena.OverheadBytes
-	g.live += len(record) + arena.OverheadBytes
+	g.written += len(record)
+	g.live += len(record)
 	return st.reference(g, n)
 }
 
 // prepareMeta sees to it that the segment's next record can have a meta. false if the memory or the numbers are used up.
 //
-// Here the memory that grows with the number of records is bounded: metas, and fastcache's map, are paid for a section at a time.
+// Here the memory that grows with the number of records is bounded: metas are paid for a section at a time, fastcache's map as it grows.
 func (st *stripe) prepareMeta(g *segment) bool {
 	n := g.count + 1
-	if n>>sectionBits < len(g.sections) {
+	row := n>>sectionBits == len(g.rows)
+	mapBytes := max(g.mapBytes, arena.MapBytes(g.begun+2)) // this one, if it begins one in the arena, and the mark
+	if !row && mapBytes == g.mapBytes {
 		return true
 	}
-	if n+sectionSize > 1<<st.store.recordBits {
-		return false
-	}
-	mapBytes := max(g.mapBytes, arena.MapBytes(n+sectionSize))
 	need := mapBytes - g.mapBytes
-	if len(st.sections) == 0 {
-		need += sectionSize * metaBytes
+	if row {
+		if n+sectionSize > 1<<st.store.recordBits {
+			return false
+		}
+		if len(st.sections) == 0 {
+			need += sectionSize * metaBytes
+		}
 	}
-	if !st.affords(need) && len(g.sections) > 0 {
+	if !st.affords(need) && len(g.rows) > 0 {
 		return false
 	}
-	if k := len(st.sections); k > 0 {
-		g.sections = append(g.sections, st.sections[k-1])
-		st.sections = st.sections[:k-1]
-	} else {
-		g.sections = append(g.sections, new(section))
-		st.made++
-		st.chargeHeap(sectionSize * metaBytes)
+	if row {
+		st.addRow(g)
 	}
 	st.chargeMap(g, mapBytes)
 	return true
+}
+
+// addRow gives the segment room for more metas.
+func (st *stripe) addRow(g *segment) {
+	var s *section
+	if k := len(st.sections); k > 0 {
+		s, st.sections = st.sections[k-1], st.sections[:k-1]
+	} else {
+		s = new(section)
+		st.made++
+		st.chargeHeap(sectionSize * metaBytes)
+	}
+	g.rows = append(g.rows, row{section: s, before: uint32(g.begun)})
+}
+
+// tail reads what is known of the item whose first record is n of g, but for its value; the key is good until the next use of st.moving. ok is as
+// load has it.
+func (st *stripe) tail(g *segment, n uint32, it *Item) (key []byte, ok bool) {
+	m := g.meta(n)
+	_, key, ok = cutTail(g.appendRecord(st.moving.take(max(int(m.length), packBytes)), n), m.bits, it)
+	return key, ok
 }
 
 // load reads the item whose first record is n of g into memory; the key lies there too. ok is false if fastcache has not kept it: that is not
@@ -132,8 +173,8 @@ func (st *stripe) load(g *segment, n uint32, it *Item, memory *scratch) (key []b
 	if m.has(continued) {
 		length = st.itemLength(g, n)
 	}
-	first := g.records.Append(memory.take(length+maxKey), int(n))
-	value, key, ok := cutTail(first, m.has(flagged), it)
+	first := g.appendRecord(memory.take(max(length+maxKey, packBytes)), n)
+	value, key, ok := cutTail(first, m.bits, it)
 	if !ok || len(first) != int(m.length) {
 		return nil, false
 	}
@@ -147,7 +188,7 @@ func (st *stripe) load(g *segment, n uint32, it *Item, memory *scratch) (key []b
 	for m.has(continued) {
 		g, n = g.after(n)
 		m = g.meta(n)
-		value = g.records.Append(value, int(n))
+		value = g.appendRecord(value, n)
 	}
 	it.Value = value
 	value = append(value, keep[:k]...)

@@ -7,11 +7,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"github.com/memring/memring/storage/arena"
 )
 
 // A model is what the store should hold: a plain map. Items may be missing from the store, but only as many as it says it has evicted.
@@ -25,11 +24,19 @@ type model struct {
 	stored uint64
 	maxLen int
 	buf    []byte
-	last   map[string]uint64 // the greatest CAS unique seen of each key
+	last   map[string]uint64 // the greatest version seen of each key
+	since  map[string]int64  // the event at which the item came; it has been there without a break
+	events *atomic.Int64
+
+	prefix string // of its keys
+	shared bool   // others play on the same store: what concerns all keys is not for this one to do
 }
 
 func newModel(t testing.TB, cfg Config, maxLen int, draw func(int) int) *model {
-	m := &model{t: t, clock: NewManualClock(testStart), draw: draw, items: map[string]Item{}, last: map[string]uint64{}, maxLen: maxLen}
+	m := &model{
+		t: t, clock: NewManualClock(testStart), draw: draw, items: map[string]Item{}, maxLen: maxLen,
+		last: map[string]uint64{}, since: map[string]int64{}, events: new(atomic.Int64),
+	}
 	cfg.Clock = m.clock
 	s, err := Open(cfg)
 	if err != nil {
@@ -39,8 +46,22 @@ func newModel(t testing.TB, cfg Config, maxLen int, draw func(int) int) *model {
 	return m
 }
 
-// value gives bytes that tell what they belong to: a length and a pattern.
-func (m *model) value() []byte {
+// keep notes what is under the key now.
+func (m *model) keep(key string, it Item) {
+	m.items[key] = it
+	if _, there := m.since[key]; !there {
+		m.since[key] = m.events.Add(1)
+	}
+}
+
+// forget notes that there is nothing under the key.
+func (m *model) forget(key string) {
+	delete(m.items, key)
+	delete(m.since, key)
+}
+
+// value gives bytes that tell whose they are and where they belong: numbers that rise, from one that half of the key's hash is in.
+func (m *model) value(key string) []byte {
 	n := m.draw(200)
 	switch m.draw(20) {
 	case 0:
@@ -49,18 +70,39 @@ func (m *model) value() []byte {
 		n = m.draw(min(m.maxLen, 5000))
 	}
 	v := make([]byte, n)
-	seed := uint64(m.draw(1 << 30))
+	seed := Hash([]byte(key))&^(1<<32-1) | uint64(m.draw(1<<30))
 	for i := 0; i+8 <= n; i += 8 {
 		binary.LittleEndian.PutUint64(v[i:], seed+uint64(i))
 	}
 	return v
 }
 
+// checkValue reports a value that was never put whole under the key.
+func checkValue(t testing.TB, key, v []byte) {
+	for bytes.HasSuffix(v, []byte("more")) {
+		v = v[:len(v)-len("more")]
+	}
+	if len(v) < 8 {
+		return
+	}
+	seed := binary.LittleEndian.Uint64(v)
+	if seed>>32 != Hash(key)>>32 {
+		t.Errorf("%s: a value of %d bytes that is not its own", key, len(v))
+		return
+	}
+	for i := 0; i+8 <= len(v); i += 8 {
+		if binary.LittleEndian.Uint64(v[i:]) != seed+uint64(i) {
+			t.Errorf("%s: a value of %d bytes that is not whole, at %d", key, len(v), i)
+			return
+		}
+	}
+}
+
 // expected gives the model's item of the key, if it has not expired.
 func (m *model) expected(key string) (Item, bool) {
 	it, ok := m.items[key]
 	if ok && it.Expiry != 0 && it.Expiry <= m.clock.Now() {
-		delete(m.items, key)
+		m.forget(key)
 		return Item{}, false
 	}
 	return it, ok
@@ -72,21 +114,21 @@ func (m *model) compare(what, key string, got Item, found bool) {
 	if !found {
 		if there {
 			m.lost++
-			delete(m.items, key)
+			m.forget(key)
 		}
 		return
 	}
 	if !there {
 		m.t.Fatalf("%s %s: found what should not be there: %d bytes, CAS unique %d", what, key, len(got.Value), got.CAS)
 	}
-	if !bytes.Equal(got.Value, want.Value) || got.Flags != want.Flags || got.CAS != want.CAS || got.Expiry != want.Expiry {
+	if !bytes.Equal(got.Value, want.Value) || got.Flags != want.Flags || got.CAS != want.CAS || got.Version != want.Version || got.Expiry != want.Expiry {
 		m.t.Fatalf("%s %s: got %d bytes, flags %d, CAS unique %d, expiry %d; want %d, %d, %d, %d", what, key,
 			len(got.Value), got.Flags, got.CAS, got.Expiry, len(want.Value), want.Flags, want.CAS, want.Expiry)
 	}
 }
 
 func (m *model) step(keys int) {
-	key := fmt.Sprintf("key-%d", m.draw(keys))
+	key := fmt.Sprintf("%skey-%d", m.prefix, m.draw(keys))
 	switch op := m.draw(100); {
 	case op < 40:
 		it, out, ok := m.s.Get(m.buf[:0], []byte(key))
@@ -94,20 +136,31 @@ func (m *model) step(keys int) {
 		m.compare("get", key, it, ok)
 	case op < 90:
 		m.change(key, op)
+	case m.shared:
 	case op < 96:
 		m.clock.Advance(int64(m.draw(3)))
 	case op < 97 && m.draw(500) == 0:
-		m.s.FlushAll(0)
-		clear(m.items)
+		m.s.FlushAll(0, 0)
+		m.flushed()
 	case op < 99 && m.draw(20) == 0:
 		m.s.Crawl(m.draw(2000))
 	case op < 100 && m.draw(100) == 0:
 		part := uint64(m.draw(8))
 		m.s.Drop(func(hash uint64) bool { return hash%8 == part })
-		for key := range m.items {
-			if Hash([]byte(key))%8 == part {
-				delete(m.items, key)
-			}
+		m.dropped(part)
+	}
+}
+
+func (m *model) flushed() {
+	clear(m.items)
+	clear(m.since)
+}
+
+// dropped notes that the items of an eighth of the hashes are gone.
+func (m *model) dropped(part uint64) {
+	for key := range m.items {
+		if Hash([]byte(key))%8 == part {
+			m.forget(key)
 		}
 	}
 }
@@ -120,7 +173,7 @@ func (m *model) change(key string, op int) {
 	m.compare("hold", key, old, found)
 	switch {
 	case op < 70:
-		m.put(&h, key, Item{Value: m.value(), Flags: uint32(m.draw(3)), Expiry: m.expiry()})
+		m.put(&h, key, Item{Value: m.value(key), Flags: uint32(m.draw(3)), Expiry: m.expiry()})
 	case op < 75 && found: // append: the value lies in the stripe's memory
 		old.Value = append(old.Value[:len(old.Value):len(old.Value)], "more"...)
 		m.put(&h, key, old)
@@ -132,7 +185,7 @@ func (m *model) change(key string, op int) {
 		if h.Delete() != found {
 			m.t.Fatalf("delete %s: not what Item said", key)
 		}
-		delete(m.items, key)
+		m.forget(key)
 	default:
 		expiry := m.expiry()
 		if h.Touch(expiry) != found {
@@ -140,14 +193,14 @@ func (m *model) change(key string, op int) {
 		}
 		if it, ok := m.items[key]; ok && found {
 			it.Expiry = expiry
-			m.items[key] = it
+			m.keep(key, it)
 		}
 	}
 }
 
 // installAndBury plays what comes from other members: newer versions, older ones, and deletions.
 func (m *model) installAndBury(h *Held, key string) {
-	m.put(h, key, Item{Value: m.value()})
+	m.put(h, key, Item{Value: m.value(key)})
 	it, there := m.items[key]
 	if !there {
 		return // refused for want of room
@@ -160,21 +213,22 @@ func (m *model) installAndBury(h *Held, key string) {
 		if !h.Bury(m.last[key], m.clock.Now()+int64(m.draw(20))) || h.Delete() {
 			m.t.Fatalf("bury %s: not done", key)
 		}
-		delete(m.items, key)
+		m.forget(key)
 		if installed, _ := h.Install(it); installed {
 			m.t.Fatalf("install %s: has come back", key)
 		}
 		return
 	}
-	it.CAS, it.Value = m.last[key], m.value()
+	it.Version, it.Value = m.last[key], m.value(key)
+	it.CAS = m.unique(it.Version)
 	switch installed, err := h.Install(it); {
 	case err == ErrNoMemory && m.s.cfg.NoEvict, err == ErrTooLarge && m.s.TooLarge(len(key), len(it.Value), it.Flags):
-		delete(m.items, key)
+		m.forget(key)
 	case !installed || err != nil:
 		m.t.Fatalf("install %s: %t, %v", key, installed, err)
 	default:
 		m.stored++
-		m.items[key] = it
+		m.keep(key, it)
 	}
 }
 
@@ -187,19 +241,39 @@ func (m *model) expiry() int64 {
 
 func (m *model) put(h *Held, key string, it Item) {
 	it.Value = bytes.Clone(it.Value)
-	cas, err := h.Put(it)
+	var version uint64
+	var err error
+	if it.CAS = m.unique(0); it.CAS != 0 {
+		err = h.PutWithCAS(it)
+	} else {
+		it.CAS, err = h.Put(it)
+	}
+	if stored, found := h.Item(); found {
+		version = stored.Version
+	}
 	switch {
 	case err == ErrTooLarge && m.s.TooLarge(len(key), len(it.Value), it.Flags), err == ErrNoMemory && m.s.cfg.NoEvict:
-		delete(m.items, key)
+		m.forget(key)
 		return
 	case err != nil:
 		m.t.Fatalf("put %s of %d bytes: %v", key, len(it.Value), err)
-	case cas <= m.last[key]:
-		m.t.Fatalf("put %s: CAS unique %d after %d", key, cas, m.last[key])
+	case version <= m.last[key]:
+		m.t.Fatalf("put %s: version %d after %d", key, version, m.last[key])
 	}
 	m.stored++
-	m.last[key], it.CAS = cas, cas
-	m.items[key] = it
+	m.last[key], it.Version = version, version
+	m.keep(key, it)
+}
+
+// unique is a CAS unique that a client has chosen, or, mostly, the one given.
+func (m *model) unique(given uint64) uint64 {
+	switch m.draw(30) {
+	case 0:
+		return uint64(m.draw(100)) + 1
+	case 1:
+		return 1<<63 + uint64(m.draw(1<<30))
+	}
+	return given
 }
 
 // finish compares all items, and every counter.
@@ -265,17 +339,25 @@ func check(t testing.TB, s *Store) {
 func checkStripe(t testing.TB, st *stripe) {
 	t.Helper()
 	tombstones, sections := 0, len(st.sections)
+	squares := uint64(0)
 	heads, charged, size := 0, heapCost(len(st.tables)*tableHeadBytes)+heapCost(st.made*sectionSize*metaBytes), int64(0)
 	for _, g := range st.segments {
-		live, written := 0, 0
+		live, written, begun := 0, 0, 0
 		for n := 1; n <= g.count; n++ {
 			m := g.meta(uint32(n))
-			bytes := int(m.length) + arena.OverheadBytes
+			bytes := int(m.length)
+			if g.begins(uint32(n)) {
+				begun++
+			}
+			if p := g.placeOf(uint32(n)); int(p.record) != begun {
+				t.Fatalf("record %d of segment %d is in record %d of the arena, not %d", n, g.id, p.record, begun)
+			}
 			written += bytes
 			if m.has(dead) {
 				continue
 			}
 			live += bytes
+			checkLook(t, g, uint32(n))
 			if m.has(continuation) {
 				size += int64(m.length)
 				continue
@@ -285,7 +367,8 @@ func checkStripe(t testing.TB, st *stripe) {
 				continue
 			}
 			heads++
-			size += int64(m.length) + recordToMC
+			size += int64(m.accounted(int(m.length)))
+			squares += squareOf(st.itemLength(g, uint32(n)))
 			if p := st.find(&st.tables[st.store.tableOf(m.key())], m.key()); p == nil || *p&(1<<(32-tagBits)-1) != st.reference(g, uint32(n)) {
 				t.Fatalf("a live record of segment %d is not in the index", g.id)
 			}
@@ -293,8 +376,15 @@ func checkStripe(t testing.TB, st *stripe) {
 		if live != g.live || written != g.written {
 			t.Fatalf("segment %d: %d live of %d bytes counted, %d of %d there", g.id, g.live, g.written, live, written)
 		}
+		there := g.records.Records()
+		if g.log != nil && g.log.newest == g && g.log.pack.items > 0 {
+			there++
+		}
+		if g.begun != begun || begun != there {
+			t.Fatalf("segment %d: %d records of the arena counted, %d begun, %d there", g.id, g.begun, begun, there)
+		}
 		charged += heapCost(g.mapBytes)
-		sections += len(g.sections)
+		sections += len(g.rows)
 	}
 	charged += st.inUse() * st.store.segmentBytes
 	refs := 0
@@ -306,11 +396,24 @@ func checkStripe(t testing.TB, st *stripe) {
 	if sections != st.made {
 		t.Fatalf("%d sections of metas counted, %d there", st.made, sections)
 	}
-	if tombstones != st.tombstones || heads != st.items || refs != st.items+tombstones || size != st.bytes {
+	if tombstones != st.tombstones || heads != st.items || refs != st.items+tombstones || size != st.bytes || squares != st.squares {
 		t.Fatalf("%d items of %d bytes counted, %d of %d bytes there, %d references", st.items, st.bytes, heads, size, refs)
 	}
 	if rounded := 40 * len(st.tables); charged > st.charged+rounded || charged < st.charged-rounded {
 		t.Fatalf("%d bytes charged, %d taken", st.charged, charged)
+	}
+}
+
+// checkLook holds a record where it lies against what fastcache gives for it; what is in a pack still is not there.
+func checkLook(t testing.TB, g *segment, n uint32) {
+	t.Helper()
+	p := g.placeOf(n)
+	want, got := p.append(nil), g.look(n)
+	if int(p.record) == g.begun && g.log.pack.items > 0 && g.log.newest == g {
+		want = got[:p.length]
+	}
+	if got == nil || !bytes.Equal(got, want) {
+		t.Fatalf("record %d of segment %d: %d bytes where it should lie, fastcache has %d", n, g.id, len(got), len(want))
 	}
 }
 

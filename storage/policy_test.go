@@ -74,6 +74,32 @@ func TestUsesNeeded(t *testing.T) {
 }
 
 // TestOwnBytes: what is said to be the process's own is not for items, and it is never more than an eighth.
+// TestGoodBytes: where few items take most of the room, those that are some times the mean are small as well.
+func TestGoodBytes(t *testing.T) {
+	f := func(want int, sizes ...int) {
+		t.Helper()
+		st := &stripe{}
+		for _, bytes := range sizes {
+			st.items++
+			st.bytes += int64(bytes)
+			st.squares += squareOf(bytes - recordToMC)
+		}
+		if good := st.goodBytes(); good < want*99/100 || good > want*101/100 {
+			t.Errorf("sizes %v: good is %d, want about %d", sizes, good, want)
+		}
+	}
+	f(1)
+	f(100, 100)
+	f(1000, 1000, 1000, 1000)
+	f(5000, 1000, 9000)
+	f(1<<20, 1<<20, 1<<20)
+	small := make([]int, 100, 101)
+	for i := range small {
+		small[i] = 100
+	}
+	f(100_000*100_000/(100*100+100_000)/spreadPart, append(small, 100_000)...)
+}
+
 func TestOwnBytes(t *testing.T) {
 	f := func(maxBytes, own, wantLess int64) {
 		t.Helper()

@@ -1,6 +1,6 @@
 package storage
 
-// A reading copies an item out of the arena without the stripe's lock.
+// A reading copies an item that is too long for a glance out of the arena, without the stripe's lock.
 //
 //	lock: where are the first records, and in which lap?   unlock
 //	copy them; are their segments still in that lap?
@@ -9,15 +9,15 @@ package storage
 // A segment's lap ends before anything of it is overwritten, so what was copied while the lap lasted is what was looked up. That the item itself
 // was overwritten or evicted meanwhile does no harm: its old records stay.
 type reading struct {
-	st      *stripe
-	flagged bool
-	bytes   int    // of all records together, if there are several; else 0
-	head    uint32 // the reference to the first
-	first   place  // of the first
-	next    uint32 // how many records were looked up
-	places  [readAhead]place
-	count   int  // of places
-	more    bool // records behind the last place
+	st     *stripe
+	bits   metaBits // of the first record
+	bytes  int      // of all records together, if there are several; else 0
+	head   uint32   // the reference to the first
+	first  place    // of the first
+	next   uint32   // how many records were looked up
+	places [readAhead]place
+	count  int  // of places
+	more   bool // records behind the last place
 }
 
 // A place is where a record lies, in which lap.
@@ -25,6 +25,9 @@ type place struct {
 	segment *segment
 	number  uint32
 	epoch   uint32
+	record  uint32 // of the arena, in which it lies
+	offset  uint16 // there
+	length  uint16
 }
 
 // readAhead is how many records are looked up at a time: 512 KB of a large value.
@@ -36,30 +39,44 @@ const (
 	copied   readState = iota
 	lapEnded           // the records were overwritten meanwhile
 	otherKey           // another key of the same hash is there
+	tooLong            // not to be read at a glance
 )
 
-// startReading finds the item of this hash and notes its use. it gets what the meta tells.
-func (st *stripe) startReading(r *reading, hash uint64, it *Item) bool {
-	st.mu.Lock()
-	now := st.settle()
-	ref := st.live(hash, now)
-	if ref == 0 {
-		st.mu.Unlock()
-		return false
-	}
+// glance appends the value of a small item to dst and notes its use. The stripe is held: its record is looked at where it lies.
+func (st *stripe) glance(dst, key []byte, ref uint32, now int64, it *Item) ([]byte, readState) {
 	g, n := st.locate(ref)
 	m := g.meta(n)
-	r.st = st
-	r.flagged = m.has(flagged)
+	if m.has(continued) || m.length > splitBytes {
+		return dst, tooLong
+	}
+	value, found, ok := cutTail(g.look(n), m.bits, it)
+	if !ok {
+		return dst, tooLong
+	}
+	if string(found) != string(key) {
+		return dst, otherKey
+	}
+	m.tell(it)
+	m.use(now)
+	out := append(dst, value...)
+	it.Value = out[len(dst):]
+	return out, copied
+}
+
+// start notes where the item is, and its use. it gets what the meta tells. The stripe is held.
+func (r *reading) start(st *stripe, ref uint32, now int64, it *Item) {
+	g, n := st.locate(ref)
+	m := g.meta(n)
+	r.st, r.bits = st, m.bits
 	m.tell(it)
 	m.use(now)
 	if m.has(continued) {
 		r.bytes = st.itemLength(g, n)
 	}
-	r.head, r.first = st.reference(g, n), place{segment: g, number: n, epoch: g.epoch.Load()}
-	r.look(g, n)
-	st.mu.Unlock()
-	return true
+	r.head, r.first = ref&(1<<(32-tagBits)-1), g.placeOf(n)
+	if m.has(continued) {
+		r.look(g, n)
+	}
 }
 
 // look notes places from record n of g on. false if the item does not go on there: if it was moved, segments of it may have left the log.
@@ -73,7 +90,7 @@ func (r *reading) look(g *segment, n uint32) bool {
 		if r.next > 0 && !m.continues(r.head, r.next) {
 			return false
 		}
-		r.places[r.count] = place{segment: g, number: n, epoch: g.epoch.Load()}
+		r.places[r.count] = g.placeOf(n)
 		r.count++
 		r.next++
 		r.more = m.has(continued)
@@ -104,9 +121,9 @@ func (r *reading) copyOut(dst, key []byte, it *Item) ([]byte, readState) {
 	if r.bytes > cap(dst)-start {
 		dst = append(make([]byte, 0, start+r.bytes), dst...)
 	}
-	out := r.first.segment.records.Append(dst, int(r.first.number))
-	value, found, ok := cutTail(out[start:], r.flagged, it)
-	if r.first.ended() || !ok {
+	out := r.first.append(dst)
+	value, found, ok := cutTail(out[start:], r.bits, it)
+	if !ok || r.first.ended() {
 		return dst, lapEnded
 	}
 	if string(found) != string(key) {
@@ -117,7 +134,7 @@ func (r *reading) copyOut(dst, key []byte, it *Item) ([]byte, readState) {
 	for i := 1; ; i = 0 {
 		for ; i < r.count; i++ {
 			p := &r.places[i]
-			out = p.segment.records.Append(out, int(p.number))
+			out = p.append(out)
 			if p.ended() {
 				return dst, lapEnded
 			}

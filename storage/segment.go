@@ -2,6 +2,7 @@ package storage
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/memring/memring/storage/arena"
 )
@@ -23,6 +24,7 @@ const (
 	continuation                      // not the item's first record
 	continued                         // the item goes on in the next record of the log
 	flagged                           // the record holds flags
+	chosen                            // the record holds a version: a client has chosen the CAS unique
 	rewritten                         // stored over an older value
 	fetched                           // used since it was stored
 	stale
@@ -31,7 +33,7 @@ const (
 )
 
 // kept are the bits that belong to the item, wherever its records are.
-const kept = flagged | fetched | stale | won | tombstone
+const kept = flagged | chosen | fetched | stale | won | tombstone
 
 func (m *meta) key() uint64         { return uint64(m.hash[0]) | uint64(m.hash[1])<<32 }
 func (m *meta) has(b metaBits) bool { return m.bits&b != 0 }
@@ -48,6 +50,18 @@ func (m *meta) valueBytes(length, keyBytes int) int {
 	length -= keyBytes + tailBytes
 	if m.has(flagged) {
 		length -= flagsBytes
+	}
+	if m.has(chosen) {
+		length -= versionBytes
+	}
+	return length
+}
+
+// accounted is what memcached would account for an item whose records have this length together.
+func (m *meta) accounted(length int) int {
+	length += recordToMC
+	if m.has(chosen) {
+		length -= versionBytes
 	}
 	return length
 }
@@ -94,24 +108,38 @@ const (
 
 type section [sectionSize]meta
 
+// A row is a section in use, and which of its records share one in the arena: see pack.
+type row struct {
+	*section
+	begins uint32 // bit n: record n is the first, or only, one in its record of the arena
+	before uint32 // how many of these begin in earlier rows
+	start  uint32 // the position of the first
+}
+
 // A segment is a piece of a log. The stripe's lock guards it, but for the epoch and the reading of records.
 type segment struct {
+	// What a look at a record needs comes first, in as few cache lines as may be.
 	id      uint32
-	records *arena.Segment
 	epoch   atomic.Uint32 // the lap: a reader who finds it changed after its copy has copied something else
+	rows    []row         // record number n is in row n>>sectionBits
+	records arena.Segment
 
-	sections []*section // record number n is at n>>sectionBits
-	count    int        // records of this lap
-	written  int        // their bytes, with overhead
-	live     int        // of these
-	mapBytes int        // charged for fastcache's map
+	count    int // records of this lap
+	begun    int // records of the arena they lie in
+	written  int // their bytes
+	live     int // of these
+	mapBytes int // charged for fastcache's map
 
 	log        *log // that it belongs to, nil if free
 	prev, next *segment
 }
 
 // meta gives the meta of record number n.
-func (g *segment) meta(n uint32) *meta { return &g.sections[n>>sectionBits][n&(sectionSize-1)] }
+//
+// To index an array behind a pointer, Go looks first whether there is one, at its beginning: a cache line that nobody needs.
+func (g *segment) meta(n uint32) *meta {
+	return (*meta)(unsafe.Add(unsafe.Pointer(g.rows[n>>sectionBits].section), n&(sectionSize-1)*metaBytes))
+}
 
 // after gives the record behind number n in the log; nil if there is none.
 func (g *segment) after(n uint32) (*segment, uint32) {
@@ -124,7 +152,7 @@ func (g *segment) after(n uint32) (*segment, uint32) {
 // bury marks a record dead.
 func (g *segment) bury(m *meta) {
 	m.bits |= dead
-	g.live -= int(m.length) + arena.OverheadBytes
+	g.live -= int(m.length)
 }
 
 // deadBytes is what compaction would win, but for the room left when the segment was closed.
@@ -135,6 +163,7 @@ type log struct {
 	oldest, newest *segment
 	count          int
 	closed         bool // the newest takes no more
+	pack           pack // what is to be added to the newest, unless it is closed
 }
 
 // push makes g the newest segment.
@@ -160,6 +189,7 @@ func (l *log) remove(g *segment) {
 		g.next.prev = g.prev
 	} else {
 		l.newest, l.closed = g.prev, true
+		l.pack.empty()
 	}
 	g.log, g.prev, g.next = nil, nil, nil
 	l.count--

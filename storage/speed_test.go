@@ -3,8 +3,11 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/VictoriaMetrics/fastcache"
 )
@@ -69,76 +72,111 @@ const (
 	benchItems = 200_000 // of 100 bytes: they fit
 )
 
+// BenchmarkGet and BenchmarkSet have fastcache's own beside them: as much memory, the same keys and values.
 func BenchmarkGet(b *testing.B) {
-	b.Run("store", func(b *testing.B) {
-		s := openStore(b, Config{MaxBytes: benchBytes})
-		fill(b, s, benchItems, 100)
-		benchGet(b, func(dst, key []byte) []byte {
-			_, out, ok := s.Get(dst, key)
-			if !ok {
-				b.Error("a miss")
-			}
-			return out
-		})
-	})
-	b.Run("fastcache", func(b *testing.B) {
-		c := fastcache.New(benchBytes)
-		defer c.Reset()
-		key := make([]byte, 8)
-		for i := range benchItems {
-			binary.LittleEndian.PutUint64(key, uint64(i))
-			c.Set(key, make([]byte, 100))
+	s, c := openStore(b, Config{MaxBytes: benchBytes}), fastcache.New(benchBytes)
+	defer c.Reset()
+	value, key := make([]byte, 100), make([]byte, 8)
+	fill(b, s, benchItems, len(value))
+	for i := range benchItems {
+		binary.LittleEndian.PutUint64(key, uint64(i))
+		c.Set(key, value)
+	}
+	beside(b, benchItems, func(dst, key []byte) []byte {
+		_, out, ok := s.Get(dst, key)
+		if !ok {
+			b.Error("a miss")
 		}
-		benchGet(b, c.Get)
-	})
+		return out
+	}, c.Get)
 }
 
-func benchGet(b *testing.B, get func(dst, key []byte) []byte) {
-	b.ReportAllocs()
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		key, buf := make([]byte, 8), make([]byte, 0, 256)
-		for i := rand.Uint64N(1_000_000); pb.Next(); i += 7919 {
-			binary.LittleEndian.PutUint64(key, i%benchItems)
-			buf = get(buf[:0], key)
-		}
-	})
-}
-
+// BenchmarkSet stores under a million keys, some of which are there; the store and fastcache have been full before.
 func BenchmarkSet(b *testing.B) {
-	value := make([]byte, 100)
-	b.Run("store", func(b *testing.B) {
-		s := openStore(b, Config{MaxBytes: benchBytes})
-		fill(b, s, 600_000, 100)
-		benchSet(b, func(key []byte) {
-			h := s.Hold(key)
-			_, _ = h.Put(Item{Value: value})
-			h.Release()
-		})
-	})
-	b.Run("fastcache", func(b *testing.B) {
-		c := fastcache.New(benchBytes)
-		defer c.Reset()
-		key := make([]byte, 8)
-		for i := range 600_000 {
-			binary.LittleEndian.PutUint64(key, uint64(i))
-			c.Set(key, value)
-		}
-		benchSet(b, func(key []byte) { c.Set(key, value) })
+	s, c := openStore(b, Config{MaxBytes: benchBytes}), fastcache.New(benchBytes)
+	defer c.Reset()
+	const keys = 1_000_000
+	value, key := make([]byte, 100), make([]byte, 8)
+	fill(b, s, keys, len(value))
+	for i := range keys {
+		binary.LittleEndian.PutUint64(key, uint64(i))
+		c.Set(key, value)
+	}
+	beside(b, keys, func(dst, key []byte) []byte {
+		h := s.Hold(key)
+		_, _ = h.Put(Item{Value: value})
+		h.Release()
+		return dst
+	}, func(dst, key []byte) []byte {
+		c.Set(key, value)
+		return dst
 	})
 }
 
-// benchSet stores under a million keys, on a store that holds a third of them.
-func benchSet(b *testing.B, set func(key []byte)) {
-	b.ReportAllocs()
+// beside runs ours and theirs by turns, some milliseconds each, so that what the machine does meanwhile is done to both. What counts is the
+// median of the ratios: of the time that has passed, and of the time that processors have worked.
+func beside(b *testing.B, keys uint64, ours, theirs func(dst, key []byte) []byte) {
+	const turn = 20_000
+	var sum [2]span
+	var passed, worked []float64
 	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		key := make([]byte, 8)
-		for i := rand.Uint64N(1_000_000); pb.Next(); i += 7919 {
-			binary.LittleEndian.PutUint64(key, i%1_000_000)
-			set(key)
+	for turns := range (b.N + turn - 1) / turn {
+		start := uint64(turns) * 7919 * turn
+		a, t := takeTurn(turn, start, keys, ours), takeTurn(turn, start, keys, theirs)
+		if turns == 0 && b.N > turn {
+			continue // cold caches
 		}
-	})
+		sum[0].add(a)
+		sum[1].add(t)
+		passed = append(passed, float64(a.passed)/float64(t.passed))
+		worked = append(worked, float64(a.worked)/float64(t.worked))
+	}
+	slices.Sort(passed)
+	slices.Sort(worked)
+	ops := float64(len(passed) * turn)
+	b.ReportMetric(0, "ns/op") // it would be of both
+	b.ReportMetric(float64(sum[0].worked)/ops, "cpu-ns/op")
+	b.ReportMetric(float64(sum[1].worked)/ops, "cpu-ns/fastcache-op")
+	b.ReportMetric(passed[len(passed)/2], "times-fastcache")
+	b.ReportMetric(worked[len(worked)/2], "times-fastcache-cpu")
+	b.ReportMetric(float64(sum[0].allocated/uint64(ops)), "allocations/op") // rounded down, as testing does: goroutines are started
+}
+
+// A span is what a turn took.
+type span struct {
+	passed, worked time.Duration // the second of all processors
+	allocated      uint64        // objects
+}
+
+func (s *span) add(t span) {
+	s.passed += t.passed
+	s.worked += t.worked
+	s.allocated += t.allocated
+}
+
+// takeTurn does n operations, divided among as many goroutines as there are processors, on keys strewn from start on.
+func takeTurn(n int, start, keys uint64, do func(dst, key []byte) []byte) span {
+	procs := runtime.GOMAXPROCS(0)
+	var workers sync.WaitGroup
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	began, worked := time.Now(), processTime()
+	for w := range procs {
+		workers.Go(func() {
+			var key [8]byte
+			var buf [256]byte
+			dst := buf[:0]
+			for i := w; i < n; i += procs {
+				binary.LittleEndian.PutUint64(key[:], (start+uint64(i)*7919)%keys)
+				dst = do(dst[:0], key[:])
+			}
+		})
+	}
+	workers.Wait()
+	s := span{passed: time.Since(began), worked: processTime() - worked}
+	runtime.ReadMemStats(&after)
+	s.allocated = after.Mallocs - before.Mallocs
+	return s
 }
 
 func BenchmarkTouch(b *testing.B) {

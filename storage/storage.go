@@ -36,8 +36,10 @@ type Store struct {
 	ownClock bool
 	arena    *arena.Arena
 	stripe   []*stripe
-	flushAt  atomic.Int64 // the second at which all items vanish; 0: none is set
-	limit    atomic.Int64 // MaxBytes as it is now
+	planned  atomic.Pointer[plan] // the last flush that was to come; nil: none since the last at once
+	flushed  atomic.Uint64        // the greatest mark of those that came, but for the planned one
+	limit    atomic.Int64         // MaxBytes as it is now
+	mourning atomic.Int64         // the seconds for which what is deleted leaves a tombstone; 0: it leaves none
 	crawl    crawler
 }
 
@@ -91,16 +93,28 @@ func (s *Store) MaxItemBytes() int { return s.cfg.MaxItemBytes }
 // Get appends the value under key to dst, and notes the use. it.Value is that part of out; it is the caller's and does not change any more.
 // If there is no such item, out is dst.
 //
-// The value is copied while others may write, so it is read again if it was overwritten meanwhile; a few times, then it is held.
+// A small value is copied with the stripe held. A larger one is copied while others may write, so it is read again if it was overwritten meanwhile;
+// a few times, then it is held.
 func (s *Store) Get(dst, key []byte) (it Item, out []byte, ok bool) {
 	hash := Hash(key)
 	st := s.stripe[s.stripeOf(hash)]
 	for range 3 {
-		var r reading
-		if !st.startReading(&r, hash, &it) {
+		st.mu.Lock()
+		now := st.settle()
+		ref := st.live(hash, now)
+		if ref == 0 {
+			st.mu.Unlock()
 			return Item{}, dst, false
 		}
-		out, state := r.copyOut(dst, key, &it)
+		out, state := st.glance(dst, key, ref, now, &it)
+		if state == tooLong {
+			var r reading
+			r.start(st, ref, now, &it)
+			st.mu.Unlock()
+			out, state = r.copyOut(dst, key, &it)
+		} else {
+			st.mu.Unlock()
+		}
 		switch state {
 		case copied:
 			return it, out, true

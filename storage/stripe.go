@@ -21,14 +21,17 @@ type stripe struct {
 	charged int // and has taken
 	laps    int // segments reclaimed
 
-	clock   uint64 // the clock part of the latest CAS unique
+	clock   uint64 // the clock part of the latest version given here
+	ahead   uint64 // of the latest that came from elsewhere, which clock may not have followed (maxAhead)
 	flushed uint64 // of the latest flush: what is not above it was flushed
-	settled int64  // the scheduled flush that was done
+	settled *plan  // the planned flush that was done
 
-	items int   // live
-	bytes int64 // of them, as memcached counts
+	items   int    // live
+	bytes   int64  // of them, as memcached counts
+	squares uint64 // sum of these bytes squared, each without its last squaresShift bits: so those of 64 TB fit
 
 	tombstones int // which are no items
+	graves     int // bytes of them, about
 	count      counts
 
 	compose scratch // for a record to be written
@@ -47,10 +50,9 @@ const tableHeadBytes = 56
 // settle does the flush that is due, if any, and gives the second. Everything that looks at items calls it first.
 func (st *stripe) settle() (now int64) {
 	now = st.store.clock.Now()
-	if due := st.store.flushAt.Load(); due != 0 && now >= due && st.settled != due {
-		st.settled = due
-		st.dropAll()
-		st.flushed = max(st.flushed, momentOf(due*1000))
+	if p := st.store.planned.Load(); p != nil && now >= p.at && st.settled != p {
+		st.settled = p
+		st.flush(p.mark)
 	}
 	return now
 }
@@ -75,8 +77,10 @@ func (st *stripe) there(hash uint64, now int64) uint32 {
 		if !m.has(tombstone) {
 			st.count.GetExpired++
 		}
-		st.remove(g, n, expired)
-		return 0
+		if !st.lapse(g, n, now) {
+			st.remove(g, n, expired)
+			return 0
+		}
 	}
 	return *p
 }
@@ -144,14 +148,24 @@ func (st *stripe) remove(g *segment, n uint32, why cause) {
 	st.forget(m, st.bury(g, n), why)
 }
 
+const squaresShift = 12
+
+// squareOf is what an item whose records have this length adds to squares.
+func squareOf(length int) uint64 {
+	bytes := uint64(length + recordToMC)
+	return bytes * bytes >> squaresShift
+}
+
 // forget counts an item out.
 func (st *stripe) forget(m *meta, length int, why cause) {
 	if m.has(tombstone) {
 		st.tombstones--
+		st.graves -= length + graveBytes
 		return
 	}
 	st.items--
-	st.bytes -= int64(length + recordToMC)
+	st.bytes -= int64(m.accounted(length))
+	st.squares -= squareOf(length)
 	st.count.Removed[why]++
 	if !m.has(fetched) {
 		switch why {
@@ -181,7 +195,7 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 func (st *stripe) dropAll() {
 	st.count.Removed[flushed] += uint64(st.items)
 	st.count.Reclaimed += uint64(st.items)
-	st.items, st.bytes, st.tombstones = 0, 0, 0
+	st.items, st.bytes, st.squares, st.tombstones, st.graves = 0, 0, 0, 0, 0
 	for i := range st.tables {
 		t := &st.tables[i]
 		st.chargeHeap(-len(t.groups)*groupBytes - len(t.ghost)*ghostSetBytes)

@@ -23,17 +23,25 @@ type Cursor struct {
 // until it returns. If visit returns false the walk stops, and the cursor is such that this item will be visited again.
 // A walk does not count as use.
 func (s *Store) Walk(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
-	return s.walk(c, want, tombstone, visit)
+	return s.walk(c, want, 0, tombstone, visit)
 }
 
-// WalkAll is Walk, and visits tombstones too, as items that are Buried: CAS is that of the deletion, Expiry the second until which older versions
+// WalkUsed is Walk over the items that have been used since they were stored, or WalkAll over the others. What is used meanwhile may be met by neither.
+func (s *Store) WalkUsed(c Cursor, used bool, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
+	if used {
+		return s.walk(c, want, fetched, tombstone, visit)
+	}
+	return s.walk(c, want, 0, fetched, visit)
+}
+
+// WalkAll is Walk, and visits tombstones too, as items that are Buried: Version is that of the deletion, Expiry the second until which older versions
 // are to be kept out, and there is no value.
 func (s *Store) WalkAll(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
-	return s.walk(c, want, 0, visit)
+	return s.walk(c, want, 0, 0, visit)
 }
 
-// walk passes over what has one of the bits in skip.
-func (s *Store) walk(c Cursor, want func(uint64) bool, skip metaBits, visit func([]byte, Item) bool) (next Cursor, more bool) {
+// walk passes over what has not one of the bits in need, if there are any, or has one of those in skip.
+func (s *Store) walk(c Cursor, want func(uint64) bool, need, skip metaBits, visit func([]byte, Item) bool) (next Cursor, more bool) {
 	if c.Stripe < 0 || c.Stripe >= len(s.stripe) || c.Table < 0 || c.Table >= s.tables {
 		return Cursor{}, false
 	}
@@ -43,7 +51,7 @@ func (s *Store) walk(c Cursor, want func(uint64) bool, skip metaBits, visit func
 	hashes := st.list(c.Table, func(hash uint64) bool { return (c.After == 0 || hash > c.After) && want(hash) })
 	slices.Sort(hashes)
 	for _, hash := range hashes {
-		it, key, ok := st.fetch(hash, skip, &memory)
+		it, key, ok := st.fetch(hash, need, skip, &memory)
 		if ok && !visit(key, it) {
 			return c, true
 		}
@@ -112,12 +120,12 @@ func (st *stripe) listAtOnce(t *table, want func(hash uint64) bool, hashes []uin
 	return hashes
 }
 
-// fetch reads the item of a hash, whatever its key, unless it has one of the bits in skip.
-func (st *stripe) fetch(hash uint64, skip metaBits, memory *scratch) (it Item, key []byte, ok bool) {
+// fetch reads the item of a hash, whatever its key, if need and skip, as walk has them, let it pass.
+func (st *stripe) fetch(hash uint64, need, skip metaBits, memory *scratch) (it Item, key []byte, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	ref := st.peek(hash, skip, st.settle())
-	if ref == 0 {
+	if ref == 0 || need != 0 && !st.meta(ref).has(need) {
 		return Item{}, nil, false
 	}
 	g, n := st.locate(ref)
@@ -125,10 +133,13 @@ func (st *stripe) fetch(hash uint64, skip metaBits, memory *scratch) (it Item, k
 	return it, key, ok
 }
 
-// peek is there for those who do not count as requests: an expired item is left to others. What has one of the bits in skip is not there.
+// peek is there for those who do not count as requests: an expired item is left to others, unless it is to be mourned. What has one of the bits in skip is not there.
 func (st *stripe) peek(hash uint64, skip metaBits, now int64) uint32 {
 	p := st.find(&st.tables[st.store.tableOf(hash)], hash)
-	if p == nil || st.meta(*p).expired(now) || st.meta(*p).has(skip) {
+	if p == nil {
+		return 0
+	}
+	if g, n := st.locate(*p); g.meta(n).expired(now) && (skip&tombstone != 0 || !st.lapse(g, n, now)) || g.meta(n).has(skip) {
 		return 0
 	}
 	return *p
@@ -151,7 +162,7 @@ func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
 func (s *Store) Count(add func(hash uint64, bytes int)) {
 	s.each(func(uint64) bool { return true }, func(st *stripe, g *segment, n uint32) {
 		if m := g.meta(n); !m.has(tombstone) {
-			add(m.key(), st.itemLength(g, n)+recordToMC)
+			add(m.key(), m.accounted(st.itemLength(g, n)))
 		}
 	})
 }

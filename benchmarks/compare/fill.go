@@ -72,20 +72,37 @@ type held struct {
 // perGigabyte is how many items there are for each GB of RSS.
 func (h held) perGigabyte() float64 { return float64(h.items) / float64(h.rss) * (1 << 30) }
 
+// run writes what it has also when it is interrupted: the table then says so.
 func (f *fill) run(ctx context.Context) error {
 	t := table{title: "Memory beside memcached", columns: []string{
 		"value", "-m", "items memcached", "items memring", "RSS MB memcached", "RSS MB memring", "peak memring", "bound", "within",
 		"items per GB memcached", "items per GB memring", "ratio", "refused memcached", "refused memring",
 	}}
-	var marks []mark
+	marks, err := f.fillAll(ctx, &t)
+	word := ""
+	switch {
+	case ctx.Err() != nil && len(marks) > 0:
+		word = "**Interrupted: some rows are missing.** "
+	case err != nil:
+		return err
+	}
+	before := "![items in the same memory](fill.svg)\n\n" + word + f.circumstances()
+	if err := t.write(f.out, "fill", before, fillNotes); err != nil {
+		return err
+	}
+	f.progress.say("%s", filepath.Join(f.out, "fill.md"))
+	return errors.Join(err, plotRatios(filepath.Join(f.out, "fill.svg"), "Items per GB of RSS beside memcached (right of 1: memring holds more)", "memring's items per GB / memcached's", marks))
+}
+
+// fillAll adds a row for each limit and size.
+func (f *fill) fillAll(ctx context.Context, t *table) (marks []mark, err error) {
 	for _, limit := range f.limits {
 		for _, size := range f.sizes {
 			var got [2]held
 			for i, rival := range f.rivals() {
-				var err error
 				f.progress.begin("-m %d, values of %s to %s", limit, size.name, rival.name)
 				if got[i], err = f.fill(ctx, rival, limit, size); err != nil {
-					return fmt.Errorf("-m %d, values of %s to %s: %w", limit, size.name, rival.name, err)
+					return marks, fmt.Errorf("-m %d, values of %s to %s: %w", limit, size.name, rival.name, err)
 				}
 			}
 			a, b := got[0], got[1]
@@ -105,12 +122,7 @@ func (f *fill) run(ctx context.Context) error {
 			marks = append(marks, mark{line: size.name, series: fmt.Sprintf("-m %d", limit), value: ratio})
 		}
 	}
-	before := "![items in the same memory](fill.svg)\n\n" + f.circumstances()
-	if err := t.write(f.out, "fill", before, fillNotes); err != nil {
-		return err
-	}
-	f.progress.say("%s", filepath.Join(f.out, "fill.md"))
-	return plotRatios(filepath.Join(f.out, "fill.svg"), "Items per GB of RSS beside memcached (right of 1: memring holds more)", "memring's items per GB / memcached's", marks)
+	return marks, nil
 }
 
 // fill writes laps times the limit, then asks for a sample of all keys.

@@ -46,7 +46,7 @@ func clusterCommand() *cobra.Command {
 			return fmt.Errorf("--addr %s: %w", address, err)
 		}
 		if asJSON {
-			return printJSON(w, lines)
+			return printJSON(w, objects(lines))
 		}
 		return printTable(w, lines)
 	}
@@ -149,17 +149,21 @@ func printTable(w io.Writer, lines []line) error {
 	return table.Flush()
 }
 
-// printJSON prints an array of objects.
-func printJSON(w io.Writer, lines []line) error {
-	objects := make([]map[string]string, 0, len(lines))
+// objects gives the lines as JSON has them.
+func objects(lines []line) []map[string]string {
+	all := make([]map[string]string, 0, len(lines))
 	for _, l := range lines {
 		object := map[string]string{"id": l.id}
 		for _, field := range l.fields {
 			object[field[0]] = field[1]
 		}
-		objects = append(objects, object)
+		all = append(all, object)
 	}
+	return all
+}
+
+func printJSON(w io.Writer, what any) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
-	return out.Encode(objects)
+	return out.Encode(what)
 }

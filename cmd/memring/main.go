@@ -68,13 +68,22 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 		}
 		printHelp(cmd.OutOrStdout(), memcached, cluster, idle, o.words())
 	})
-	root.AddCommand(clusterCommand(), &cobra.Command{
-		Use:   "version",
-		Short: "Print the version.",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return printVersion(cmd.OutOrStdout()) },
-	})
+	root.AddCommand(clusterCommand(), versionCommand())
 	return root
+}
+
+func versionCommand() *cobra.Command {
+	var asJSON bool
+	version := &cobra.Command{Use: "version", Short: "Print the version.", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		if !asJSON {
+			return printVersion(cmd.OutOrStdout())
+		}
+		return printJSON(cmd.OutOrStdout(), map[string]string{
+			"version": revision(), "memcached": node.Default().Version, "go": runtime.Version(), "platform": platform,
+		})
+	}}
+	version.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return version
 }
 
 // helpColumns is the width that help is wrapped to.
@@ -88,7 +97,9 @@ Usage:
   memring cluster members [--addr A]    who is in the cluster
   memring cluster moves [--addr A]      what a member takes over and hands over now
   memring cluster owner KEY [--addr A]  which member answers for a key
-  memring version
+  memring version                       which build this is
+
+cluster and version print JSON with --json.
 
 Memcached's flags:
 %s
@@ -140,10 +151,11 @@ func idleWords(words []word) string {
 }
 
 func printVersion(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "memring %s (answers as memcached %s; %s %s/%s)\n", revision(), node.Default().Version, runtime.Version(),
-		runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(w, "memring %s (answers as memcached %s; %s %s)\n", revision(), node.Default().Version, runtime.Version(), platform)
 	return err
 }
+
+const platform = runtime.GOOS + "/" + runtime.GOARCH
 
 // revision names the build: by the linker, else by what Go has recorded.
 func revision() string {

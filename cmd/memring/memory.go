@@ -14,7 +14,8 @@ import (
 //	-m                   items and all that grows with them, and ownBytes of the process itself (node)
 //	+ allowanceBytes     the rest of the program and of Go's runtime, and what is being collected
 //	+ connAllowance      for each connection that has sent something and waits for an answer, or has more to send; none for one at rest
-//	+ requests that are larger than that: together within -o read_buf_mem_limit (node/server, node/budget)
+//	+ requests that are larger than that: together within -o read_buf_mem_limit (node/server)
+//	+ answers that are larger: within as much (protocol/session, Answers), and some 300 KB for each client that does not take its answers
 const (
 	allowanceBytes = 16 << 20
 	connAllowance  = 16 << 10

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/memring/memring/cmd/certfiles"
 	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/sides"
 )
 
 // options are the flags as given, and what becomes of them: resolve makes node out of the rest.
@@ -41,10 +43,11 @@ type options struct {
 	largePages       bool
 	extended         []string
 	getErrors        string
+	onMinority       string
+	readFrom         string
 	handoverRate     string
 
-	advertise, zone, config string
-	weight, copies          int
+	advertise, config string
 
 	chunkMaxGiven bool   // whether -o slab_chunk_max was
 	slabSizes     string // -o slab_sizes
@@ -71,7 +74,7 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	m.StringVarP(&o.node.UnixSocket, "unix-socket", "s", "", "unix socket for clients, a `PATH`; then no ports but those of -l")
 	m.StringVarP(&o.unixMask, "unix-mask", "a", "700", "access `MODE` of the unix socket, in octal")
 	m.StringVarP(&o.protocol, "protocol", "B", "auto", "`PROTOCOL` for clients: ascii, binary, or auto for both")
-	m.IntVarP(&o.memoryMB, "memory-limit", "m", 64, "memory for items, in `MEGABYTES`")
+	m.IntVarP(&o.memoryMB, "memory-limit", "m", 64, "memory for items and their index, in `MEGABYTES`; the process takes up to 16 MB more, and connections their buffers")
 	m.StringVarP(&o.itemSize, "max-item-size", "I", "1m", "`SIZE` of the largest item, 1k to 1024m and at most half of -m")
 	m.BoolVarP(&o.node.NoEvict, "disable-evictions", "M", false, "when memory is full refuse stores, instead of evicting")
 	m.BoolVarP(&o.node.NoCAS, "disable-cas", "C", false, "keep no CAS uniques for clients")
@@ -114,9 +117,16 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	c.BoolVar(&o.node.UDPOffLoopback, "udp-off-loopback", false, "let -U listen where other machines reach it: with forged senders it can flood others")
 	c.BoolVar(&o.node.PlainOffLoopback, "plain-off-loopback", false, "let users of -S log in by PLAIN where others may hear the password: without TLS, off loopback")
 	c.StringVar(&o.node.AdminListen, "admin-listen", o.node.AdminListen, "`ADDRESS` for health and metrics over HTTP, or off")
-	c.StringVar(&o.zone, "zone", "", "where the node stands; not there yet")
-	c.IntVar(&o.weight, "weight", 1, "the node's share of the keys; not there yet, so only 1")
-	c.IntVar(&o.copies, "copies", 1, "members that keep each item; not there yet, so only 1")
+	c.IntVar(&o.node.Ring.Copies, "copies", o.node.Ring.Copies, "members that are to keep each item, a `NUMBER` from 1 to 8; the most that any member says counts")
+	c.TextVar(&o.node.Ack, "ack", o.node.Ack, "other members that must have a write before it is answered, with --copies of 2 or more: `one`, none, or all")
+	c.StringVar(&o.readFrom, "read-from", "owner", "who answers a get of a key whose owner is another member: its `owner`, or the nearest: the copy here, else in this --zone; on all members")
+	c.StringVar(&o.node.Zone, "zone", "", "`NAME` of where the node stands; copies of an item avoid sharing one")
+	c.Uint8Var(&o.node.Weight, "weight", o.node.Weight, "the node's share of the keys, a `NUMBER` from 1 to 32: one of 2 takes twice as many as one of 1")
+	c.DurationVar(&o.node.RebalanceDelay, "rebalance-delay", o.node.RebalanceDelay, "how long a member that went without a word keeps its place, a `DURATION` "+
+		"up to 10m: back by then, nothing has moved; with --copies of 2 or more")
+	c.StringVar(&o.onMinority, "on-minority", "serve", "what clients are told on the small side of a split: `serve`, they get what is here; miss, reads find nothing and "+
+		"writes get an error; refuse, all get an error")
+	c.IntVar(&o.node.MinMembers, "min-members", 0, "fewer active members than this `NUMBER` are a minority, too; with --on-minority")
 	c.StringVar(&o.config, "config", "", "a YAML `FILE` of these settings; not there yet")
 	return m, c
 }
@@ -203,14 +213,10 @@ func (o *options) resolveWires(flags *pflag.FlagSet) (err error) {
 // resolveRest refuses what is not there yet of the cluster's, and gives the node its name and its address for others.
 func (o *options) resolveRest(*pflag.FlagSet) error {
 	switch {
-	case o.zone != "":
-		return fmt.Errorf("--zone %s: zones are not there yet: leave it out", o.zone)
-	case o.weight != 1:
-		return fmt.Errorf("--weight %d: weights are not there yet: only 1", o.weight)
-	case o.copies != 1:
-		return fmt.Errorf("--copies %d: more than one copy is not there yet: only 1", o.copies)
 	case o.getErrors != "miss" && o.getErrors != "error":
 		return fmt.Errorf("--get-errors %s: miss or error", o.getErrors)
+	case o.readFrom != "owner" && o.readFrom != "nearest":
+		return fmt.Errorf("--read-from %s: owner or nearest", o.readFrom)
 	case o.config != "":
 		return fmt.Errorf("--config %s: a file of settings is not there yet: use flags or MEMRING_*", o.config)
 	}
@@ -219,7 +225,13 @@ func (o *options) resolveRest(*pflag.FlagSet) error {
 		return fmt.Errorf("--handover-rate %s: not a size, such as 65536, 512k or 32m", o.handoverRate)
 	}
 	o.node.HandoverRate = rate
+	o.node.ReadNearest = o.readFrom == "nearest"
 	o.node.GetErrors = o.getErrors == "error"
+	policy := slices.Index([]string{sides.Serve.String(), sides.Miss.String(), sides.Refuse.String()}, o.onMinority)
+	if policy < 0 {
+		return fmt.Errorf("--on-minority %s: serve, miss or refuse", o.onMinority)
+	}
+	o.node.OnMinority = sides.Policy(policy)
 	o.node.UDPOffLoopback = o.node.UDPOffLoopback || o.node.Debug // memcached's own tests ask for it
 	return o.resolveNames()
 }
@@ -233,7 +245,7 @@ func (o *options) resolveLimits(flags *pflag.FlagSet) error {
 	size, err := parseSize(o.itemSize)
 	switch {
 	case err != nil:
-		return fmt.Errorf("-I %s: not a size, such as 1048576, 512k or 1m", o.itemSize)
+		return fmt.Errorf("-I %s: not a size, such as 1048576, 512k or 1m (k and m are the only units, as in memcached: a gigabyte, the most, is 1024m)", o.itemSize)
 	case size < 1<<10:
 		return fmt.Errorf("-I %s: item max size cannot be less than 1024 bytes", o.itemSize)
 	case size > 1<<30:

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/certs"
+	"github.com/memring/memring/node/replicator"
+	"github.com/memring/memring/node/sides"
 )
 
 // run gives the options that serve would get for a command line, what was printed, and the error.
@@ -116,6 +120,7 @@ func TestFlags(t *testing.T) {
 
 	f("-m 1024", func(c *node.Config) { c.MaxBytes = 1 << 30 })
 	f("-I 2048", func(c *node.Config) { c.MaxItemBytes = 2048 })
+	f("-m 2048 -I 1024m", func(c *node.Config) { c.MaxBytes, c.MaxItemBytes = 2<<30, 1<<30 })
 	f("-I 512k", func(c *node.Config) { c.MaxItemBytes = 512 << 10 })
 	f("-m 256 -I 32M", func(c *node.Config) { c.MaxBytes, c.MaxItemBytes = 256<<20, 32<<20 })
 	f("-MF", func(c *node.Config) { c.NoEvict, c.NoFlush = true, true })
@@ -130,7 +135,18 @@ func TestFlags(t *testing.T) {
 	f("--join a,b:7 --join c", func(c *node.Config) { c.Join = []string{"a", "b:7", "c"} })
 	f("--admin-listen off --peer-timeout 2s", func(c *node.Config) { c.AdminListen, c.PeerDeadline, c.GiveWay.Admin = "off", 2*time.Second, false })
 	f("--weight 1 --copies 1", nil)
+	f("--weight 32 --copies 8 --zone rack-7", func(c *node.Config) { c.Weight, c.Ring.Copies, c.Zone = 32, 8, "rack-7" })
+	f("--rebalance-delay 0", func(c *node.Config) { c.RebalanceDelay = 0 })
+	f("--rebalance-delay 10m", func(c *node.Config) { c.RebalanceDelay = 10 * time.Minute })
 	f("--get-errors miss", nil)
+	f("--ack one", nil)
+	f("--read-from owner", nil)
+	f("--read-from nearest --zone a", func(c *node.Config) { c.ReadNearest, c.Zone = true, "a" })
+	f("--ack none", func(c *node.Config) { c.Ack = replicator.AckNone })
+	f("--copies 3 --ack=all", func(c *node.Config) { c.Ring.Copies, c.Ack = 3, replicator.AckAll })
+	f("--on-minority serve", nil)
+	f("--on-minority miss --min-members 2", func(c *node.Config) { c.OnMinority, c.MinMembers = sides.Miss, 2 })
+	f("--on-minority=refuse", func(c *node.Config) { c.OnMinority = sides.Refuse })
 	f("--drain-timeout 2m --handover-rate 512k", func(c *node.Config) { c.DrainTimeout, c.HandoverRate = 2*time.Minute, 512<<10 })
 	f("--drain-timeout 0 --handover-rate 32m", func(c *node.Config) { c.DrainTimeout = 0 })
 	f("--get-errors=error", func(c *node.Config) { c.GetErrors = true })
@@ -237,6 +253,7 @@ func TestRefusals(t *testing.T) {
 	f("-I 33m", "cannot set item size limit higher than 1/2 of memory max")
 	f("-m 4096 -I 1025m", "cannot set item size limit higher than a gigabyte")
 	f("-I large", "not a size")
+	f("-m 4096 -I 1g", "a gigabyte, the most, is 1024m")
 	f("-I 18446744073709551615m", "not a size")
 	f("-m 0", "memory limit must be at least 1 megabyte")
 
@@ -320,6 +337,10 @@ func TestRefusals(t *testing.T) {
 	f("-U 11211 -l 127.0.0.1 -l cache.local", "UDP on cache.local:11211")
 	f("-U 11211 -l *", "--udp-off-loopback")
 	f("--get-errors maybe", "miss or error")
+	f("--ack two", "none, one or all")
+	f("--on-minority maybe", "serve, miss or refuse")
+	f("--min-members -1", "--min-members: must not be negative")
+	f("--read-from afar", "owner or nearest")
 	f("--drain-timeout=-1s", "--drain-timeout: must not be negative")
 	f("--drain-timeout soon", "--drain-timeout")
 	f("--handover-rate fast", "--handover-rate fast: not a size")
@@ -331,9 +352,14 @@ func TestRefusals(t *testing.T) {
 	f("-S -Y users", "together")
 	f("-S -l proto[ascii]:127.0.0.1", "-S: nobody can log in")
 	f("-Y users -l proto[binary]:127.0.0.1", "-Y: nobody can log in")
-	f("--zone a", "--zone a")
-	f("--weight 2", "only 1")
-	f("--copies 2", "only 1")
+	f("--zone 123456789012345678901234567890123", "--zone: ")
+	f("--weight 0", "--weight: 0 is not between 1 and 32")
+	f("--weight 33", "--weight: 33 is not between 1 and 32")
+	f("--weight 257", "--weight")
+	f("--copies 0", "--copies: 0 is not between 1 and 8")
+	f("--copies 9", "--copies: 9 is not between 1 and 8")
+	f("--rebalance-delay=-1s", "--rebalance-delay: -1s is not between 0 and 10m")
+	f("--rebalance-delay 11m", "--rebalance-delay: 11m")
 	f("--config memring.yaml", "--config memring.yaml")
 
 	// Never heard of.
@@ -375,7 +401,7 @@ func TestEnvironment(t *testing.T) {
 
 	for env, want := range map[string]string{
 		"MEMRING_PEER_PORT=x":  "MEMRING_PEER_PORT: ",
-		"MEMRING_COPIES=2":     "only 1",
+		"MEMRING_COPIES=9":     "between 1 and 8",
 		"MEMRING_PROTOCOL=x":   "one of auto, binary or ascii",
 		"MEMRING_ENABLE_SSL=1": "-o ssl_chain_cert",
 		"MEMRING_EXTENDED=x":   "illegal suboption",
@@ -393,7 +419,7 @@ func TestHelp(t *testing.T) {
 	if o != nil || err != nil {
 		t.Fatalf("-h: served %v, error %v", o != nil, err)
 	}
-	for _, want := range []string{"unix-socket", "sasl", "enable-ssl", "ssl_chain_cert=FILE", "ssl_kernel_tls", "--port", "--memory-limit", "--join", "--drain-timeout", "--handover-rate", "cluster moves", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
+	for _, want := range []string{"unix-socket", "sasl", "enable-ssl", "ssl_chain_cert=FILE", "ssl_kernel_tls", "--port", "--memory-limit", "--join", "--drain-timeout", "--handover-rate", "--copies", "--ack", "--read-from", "cluster moves", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("help lacks %q", want)
 		}
@@ -414,6 +440,11 @@ func TestVersion(t *testing.T) {
 		if o != nil || err != nil || !strings.HasPrefix(printed, "memring ") {
 			t.Errorf("%s: served %v, error %v, printed %q", line, o != nil, err, printed)
 		}
+	}
+	_, printed, err := run(nil, "version", "--json")
+	said := map[string]string{}
+	if err := errors.Join(err, json.Unmarshal([]byte(printed), &said)); err != nil || said["version"] != revision() || said["memcached"] != node.Default().Version {
+		t.Errorf("version --json: %v, printed %q", err, printed)
 	}
 }
 

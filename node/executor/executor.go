@@ -44,7 +44,8 @@ func New(cfg Config) *Executor {
 
 // Handle implements protocol.Handler.
 func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
-	told := e.watch.Wanted(watched)
+	again := req.Options.Has(protocol.Again)
+	told := !again && e.watch.Wanted(watched)
 	var before sight
 	if told {
 		before = e.look(req)
@@ -70,12 +71,14 @@ func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *proto
 		e.discard(req, resp)
 	case protocol.Flush:
 		e.flush(req, resp)
+	case protocol.FlushMark:
+		e.flushMark(req, resp)
 	case protocol.Noop:
 		resp.Status = protocol.OK
 	default:
 		resp.Status = protocol.UnknownCommand
 	}
-	if e.prefixes.on.Load() {
+	if !again && e.prefixes.on.Load() {
 		e.prefixes.count(req, resp)
 	}
 	if told {
@@ -93,12 +96,25 @@ func (e *Executor) flush(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.NotAllowed
 		return
 	}
-	at := e.clock.Now()
-	if req.Exptime != 0 {
-		at = e.expiry(req.Exptime)
-	}
-	e.store.FlushAll(at)
+	e.store.FlushAll(e.flushIn(req), req.Delta)
 	resp.Status = protocol.OK
+}
+
+// flushIn is in how many seconds a flush_all is to happen.
+func (e *Executor) flushIn(req *protocol.Request) int64 {
+	if req.Exptime == 0 {
+		return 0
+	}
+	return max(0, e.expiry(req.Exptime)-e.clock.Now())
+}
+
+// flushMark tells what this member's mark would be for a flush_all: the greatest of all members is the cluster's.
+func (e *Executor) flushMark(req *protocol.Request, resp *protocol.Response) {
+	if e.noFlush {
+		resp.Status = protocol.NotAllowed
+		return
+	}
+	resp.Status, resp.Number = protocol.OK, e.store.FlushMark(e.flushIn(req))
 }
 
 const (

@@ -114,7 +114,11 @@ func (e *Executor) show(req *protocol.Request, resp *protocol.Response, item sto
 		}
 	}
 	// With Compare a client asks for the value only if it has another one.
-	if !req.Options.Has(protocol.NoValue) && !(req.Options.Has(protocol.Compare) && item.CAS == req.CAS) {
+	switch {
+	case req.Options.Has(protocol.NoValue) || req.Options.Has(protocol.Compare) && item.CAS == req.CAS:
+	case req.Options.Has(protocol.Brief) && len(item.Value) > protocol.BulkBytes:
+		resp.Marks |= protocol.Withheld
+	default:
 		resp.Value = item.Value
 	}
 }

@@ -55,7 +55,10 @@ func (s *Stats) Reset() {
 
 // read counts a Get or Gat.
 func (s *Stats) read(req *protocol.Request, found bool) {
-	if req.Options.Has(protocol.SetExptime) {
+	switch {
+	case req.Options.Has(protocol.Again):
+		return
+	case req.Options.Has(protocol.SetExptime):
 		s.touch(found)
 		return
 	}

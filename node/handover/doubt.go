@@ -1,6 +1,10 @@
 package handover
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/memring/memring/node/piece"
+)
 
 // Doubt says that this process has stood still for a while. The others may have taken it for dead and its partitions for their own, and stored what
 // is newer than what is here. So before anything is answered from here they are asked: what one of them has is dropped here, and taken over from him
@@ -37,22 +41,23 @@ func (h *Handover) Doubt() {
 }
 
 // clear drops what is here of those of parts that are in doubt: somebody else has them, so it may be out of date. Their requests wait meanwhile.
-func (h *Handover) clear(parts bitmap) {
-	stale := newBitmap(len(h.parts))
+func (h *Handover) clear(parts piece.Set) {
+	stale := piece.NewSet(len(h.parts))
 	any := false
-	for part := range parts.all() {
+	for part := range parts.All() {
 		if state, _ := h.parts[part].load(); state == doubted {
-			stale.set(part)
+			stale.Add(part)
 			any = true
 		}
 	}
 	if !any {
 		return
 	}
-	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return stale.has(int(h.partOf(hash))) })))
+	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return stale.Has(int(h.partOf(hash))) })))
+	h.cfg.Copies.Release(stale)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for part := range stale.all() {
+	for part := range stale.All() {
 		p := &h.parts[part]
 		if state, _ := p.load(); state != doubted {
 			continue

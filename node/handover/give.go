@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/storage"
 )
@@ -15,7 +16,8 @@ type move struct {
 	to     Member
 	parts  int
 	progress
-	pulled bool // he has all that he wants of it, or is gone: what is left is to be dropped
+	whole  piece.Set // what he has a whole copy of, so that it is not sent
+	pulled bool      // he has all that he wants of it, or is gone: what is left is to be dropped
 }
 
 // A Door answers other members on copy lanes.
@@ -28,7 +30,7 @@ func (h *Handover) Door() Door { return Door{h} }
 func (d Door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	switch req.Op {
 	case protocol.Takeover:
-		d.h.give(req, resp)
+		return d.h.give(req, resp)
 	case protocol.Fetch:
 		d.h.lend(req, resp)
 	case protocol.Pull:
@@ -44,19 +46,23 @@ func (d Door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.P
 }
 
 // give gives away what is held here and another's by the table, to him who asks.
-func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
+func (h *Handover) give(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	var a ask
 	if !a.parse(req.Value, len(h.parts)) {
 		resp.Fail("no partitions asked for")
-		return
+		return nil
 	}
+	h.cfg.Store.FlushBefore(a.flushed)
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if a.count <= h.heard[a.from] {
+	probe := a.count == 0 // nothing is to be given
+	if !probe && a.count <= h.heard[a.from] {
+		h.mu.Unlock()
 		resp.Fail("asked again since") // it was long under way, and its answer is not waited for
-		return
+		return nil
 	}
-	h.heard[a.from] = a.count
+	if !probe {
+		h.heard[a.from] = a.count
+	}
 	answer := h.nothingLocked()
 	place := -1
 	if h.table != nil && h.aliveLocked(a.from) {
@@ -64,20 +70,28 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 	}
 	early := a.view != h.view
 	m := &move{number: h.moved + 1, to: a.from}
-	for part := range a.parts.all() {
+	salvaged := h.salvageLocked(&a, place)
+	for part := range a.parts.All() {
 		p := &h.parts[part]
 		state, number := p.load()
 		his := place >= 0 && h.table.Owner(uint32(part)) == place && place != h.self
 		former := h.moves[number] // of a given one: to whom
-		hisAlready := state == given && former != nil && former.to == a.from
-		if hisAlready && !a.again.has(part) {
+		hisAlready := state == given && former != nil && former.to == a.from && !probe
+		if hisAlready && !a.again.Has(part) {
 			former.pulled = true // he has heard of it and asks anew: what is here is older than what he had
 		}
 		switch {
+		case salvaged.Has(part):
+			p.store(given, m.number)
+			answer.given.Add(part)
+			m.parts++
 		case state == foreign:
+			if h.cfg.Copies.Copied(uint32(part)) {
+				answer.copied.Add(part)
+			}
 		case state == wanted:
-			answer.wants.set(part)
-		case state == held && his, hisAlready && !former.pulled:
+			answer.wants.Add(part)
+		case state == held && his && !probe, hisAlready && !former.pulled:
 			// Given already, and he asks again: our answer has not reached him.
 			if hisAlready {
 				if former.parts--; former.parts == 0 {
@@ -85,13 +99,13 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 				}
 			}
 			p.store(given, m.number)
-			answer.given.set(part)
+			answer.given.Add(part)
 			m.parts++
 		default:
 			early = early || state == held && !his
-			answer.contests.set(part)
+			answer.contests.Add(part)
 			if state == held || state == arriving {
-				answer.keeps.set(part)
+				answer.keeps.Add(part)
 			}
 		}
 	}
@@ -106,23 +120,64 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) {
 		h.cfg.Log.Info("partitions given away", "to", a.from.ID, "partitions", m.parts)
 	}
 	h.dropLocked()
-	answer.clock = h.cfg.Store.Latest()
 	if early {
 		h.cfg.Go(h.cfg.Hasten)
 	}
+	if m.parts == 0 {
+		h.mu.Unlock()
+		h.tell(&answer, resp)
+		return nil
+	}
+	h.wakeLocked()
+	h.mu.Unlock()
+	pending := protocol.NewPending(nil)
+	h.cfg.Copies.Part(answer.given, a.from, func(p piece.Parting) {
+		h.mu.Lock()
+		m.whole, answer.whole = p.Whole, p.Whole
+		h.mu.Unlock()
+		answer.follows, answer.number = p.Follows, p.Number
+		h.tell(&answer, &pending.Response)
+		pending.Complete()
+	})
+	return pending
+}
+
+// tell answers a Takeover.
+func (h *Handover) tell(answer *handout, resp *protocol.Response) {
+	if h.cfg.Leaving != nil && answer.move != 0 {
+		answer.leaving = h.cfg.Leaving().Milliseconds()
+	}
+	if answer.leaving > 0 {
+		h.cfg.Store.Count(func(hash uint64, bytes int) {
+			if part := int(h.partOf(hash)); answer.given.Has(part) && !answer.whole.Has(part) {
+				answer.bytes += int64(bytes)
+			}
+		})
+	}
+	answer.clock = h.cfg.Store.Latest()
 	resp.Status = protocol.OK
 	resp.Scratch = answer.append(resp.Scratch[:0])
 	resp.Value = resp.Scratch
-	if m.parts > 0 {
-		h.wakeLocked()
+}
+
+// salvageLocked gives up the copies that are asked for: he has found that nobody holds these partitions.
+func (h *Handover) salvageLocked(a *ask, place int) piece.Set {
+	asked := piece.NewSet(len(h.parts))
+	for part := range a.salvage.All() {
+		if state, _ := h.parts[part].load(); state == foreign && a.view == h.view && place >= 0 && h.table.Owner(uint32(part)) == place {
+			asked.Add(part)
+		}
 	}
+	return h.cfg.Copies.Yield(asked)
 }
 
 // nothingLocked is the answer that gives nothing.
 func (h *Handover) nothingLocked() handout {
+	in, mark := h.cfg.Store.FlushPlan()
 	return handout{
-		boot: h.cfg.Self.Boot, view: h.view, flushAt: h.cfg.Store.FlushAt(),
-		given: newBitmap(len(h.parts)), contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), wants: newBitmap(len(h.parts)),
+		boot: h.cfg.Self.Boot, view: h.view, flushed: h.cfg.Store.Flushed(), flushIn: in, flushMark: mark,
+		given: piece.NewSet(len(h.parts)), contests: piece.NewSet(len(h.parts)), keeps: piece.NewSet(len(h.parts)), wants: piece.NewSet(len(h.parts)),
+		copied: piece.NewSet(len(h.parts)), whole: piece.NewSet(len(h.parts)), follows: piece.NewSet(len(h.parts)),
 	}
 }
 
@@ -142,49 +197,43 @@ func (h *Handover) lend(req *protocol.Request, resp *protocol.Response) {
 	defer held.Release()
 	it, found := held.Item()
 	if !found {
+		it, found = held.Grave() // that it was deleted, and when
+	}
+	if !found {
 		resp.Status = protocol.NotFound
 		return
 	}
-	tellItem(resp, it)
+	piece.Tell(resp, it)
 }
 
-const (
-	// pieceBytes is what a piece holds, or a single longer item. Fetches wait behind it: it takes some 0.2 ms.
-	pieceBytes = 64 << 10
-	// pieceTables bounds the tables of the store's index that are looked through for one piece, where few of the items are to be moved.
-	pieceTables = 64
-)
+// pieceBytes is what a piece holds, or a single longer item. Fetches wait behind it: it takes some 0.2 ms.
+const pieceBytes = 64 << 10
 
 // piece answers with the next items of what was given away.
 func (h *Handover) piece(req *protocol.Request, resp *protocol.Response) {
-	cursor, ok := cutCursor(req.Value)
+	cursor, lacks, ok := cutPull(req.Value, len(h.parts))
 	h.mu.Lock()
 	m := h.moves[req.Delta]
-	over := m == nil || m.pulled
+	over := m == nil || m.pulled || m.whole == nil
 	h.mu.Unlock()
 	if !ok || over {
 		resp.Status = protocol.PeerMoved
 		return
 	}
-	wants := func(hash uint64) bool { return h.movedTo(h.partOf(hash), req.Delta) }
-	out, more, full := beginPiece(resp.Scratch[:0]), true, false
-	items := int64(0)
-	for looked := 0; more && !full && looked < pieceTables; looked++ {
-		cursor, more = h.cfg.Store.Walk(cursor, wants, func(key []byte, it storage.Item) bool {
-			if full = items > 0 && len(out)+len(key)+len(it.Value) > h.pieceBytes; full {
-				return false
-			}
-			out = appendItem(out, key, it)
-			items++
-			return true
-		})
+	wants := func(hash uint64) bool {
+		part := h.partOf(hash)
+		return h.movedTo(part, req.Delta) && (!m.whole.Has(int(part)) || lacks != nil && lacks.Has(int(part)))
 	}
-	endPiece(out, cursor, more)
+	walk := func(c storage.Cursor, want func(uint64) bool, visit func([]byte, storage.Item) bool) (storage.Cursor, bool) {
+		return h.cfg.Store.WalkUsed(c, req.Initial == usedFirst, want, visit)
+	}
+	out, items, _ := piece.Fill(resp.Scratch[:0], walk, cursor, wants, h.pieceBytes)
 	h.stats.ItemsOut.Add(items)
 	h.stats.BytesOut.Add(int64(len(out)))
 	m.items.Add(items)
 	m.bytes.Add(int64(len(out)))
 	resp.Status, resp.Scratch, resp.Value = protocol.OK, out, out
+	resp.Size = uint32(len(out)) // so that one with a long item is sent in parts
 }
 
 // forget drops what the new holder has.
@@ -223,7 +272,10 @@ func (h *Handover) drop(due []uint64) {
 		_, found := slices.BinarySearch(due, number)
 		return state == given && found
 	}
-	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return gone(h.partOf(hash)) })))
+	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool {
+		part := h.partOf(hash)
+		return gone(part) && !h.cfg.Copies.Keeps(part)
+	})))
 	h.mu.Lock()
 	for part := range h.parts {
 		if gone(uint32(part)) {
@@ -256,7 +308,7 @@ func (h *Handover) offerLaterLocked() {
 func (h *Handover) offer() {
 	h.mu.Lock()
 	h.offering = false
-	offers := map[string]bitmap{}
+	offers := map[string]piece.Set{}
 	for part := range h.parts {
 		state, _ := h.parts[part].load()
 		if h.stopped || h.table == nil || state != held || h.ownsLocked(uint32(part)) {
@@ -265,9 +317,9 @@ func (h *Handover) offer() {
 		if owner := h.table.Owner(uint32(part)); owner >= 0 {
 			id := h.table.Members()[owner].ID
 			if offers[id] == nil {
-				offers[id] = newBitmap(len(h.parts))
+				offers[id] = piece.NewSet(len(h.parts))
 			}
-			offers[id].set(part)
+			offers[id].Add(part)
 		}
 	}
 	if len(offers) > 0 {
@@ -276,7 +328,8 @@ func (h *Handover) offer() {
 	view := h.view
 	h.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(offers)) {
-		req := protocol.Request{Op: protocol.Offer, Value: (&ask{from: h.cfg.Self, view: view, parts: offers[id]}).append(nil)}
+		offer := ask{from: h.cfg.Self, view: view, flushed: h.cfg.Store.Flushed(), parts: offers[id]}
+		req := protocol.Request{Op: protocol.Offer, Value: offer.append(nil)}
 		h.cfg.Await(h.cfg.Send(id, &req), func(*protocol.Response) {})
 	}
 }
@@ -289,23 +342,24 @@ func (h *Handover) offered(req *protocol.Request, resp *protocol.Response) {
 		return
 	}
 	resp.Status = protocol.OK
+	h.cfg.Store.FlushBefore(o.flushed)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	wants := newBitmap(len(h.parts))
+	wants := piece.NewSet(len(h.parts))
 	any := false
-	for part := range o.parts.all() {
+	for part := range o.parts.All() {
 		if state, _ := h.parts[part].load(); state == held && h.ownsLocked(uint32(part)) {
-			wants.set(part)
+			wants.Add(part)
 			any = true
 		}
 	}
 	if !any || !h.aliveLocked(o.from) {
 		return
 	}
-	if h.unsure[o.from.ID] == nil {
-		h.unsure[o.from.ID] = newBitmap(len(h.parts))
+	if h.unsure[o.from] == nil {
+		h.unsure[o.from] = piece.NewSet(len(h.parts))
 	}
-	h.unsure[o.from.ID].add(wants)
+	h.unsure[o.from].Union(wants)
 	begin := h.beginLocked() // with that, or the next round asks him
 	h.cfg.Go(begin)
 }
@@ -318,5 +372,5 @@ func (h *Handover) Empty() bool {
 	left := h.Count().Left()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return left == 0 && h.round == nil && len(h.unsure) == 0 && h.recent == 0
+	return left == 0 && h.round == nil && !h.unsureLocked() && h.recent == 0
 }

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
@@ -40,19 +41,42 @@ type Config struct {
 	// Hasten is called when another member seems to know a later table than this one.
 	Hasten func()
 
-	// Rate is how many bytes of items are pulled in a second, from all members together. Default 32 MiB.
+	// Copies is what keeps copies for others here, and has others keep some of what is held here.
+	Copies Copies
+
+	// Rate is how many bytes of items are pulled in a second, from all members together. Default 32 MiB. From a member that drains more are pulled, if it would be
+	// gone before all is here.
 	Rate int64
+	// Leaving tells how long this node will be here still, if it drains; 0: it stays. nil: it never drains.
+	Leaving func() time.Duration
 	// Patience bounds how long a request waits for a partition that nobody has given us yet. Default 500 ms.
 	Patience time.Duration
 
 	Log *slog.Logger
 }
 
-// A Member is one run of a node.
-type Member struct {
-	ID   string
-	Boot uint64
+// Copies are what node/replicator does of these names. All but Take and Receive are called with locks held, and must not call back; Part's then is called without any.
+type Copies struct {
+	// Take: partitions are to be held here since nobody holds them. What is here of them is dropped, but for copies that may be used, which are kept. Yield drops
+	// nothing. Spoil: what was kept is of no use any more. Copied: there is a copy that may be used. Clean: Take has nothing to do.
+	Take   func(parts piece.Set) (kept piece.Set)
+	Yield  func(parts piece.Set) (kept piece.Set)
+	Spoil  func(parts piece.Set)
+	Copied func(part uint32) bool
+	Clean  func(part uint32) bool
+
+	// Part: partitions are given to a member; then is called with what follows from that. Receive: they were given to this node; of those that are kept nothing is
+	// missing. Feed: who gave them keeps copies of parts, from which this node goes on with those that are taken. Keeps: there is a copy. Release: partitions are in
+	// doubt, or merged, or dropped.
+	Part    func(parts piece.Set, to Member, then func(piece.Parting))
+	Receive func(parts, whole piece.Set, from Member) (kept piece.Set)
+	Feed    func(to Member, number uint64, parts, taken piece.Set)
+	Keeps   func(part uint32) bool
+	Release func(parts piece.Set)
 }
+
+// A Member is one run of a node.
+type Member = piece.Member
 
 // A Handover knows which partitions this node holds, and is the handler that lets in the requests for them.
 type Handover struct {
@@ -67,19 +91,21 @@ type Handover struct {
 
 	mu         sync.Mutex // guards the rest, and all changes of partitions
 	table      *ring.Table
-	self       int               // our place in the table; -1: none
-	members    map[string]uint64 // the others that are alive: their boots by id
-	view       uint64            // the print of the members, and of ourselves
-	round      *round            // under way; nil: none
-	unsure     map[string]bitmap // what members were asked for and have not answered: perhaps they have given it
-	empty      []uint8           // by partition: how many rounds in a row found nobody who has it
-	pause      time.Duration     // before the next round
-	arrivals   []*arrival        // under way
+	self       int                  // our place in the table; -1: none
+	members    map[string]uint64    // the others that are alive: their boots by id
+	ghosts     map[string]bool      // those that were until now: they are asked as well, as long as they have not failed to answer
+	view       uint64               // the print of the members, and of ourselves
+	round      *round               // under way; nil: none
+	unsure     map[Member]piece.Set // what members were asked for and have not answered: perhaps they have given it
+	empty      []uint8              // by partition: how many rounds in a row found nobody who has it
+	pause      time.Duration        // before the next round
+	arrivals   []*arrival           // under way
 	moves      map[uint64]*move
 	moved      uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
 	asks       uint64            // numbers what we ask
 	heard      map[Member]uint64 // the latest number that each has asked with
 	keepers    []string          // by partition that is wanted: who answers for it still, if we know
+	salvors    map[uint32]string // partitions that nobody has, and who has a copy that is better than none
 	recent     int               // moves begun within heardAfter
 	unreleased []*arrival        // that their former holders have not been told of, since they were not there
 	dropping   bool
@@ -99,6 +125,7 @@ type Stats struct {
 	GivenUp              atomic.Int64 // arrivals that ended before all was there
 	Dropped              atomic.Int64 // items, of partitions given away
 	Doubts               atomic.Int64 // times that this process stood still
+	ClocksAhead          atomic.Int64 // times that a member's clock was more than a second ahead of ours
 }
 
 // New makes a Handover of so many partitions that holds none.
@@ -110,8 +137,8 @@ func New(cfg Config, partitions int) *Handover {
 	}
 	h := &Handover{
 		cfg: cfg, parts: make([]partition, partitions), empty: make([]uint8, partitions), self: -1,
-		moves: map[uint64]*move{}, unsure: map[string]bitmap{},
-		moved: cfg.Self.Boot, heard: map[Member]uint64{}, keepers: make([]string, partitions),
+		moves: map[uint64]*move{}, unsure: map[Member]piece.Set{},
+		moved: cfg.Self.Boot, heard: map[Member]uint64{}, keepers: make([]string, partitions), salvors: map[uint32]string{}, ghosts: map[string]bool{},
 	}
 	h.pieceBytes = pieceBytes
 	h.again = h.tryAgain
@@ -155,6 +182,29 @@ func (h *Handover) partOf(hash uint64) uint32 { return uint32(hash % uint64(len(
 func (h *Handover) Holds(part uint32) bool {
 	state, _ := h.parts[part].load()
 	return state == held || state == arriving
+}
+
+// Place tells what this node is to a partition.
+func (h *Handover) Place(part uint32) piece.Place {
+	switch state, _ := h.parts[part].load(); state {
+	case held:
+		return piece.Holder
+	case arriving:
+		return piece.Arriving
+	case doubted, given:
+		return piece.Leaving
+	case wanted:
+		return piece.Wanted
+	default:
+		return piece.Elsewhere
+	}
+}
+
+// Written returns when all writes have been run that were under way when it was called.
+func (h *Handover) Written() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gate.wait()
 }
 
 // Stop ends what goes on by itself; requests that wait are answered.
@@ -238,7 +288,7 @@ func (h *Handover) run(part uint32, req *protocol.Request, resp *protocol.Respon
 // arrive runs a request on a partition that is arriving, once the item it is for is here; done is false if the partition's state has changed meanwhile.
 func (h *Handover) arrive(a *arrival, part uint32, hash uint64, req *protocol.Request, resp *protocol.Response) (pending *protocol.Pending, done bool) {
 	switch {
-	case a.resolved(hash):
+	case a.Resolved(hash):
 	case overwrites(req):
 		h.resolve(a, hash)
 	case !a.merges && h.has(req.Key):
@@ -275,7 +325,7 @@ func (h *Handover) has(key []byte) bool {
 
 // resolve notes that nothing older of a key is to arrive any more.
 func (h *Handover) resolve(a *arrival, hash uint64) {
-	if a.claim(hash); a.full() {
+	if a.Claim(hash); a.Full() {
 		h.cfg.Go(func() { h.end(a, true) })
 	}
 }
@@ -287,7 +337,7 @@ func (h *Handover) fetched(a *arrival, req *protocol.Request, resp *protocol.Res
 	case h.parts[h.partOf(hash)].arrival.Load() != a: // all of it is here, or it went on: what was fetched may be out of date
 	case resp.Status == protocol.OK:
 		h.stats.FetchedHits.Add(1)
-		h.install(a, req.Key, itemOf(resp))
+		h.install(a, req.Key, piece.ItemOf(resp))
 		if !h.has(req.Key) {
 			h.resolve(a, hash) // expired by our clock, or evicted at once
 		}
@@ -306,11 +356,11 @@ func (h *Handover) install(a *arrival, key []byte, it storage.Item) {
 	hash := storage.Hash(key)
 	held := h.cfg.Store.Hold(key)
 	defer held.Release()
-	if a.resolved(hash) {
+	if a.Resolved(hash) {
 		return
 	}
 	if _, err := held.Install(it); err != nil || a.merges || !held.Has() {
-		a.claim(hash) // too large, no room, flushed: it is as if it had been evicted; where both had some, the newer is here now
+		a.Claim(hash) // too large, no room, flushed: it is as if it had been evicted; where both had some, the newer is here now
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
@@ -20,7 +21,9 @@ type stage struct {
 // send gives what a member does with what it is told, at once.
 func (s *stage) send(id string, req *protocol.Request) *protocol.Pending {
 	pending := protocol.NewPending(nil)
-	s.members[id].Door().Handle(req, &pending.Response)
+	if later := s.members[id].Door().Handle(req, &pending.Response); later != nil {
+		return later
+	}
 	pending.Complete()
 	return pending
 }
@@ -46,7 +49,8 @@ func (s *stage) enter(t *testing.T, id string) *storage.Store {
 	}
 	t.Cleanup(store.Close)
 	s.members[id] = New(Config{
-		Self: Member{ID: id, Boot: 7}, Store: store, Send: s.send, Hasten: func() {},
+		Copies: noCopies(),
+		Self:   Member{ID: id, Boot: 7}, Store: store, Send: s.send, Hasten: func() {},
 		Await: func(pending *protocol.Pending, then func(*protocol.Response)) {
 			s.now = append(s.now, func() { then(&pending.Response); pending.Release() })
 		},
@@ -54,6 +58,20 @@ func (s *stage) enter(t *testing.T, id string) *storage.Store {
 		Go:    func(f func()) { s.now = append(s.now, f) },
 	}, ring.DefaultParams().Partitions)
 	return store
+}
+
+// noCopies is for members that keep no copies.
+func noCopies() Copies {
+	none := func(parts piece.Set) piece.Set { return make(piece.Set, len(parts)) }
+	return Copies{
+		Take: none, Yield: none, Spoil: func(piece.Set) {}, Copied: func(uint32) bool { return false }, Clean: func(uint32) bool { return true },
+		Part: func(parts piece.Set, _ Member, then func(piece.Parting)) {
+			then(piece.Parting{Whole: none(parts), Follows: none(parts)})
+		},
+		Feed: func(Member, uint64, piece.Set, piece.Set) {}, Keeps: func(uint32) bool { return false },
+		Receive: func(parts, _ piece.Set, _ Member) piece.Set { return none(parts) },
+		Release: func(piece.Set) {},
+	}
 }
 
 func tableOf(t *testing.T, ids ...string) *ring.Table {
@@ -119,9 +137,9 @@ func TestMoveAskedForTwiceIsReportedOnce(t *testing.T) {
 	a.Adopt(tableOf(t, "a"), 0, nil)
 	both := tableOf(t, "a", "b")
 	a.Adopt(both, 0, []Member{{ID: "b", Boot: 7}})
-	wants := newBitmap(both.Partitions())
+	wants := piece.NewSet(both.Partitions())
 	for part := range both.Partitions() {
-		wants.set(part)
+		wants.Add(part)
 	}
 	for n := range uint64(2) {
 		var resp protocol.Response

@@ -5,10 +5,17 @@ package handover
 import "testing"
 
 // Ten thousand worlds: some minutes.
-func TestChaosSim(t *testing.T) {
-	seeds := uint64(10_000)
+func TestChaosSim(t *testing.T) { simulate(t, planOf, manyOf(10_000)) }
+
+// And as many whose members have copies.
+func TestChaosSimCopies(t *testing.T) { simulate(t, copiesPlan, manyOf(10_000)) }
+
+// And as many whose members are taken for dead that are not.
+func TestChaosSimSlander(t *testing.T) { simulate(t, slanderPlan, manyOf(10_000)) }
+
+func manyOf(count uint64) uint64 {
 	if testing.Short() {
-		seeds = 1000
+		return count / 10
 	}
-	simulate(t, 0, seeds)
+	return count
 }

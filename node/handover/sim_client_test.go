@@ -31,6 +31,7 @@ type op struct {
 	value     uint64
 	unique    uint64 // of the answer
 	asked     *node
+	last      bool // asked when all is over
 }
 
 type opKind uint8
@@ -87,8 +88,8 @@ func (c *client) ask() {
 		}
 		c.send(key, c.draw(key))
 	}
-	if len(c.open) == 0 {
-		w.after(time.Millisecond, nil, c.ask)
+	if len(c.open) == 0 { // these keys' histories are long enough
+		w.after(10*time.Millisecond, nil, c.ask)
 	}
 }
 
@@ -172,7 +173,7 @@ func (c *client) hear(key string, o *op, resp *protocol.Response) {
 	}
 	delete(c.open, o)
 	if len(c.open) == 0 {
-		w.after(w.upTo(10*time.Millisecond), nil, c.ask)
+		w.after(w.upTo(w.idle), nil, c.ask)
 	}
 }
 

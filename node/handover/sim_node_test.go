@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/executor"
+	"github.com/memring/memring/node/piece"
+	"github.com/memring/memring/node/replicator"
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
@@ -18,11 +20,12 @@ import (
 // A node is a member without sockets and goroutines: its rooms are the real ones.
 type node struct {
 	Member
-	w        *world
-	clock    *storage.Clock
-	store    *storage.Store
-	handover *Handover
-	router   *router.Router
+	w          *world
+	clock      *storage.Clock
+	store      *storage.Store
+	handover   *Handover
+	replicator *replicator.Replicator
+	router     *router.Router
 
 	view     map[string]sighting // what gossip has told it
 	adopted  map[string]sighting
@@ -49,10 +52,14 @@ type sighting struct {
 type simState uint8
 
 const (
-	dead simState = iota
+	departed simState = iota // it has left, or was down for too long
+	down
 	draining
 	active
 )
+
+// here reports whether a member is alive.
+func (s simState) here() bool { return s >= draining }
 
 // An errand is an answer that somebody waits for.
 type errand struct {
@@ -71,19 +78,46 @@ func (w *world) launch(id string) *node {
 	if err != nil {
 		panic(err)
 	}
+	if w.splits {
+		n.store.Mourn(3600) // as a node does while others are out of reach
+	}
+	await := func(p *protocol.Pending, then func(*protocol.Response)) {
+		n.awaited = append(n.awaited, &errand{pending: p, then: then})
+	}
+	after := func(pause time.Duration, f func()) { w.after(pause, n, f) }
+	soon := func(f func()) { w.after(w.upTo(simHop), n, f) }
+	n.replicator = replicator.New(replicator.Config{
+		Self:       n.Member,
+		Store:      n.store,
+		Next:       executor.New(executor.Config{Store: n.store, Clock: n.clock}),
+		Send:       n.copyTo,
+		Await:      await,
+		After:      after,
+		Go:         soon,
+		Place:      func(part uint32) piece.Place { return n.handover.Place(part) },
+		Written:    func() { n.handover.Written() },
+		Fenced:     n.doubt,
+		Ack:        w.ack,
+		Log:        w.log(n),
+		Rate:       1 << (10 + w.rnd.IntN(12)),
+		PieceBytes: 64 << w.rnd.IntN(8),
+	}, simPartitions)
 	n.handover = New(Config{
-		Self:  n.Member,
-		Store: n.store,
-		Next:  executor.New(executor.Config{Store: n.store, Clock: n.clock}),
-		Send:  n.copyTo,
-		Await: func(p *protocol.Pending, then func(*protocol.Response)) {
-			n.awaited = append(n.awaited, &errand{pending: p, then: then})
-		},
-		After:  func(pause time.Duration, f func()) { w.after(pause, n, f) },
-		Go:     func(f func()) { w.after(w.upTo(simHop), n, f) },
+		Self:   n.Member,
+		Store:  n.store,
+		Next:   n.replicator,
+		Send:   n.copyTo,
+		Await:  await,
+		After:  after,
+		Go:     soon,
 		Hasten: n.hasten,
-		Log:    w.log(n),
-		Rate:   1 << (10 + w.rnd.IntN(12)),
+		Copies: Copies{
+			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,
+			Receive: n.replicator.Receive, Feed: n.replicator.Feed, Keeps: n.replicator.Keeps, Release: n.replicator.Release,
+			Part: n.replicator.Part,
+		},
+		Log:  w.log(n),
+		Rate: 1 << (10 + w.rnd.IntN(12)),
 	}, simPartitions)
 	n.handover.pieceBytes = 64 << w.rnd.IntN(8)
 	n.router = router.New(router.Config{
@@ -96,12 +130,15 @@ func (w *world) launch(id string) *node {
 			w.after(pause, n, pending.Complete)
 			return pending
 		},
-		GetErrors: w.seed%2 == 0,
+		GetErrors: w.keeps || w.seed%2 == 0,
 	})
 	if seeds := w.standing(); len(seeds) > 0 {
 		seed := seeds[w.rnd.IntN(len(seeds))]
 		n.side = seed.side
 		maps.Copy(n.view, seed.view)
+		for _, id := range slices.Sorted(maps.Keys(n.view)) {
+			n.grace(id)
+		}
 	}
 	w.nodes = append(w.nodes, n)
 	w.tell("%v is launched", n)
@@ -153,7 +190,7 @@ func (w *world) announce(about *node, state simState, earliest, spread time.Dura
 		return // another run of it is known already
 	}
 	w.truth[about.ID] = s
-	if !about.gone && state != dead {
+	if !about.gone && state.here() {
 		about.view[about.ID] = s
 	}
 	for _, n := range w.nodes {
@@ -169,6 +206,22 @@ func (n *node) learn(id string, s sighting) {
 	}
 	n.view[id] = s
 	n.adoptLater(n.w.spread)
+	n.grace(id)
+}
+
+// grace lets who is down keep its place for a while.
+func (n *node) grace(id string) {
+	s := n.view[id]
+	if s.state != down {
+		return
+	}
+	n.w.after(simGrace, n, func() {
+		if n.view[id] == s {
+			s.state = departed
+			n.view[id] = s
+			n.adoptLater(n.w.spread)
+		}
+	})
 }
 
 func (n *node) adoptLater(quiet time.Duration) {
@@ -193,23 +246,31 @@ func (n *node) adopt() {
 	}
 	var placed []ring.Member
 	var others []Member
+	living := 0
 	for _, id := range slices.Sorted(maps.Keys(n.view)) {
 		s := n.view[id]
-		if s.state == dead {
-			continue
-		}
-		if s.state == active {
+		if s.state == active || s.state == down && n.w.copies > 1 {
 			placed = append(placed, ring.Member{ID: id, Weight: 1})
 		}
-		if m := (Member{ID: id, Boot: s.boot}); m != n.Member {
+		if s.state == active {
+			living++
+		}
+		if s.state == down {
+			n.store.Mourn(simMourn)
+		}
+		if m := (Member{ID: id, Boot: s.boot}); s.state.here() && m != n.Member {
 			others = append(others, m)
 		}
 	}
 	n.adopted = maps.Clone(n.view)
-	if len(placed) == 0 && n.router.Table() != nil {
+	if living == 0 && n.router.Table() != nil {
 		return
 	}
 	table, err := ring.Build(placed, n.w.params)
+	if err == nil && len(placed) > 0 {
+		members := table.Members()
+		table, err = table.Led(func(i int) bool { return n.view[members[i].ID].state == active })
+	}
 	if err != nil {
 		panic(err)
 	}
@@ -221,7 +282,8 @@ func (n *node) adopt() {
 			ways[i] = func(req *protocol.Request) *protocol.Pending { return n.w.send(n, to, true, req) }
 		}
 	}
-	n.w.tell("%v adopts %v (self %d, others %v)", n, table.Members(), self, others)
+	n.w.tell("%v adopts %v of %v (self %d, others %v)", n, living, table.Members(), self, others)
+	n.replicator.Adopt(table, self, others)
 	n.handover.Adopt(table, self, others)
 	if n.router.Table() == nil || n.w.rnd.IntN(2) == 0 {
 		n.router.Adopt(table, ways)
@@ -235,10 +297,26 @@ func (n *node) adopt() {
 	})
 }
 
+func (n *node) doubt() {
+	n.replicator.Doubt()
+	n.handover.Doubt()
+}
+
+// door answers on copy lanes, as node's does.
+type door struct{ n *node }
+
+func (d door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	switch req.Op {
+	case protocol.Follow, protocol.Unfollow, protocol.Copy, protocol.Draw:
+		return d.n.replicator.Door().Handle(req, resp)
+	}
+	return d.n.handover.Door().Handle(req, resp)
+}
+
 func (n *node) wayTo(id string) router.Send {
 	s, known := n.view[id]
 	to := Member{ID: id, Boot: s.boot}
-	if !known || s.state == dead || to == n.Member {
+	if !known || !s.state.here() || to == n.Member {
 		return nil
 	}
 	return func(req *protocol.Request) *protocol.Pending { return n.w.send(n, to, true, req) }
@@ -247,7 +325,7 @@ func (n *node) wayTo(id string) router.Send {
 func (n *node) copyTo(id string, req *protocol.Request) *protocol.Pending {
 	s, known := n.view[id]
 	to := Member{ID: id, Boot: s.boot}
-	if !known || s.state == dead || to == n.Member {
+	if !known || s.state == departed || to == n.Member {
 		gone := protocol.NewPending(nil)
 		gone.Response.Status = protocol.PeerLost
 		gone.Complete()
@@ -287,7 +365,7 @@ func (n *node) look() {
 func (n *node) wake() {
 	stalled := n.stalled
 	if n.stalled = 0; stalled > simStall {
-		n.handover.Doubt()
+		n.doubt()
 	}
 }
 
@@ -295,16 +373,28 @@ const (
 	// simStall is after how long a node doubts, and simVerdict after how long the others begin to take it for dead.
 	simStall   = 1300 * time.Millisecond
 	simVerdict = 1800 * time.Millisecond
+	// simMourn is for how many seconds a deletion is remembered, from when somebody is missed.
+	simMourn = 3600
+	// simGrace is for how long who is down keeps its place, if there are copies.
+	simGrace = 3 * time.Second
 )
 
 func (n *node) pause(span time.Duration) {
 	w := n.w
 	w.tell("%v stands still for %v", n, span)
 	n.pausedUntil, n.stalled = w.now+span, span
+	w.after(span, n, func() {}) // it looks at the clock all the time
 	if span > simVerdict {
-		w.after(simVerdict, nil, func() { w.announce(n, dead, 0, 500*time.Millisecond) })
+		w.after(simVerdict, nil, func() { w.announce(n, down, 0, 500*time.Millisecond) })
 		w.after(span, n, func() { w.announce(n, n.state(), 0, w.spread) })
 	}
+}
+
+// condemn has the others take a member for dead that goes on all the while, until they hear from it.
+func (n *node) condemn(span time.Duration) {
+	n.w.tell("%v is condemned for %v", n, span)
+	n.w.announce(n, down, 0, n.w.spread)
+	n.w.after(span, n, func() { n.w.announce(n, n.state(), 0, n.w.spread) })
 }
 
 func (n *node) state() simState {
@@ -317,7 +407,7 @@ func (n *node) state() simState {
 func (n *node) crash() {
 	n.w.tell("%v crashes", n)
 	n.gone = true
-	n.w.announce(n, dead, 500*time.Millisecond, 1500*time.Millisecond)
+	n.w.announce(n, down, 500*time.Millisecond, 1500*time.Millisecond)
 	n.w.hangUp(n)
 }
 
@@ -331,7 +421,7 @@ func (n *node) drain() {
 	began := w.now
 	var look func()
 	look = func() {
-		if !n.handover.Empty() && w.now < began+30*time.Second {
+		if !(n.handover.Empty() && n.replicator.Idle()) && w.now < began+30*time.Second {
 			w.after(20*time.Millisecond, n, look)
 			return
 		}
@@ -340,10 +430,11 @@ func (n *node) drain() {
 			w.fault("%v does not get rid of all: %+v", n, n.handover.Count())
 		}
 		n.left = true
-		w.announce(n, dead, 0, w.spread)
+		w.announce(n, departed, 0, w.spread)
 		w.after(3*w.spread, n, func() {
 			w.tell("%v is gone", n)
 			n.handover.Stop()
+			n.replicator.Stop()
 			n.gone = true
 			w.hangUp(n)
 		})

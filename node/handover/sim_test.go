@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memring/memring/node/replicator"
 	"github.com/memring/memring/protocol"
 )
 
@@ -14,7 +15,7 @@ var seedFlag = flag.Int64("seed", -1, "play this world alone, and tell its story
 
 // planOf makes of a seed what is to happen.
 func planOf(seed uint64) plan {
-	p := plan{seed: seed, spread: 100 * time.Millisecond, slowest: 2 * time.Millisecond, actions: 4, members: 5, deadline: 500 * time.Millisecond}
+	p := plan{seed: seed, spread: 100 * time.Millisecond, slowest: 2 * time.Millisecond, actions: 4, members: 5, deadline: 500 * time.Millisecond, idle: 10 * time.Millisecond}
 	p.pauses = simVerdict - p.spread
 	switch seed % 5 {
 	case 0, 1:
@@ -25,6 +26,38 @@ func planOf(seed uint64) plan {
 		p.crashes, p.losses, p.slowest = true, 20, 50*time.Millisecond
 	case 4:
 		p.crashes, p.splits, p.pauses = true, true, 4*time.Second
+	}
+	return p
+}
+
+// copiesPlan makes of a seed what is to happen to a cluster whose members have copies.
+func copiesPlan(seed uint64) plan {
+	p := planOf(seed)
+	p.copies = 2 + int(seed/5%4)/3 // three, one time in four
+	switch seed % 5 {
+	case 1, 2:
+		p.strict, p.crashes, p.keeps, p.losses, p.pauses, p.idle = false, true, true, 0, 5*time.Second, 150*time.Millisecond
+	}
+	switch seed % 7 {
+	case 0:
+		p.ack = replicator.AckAll
+	case 1:
+		if p.strict { // else what was answered may be lost
+			p.ack = replicator.AckNone
+		}
+	}
+	return p
+}
+
+// slanderPlan makes of a seed what is to happen to a cluster of which members are taken for dead that are not: two may hold the same then, until they meet.
+func slanderPlan(seed uint64) plan {
+	p := copiesPlan(5*seed + 4)
+	p.seed, p.slanders = seed, true
+	switch seed % 4 {
+	case 0:
+		p.copies = 1
+	case 1, 2: // nothing else happens, and what was acknowledged stays
+		p.splits, p.keeps, p.losses, p.idle = false, true, 0, 150*time.Millisecond
 	}
 	return p
 }
@@ -43,6 +76,12 @@ func play(p plan) *world {
 	}
 	for i := range p.actions {
 		w.run(w.now + w.upTo(400*time.Millisecond))
+		if w.keeps {
+			w.run(w.now + simVerdict + simGrace) // all have noticed what happened
+			if !w.calm() {
+				break
+			}
+		}
 		w.act(fmt.Sprintf("m%d", i+1))
 	}
 	w.run(w.now + 500*time.Millisecond)
@@ -57,17 +96,30 @@ func (w *world) act(fresh string) {
 	switch {
 	case len(nodes) < 2 || lot < 4 && len(nodes) < w.members:
 		w.launch(fresh)
-	case w.crashes && lot < 6:
+	case w.crashes && !(w.slanders && w.keeps) && lot < 6:
 		n := nodes[w.rnd.IntN(len(nodes))]
 		n.crash()
 		if w.rnd.IntN(2) == 0 {
 			w.launch(n.ID)
 		}
+	case w.slanders && lot < 8:
+		nodes[w.rnd.IntN(len(nodes))].condemn(w.upTo(2 * w.pauses))
 	case w.crashes && lot < 8:
 		nodes[w.rnd.IntN(len(nodes))].pause(w.upTo(w.pauses))
 	default:
 		nodes[w.rnd.IntN(len(nodes))].drain()
 	}
+}
+
+// calm lets the world go on until all is as it should stay.
+func (w *world) calm() bool {
+	for limit := w.now + patience; w.unsettled() != "" && len(w.faults) == 0; {
+		if w.now > limit {
+			w.fault("not settled after %v: %s", patience, w.unsettled())
+		}
+		w.run(w.now + 50*time.Millisecond)
+	}
+	return len(w.faults) == 0
 }
 
 // patience is how long a world may take to settle when nothing happens any more.
@@ -95,7 +147,7 @@ func (w *world) finish() {
 		c := w.clients[i%len(w.clients)]
 		c.node = nodes[w.rnd.IntN(len(nodes))]
 		c.talk = c.node.newTalk(c.node.router)
-		c.send(fmt.Sprintf("key%d", i), &op{kind: opGet})
+		c.send(fmt.Sprintf("key%d", i), &op{kind: opGet, last: true})
 	}
 	w.run(w.now + 2*w.deadline)
 	if w.open() > 0 {
@@ -107,10 +159,12 @@ func (w *world) finish() {
 	for i := range simKeys {
 		key := fmt.Sprintf("key%d", i)
 		ops := w.history[key]
-		if !w.strict {
+		if w.slanders { // who is condemned answers from what he has until he knows: only what was changed is looked at
+			ops = slices.DeleteFunc(ops, func(o *op) bool { return !o.last && o.ret != openStep && (o.kind == opGet || o.status != protocol.OK) })
+		} else if !w.strict && !w.keeps {
 			ops = slices.DeleteFunc(ops, func(o *op) bool { return o.kind == opGet && o.status == protocol.NotFound })
 		}
-		if !explained(ops, !w.strict) {
+		if !explained(ops, !w.strict && !w.keeps) {
 			for _, o := range ops {
 				w.tell("    %v", o)
 			}
@@ -140,6 +194,9 @@ func (w *world) unsettled() string {
 		if count := n.handover.Count(); count.Wanted+count.Arriving+count.Given > 0 || len(n.handover.waiting) > 0 {
 			return fmt.Sprintf("%v has %+v, %d waiting", n, count, len(n.handover.waiting))
 		}
+		if count := n.replicator.Count(); count.Missing > 0 || count.Kept != count.Whole {
+			return fmt.Sprintf("%v has copies %+v", n, count)
+		}
 		for part := range uint32(simPartitions) {
 			if n.handover.Holds(part) != (n.router.Table().Members()[n.router.Table().Owner(part)].ID == n.ID) {
 				return fmt.Sprintf("%v and partition %d", n, part)
@@ -149,26 +206,51 @@ func (w *world) unsettled() string {
 	return ""
 }
 
+// Sim: with copies, what one member is lost with is not lost.
+func TestSimCopies(t *testing.T) {
+	if *seedFlag >= 0 {
+		tellStory(t, copiesPlan(uint64(*seedFlag)))
+		return
+	}
+	simulate(t, copiesPlan, seedsOf(60))
+}
+
 // Sim: whatever happens, in whatever order, what is promised holds (CLUSTER.md 4.3).
 func TestSim(t *testing.T) {
 	if *seedFlag >= 0 {
-		w := play(planOf(uint64(*seedFlag)))
-		for _, line := range w.story {
-			t.Log(line)
-		}
-		report(t, w)
+		tellStory(t, planOf(uint64(*seedFlag)))
 		return
 	}
-	seeds := uint64(120)
-	if testing.Short() {
-		seeds = 40
-	}
-	simulate(t, 0, seeds)
+	simulate(t, planOf, seedsOf(120))
 }
 
-func simulate(t *testing.T, from, to uint64) {
-	for seed := from; seed < to; seed++ {
-		report(t, play(planOf(seed)))
+// Sim: whoever is taken for dead and is not, all of it settles when he is heard again.
+func TestSimSlander(t *testing.T) {
+	if *seedFlag >= 0 {
+		tellStory(t, slanderPlan(uint64(*seedFlag)))
+		return
+	}
+	simulate(t, slanderPlan, seedsOf(60))
+}
+
+func tellStory(t *testing.T, p plan) {
+	w := play(p)
+	for _, line := range w.story {
+		t.Log(line)
+	}
+	report(t, w)
+}
+
+func seedsOf(count uint64) uint64 {
+	if testing.Short() {
+		return count / 3
+	}
+	return count
+}
+
+func simulate(t *testing.T, of func(seed uint64) plan, seeds uint64) {
+	for seed := range seeds {
+		report(t, play(of(seed)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/memring/memring/node/replicator"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 )
@@ -41,13 +42,18 @@ type world struct {
 // A plan is what may happen in a world.
 type plan struct {
 	seed     uint64
-	strict   bool          // nothing is lost and nobody dies: so no item may be missing and no request fail
-	losses   float64       // of messages, in a thousand
-	crashes  bool          // and pauses
-	pauses   time.Duration // the longest; from simVerdict on the others take who stands still for dead
-	splits   bool          // what one side does is not known to the other: only the end is looked at
-	spread   time.Duration // until all have heard what happened
-	slowest  time.Duration // a message
+	strict   bool           // nothing is lost and nobody dies: so no item may be missing and no request fail
+	copies   int            // members that hold each item; 0 is 1
+	ack      replicator.Ack // whom its members wait for
+	keeps    bool           // what happens to one member at a time must cost no item: all is well before the next
+	losses   float64        // of messages, in a thousand
+	crashes  bool           // and pauses
+	pauses   time.Duration  // the longest; from simVerdict on the others take who stands still for dead
+	slanders bool           // members are taken for dead that are not
+	splits   bool           // what one side does is not known to the other: only the end is looked at
+	spread   time.Duration  // until all have heard what happened
+	slowest  time.Duration  // a message
+	idle     time.Duration  // the longest that a client waits before it asks again
 	actions  int
 	members  int
 	deadline time.Duration
@@ -78,7 +84,7 @@ func (h *eventHeap) Pop() any {
 
 func newWorld(p plan) *world {
 	params := ring.DefaultParams()
-	params.Partitions, params.VNodes = simPartitions, 10
+	params.Partitions, params.VNodes, params.Copies = simPartitions, 10, max(p.copies, 1)
 	return &world{
 		plan: p, rnd: rand.New(rand.NewPCG(p.seed, 0)), params: params, truth: map[string]sighting{},
 		lanes: map[laneKey]*time.Duration{}, lines: map[laneKey]*talk{}, history: map[string][]*op{},
@@ -139,7 +145,7 @@ func (w *world) run(until time.Duration) {
 
 // checkHolders: a partition has one holder at a time.
 func (w *world) checkHolders() {
-	if w.splits {
+	if w.splits || w.slanders {
 		return
 	}
 	for part := range uint32(simPartitions) {
@@ -237,7 +243,7 @@ func (w *world) delay() time.Duration {
 // line gives the conversation at the other end of a lane.
 func (w *world) line(key laneKey, at *node) *talk {
 	if w.lines[key] == nil {
-		handler := protocol.Handler(at.handover.Door())
+		handler := protocol.Handler(door{at})
 		if key.forward {
 			handler = at.handover.Lane()
 		}

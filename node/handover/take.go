@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
@@ -26,6 +27,8 @@ const (
 
 	// offerAfter is how long a partition that is another's by the table stays here before it is offered to him: usually he has asked by then.
 	offerAfter = time.Second
+	// maxSkew is how far another member's clock may be ahead before it is told. Versions are right all the same; expiry and delays are by each one's own clock.
+	maxSkew = time.Second
 	// retryAfter is the pause after a message that was not answered.
 	retryAfter = 50 * time.Millisecond
 )
@@ -34,9 +37,16 @@ const (
 func (h *Handover) Adopt(table *ring.Table, self int, others []Member) {
 	h.mu.Lock()
 	h.table, h.self = table, self
+	before := h.members
 	h.members = make(map[string]uint64, len(others))
 	for _, m := range others {
 		h.members[m.ID] = m.Boot
+		delete(h.ghosts, m.ID)
+	}
+	for id := range before {
+		if _, here := h.members[id]; !here {
+			h.ghosts[id] = true
+		}
 	}
 	if view := viewOf(h.cfg.Self, h.members); view != h.view {
 		h.view = view
@@ -92,9 +102,9 @@ func (h *Handover) forgetGoneLocked() {
 			m.pulled = true
 		}
 	}
-	for id := range h.unsure {
-		if _, alive := h.members[id]; !alive {
-			delete(h.unsure, id)
+	for m := range h.unsure { // who is only taken for dead is asked when he is back
+		if boot, known := h.members[m.ID]; known && boot != m.Boot {
+			delete(h.unsure, m)
 		}
 	}
 	h.dropLocked()
@@ -125,7 +135,7 @@ func (h *Handover) wantLocked() {
 		state, _ := p.load()
 		ours := h.ownsLocked(uint32(part))
 		switch {
-		case state == foreign && ours && len(h.members) == 0:
+		case state == foreign && ours && len(h.members) == 0 && h.cfg.Copies.Clean(uint32(part)):
 			p.store(held, 0)
 		case state == foreign && ours:
 			p.store(wanted, 0)
@@ -138,13 +148,24 @@ func (h *Handover) wantLocked() {
 
 // A round asks all other members for what is wanted.
 type round struct {
-	asked    bitmap
-	contests bitmap // partitions that somebody has, or has given to another, and did not give
-	wants    bitmap // partitions that somebody else waits for: who has them in doubt may keep them, who waits for them may not begin without them
-	keeps    bitmap // of these, those that somebody has
-	open     int    // answers to come
-	silent   bool   // somebody did not answer, or sees other members than we do: there may be one whom we do not know, and who has what is wanted
-	progress bool   // somebody gave something
+	asked    piece.Set
+	contests piece.Set            // partitions that somebody has, or has given to another, and did not give
+	wants    piece.Set            // partitions that somebody else waits for: who has them in doubt may keep them, who waits for them may not begin without them
+	keeps    piece.Set            // of these, those that somebody has
+	copied   map[string]piece.Set // by member: those that he has copies of, whose holder is gone
+	open     int                  // answers to come
+	silent   bool                 // somebody did not answer, or sees other members than we do: there may be one whom we do not know, and who has what is wanted
+	progress bool                 // somebody gave something
+}
+
+// unsureLocked reports whether somebody who is alive has not answered what he was asked for.
+func (h *Handover) unsureLocked() bool {
+	for m := range h.unsure {
+		if h.aliveLocked(m) {
+			return true
+		}
+	}
+	return false
 }
 
 // beginLocked begins a round if one is due; what it gives is to be called without mu.
@@ -152,37 +173,72 @@ type round struct {
 // A member that did not answer may have given away what it was asked for. So it is asked for that again, even when we do not want it any more: else
 // nobody would have it.
 func (h *Handover) beginLocked() (begin func()) {
-	asked, any := newBitmap(len(h.parts)), len(h.unsure) > 0
+	asked, any := piece.NewSet(len(h.parts)), h.unsureLocked()
 	for part := range h.parts {
 		if state, _ := h.parts[part].load(); state == wanted || state == doubted {
-			asked.set(part)
+			asked.Add(part)
 			any = true
 		}
 	}
 	if h.round != nil || h.stopped || !any {
 		return func() {}
 	}
-	r := &round{asked: asked, contests: newBitmap(len(h.parts)), keeps: newBitmap(len(h.parts)), wants: newBitmap(len(h.parts)), open: len(h.members)}
+	r := &round{
+		asked: asked, contests: piece.NewSet(len(h.parts)), keeps: piece.NewSet(len(h.parts)), wants: piece.NewSet(len(h.parts)),
+		copied: map[string]piece.Set{}, open: len(h.members) + len(h.ghosts),
+	}
 	h.round = r
-	if len(h.members) == 0 {
+	if r.open == 0 {
 		return func() { h.finish(r) }
 	}
 	members, messages := slices.Sorted(maps.Keys(h.members)), make([]protocol.Request, 0, len(h.members))
 	for _, id := range members {
-		if h.unsure[id] == nil {
-			h.unsure[id] = newBitmap(len(h.parts))
+		m := Member{ID: id, Boot: h.members[id]}
+		if h.unsure[m] == nil {
+			h.unsure[m] = piece.NewSet(len(h.parts))
 		}
-		again := bytes.Clone(h.unsure[id])
-		h.unsure[id].add(asked)
+		again, salvage := bytes.Clone(h.unsure[m]), piece.NewSet(len(h.parts))
+		for part, salvor := range h.salvors {
+			if salvor == id && asked.Has(int(part)) {
+				salvage.Add(int(part))
+			}
+		}
+		h.unsure[m].Union(asked)
 		h.asks++
 		messages = append(messages, protocol.Request{
-			Op: protocol.Takeover, Value: (&ask{from: h.cfg.Self, view: h.view, count: h.asks, parts: h.unsure[id], again: again}).append(nil),
+			Op: protocol.Takeover, Value: (&ask{
+				from: h.cfg.Self, view: h.view, count: h.asks, flushed: h.cfg.Store.Flushed(), parts: h.unsure[m], again: again, salvage: salvage,
+			}).append(nil),
 		})
 	}
+	ghosts := slices.Sorted(maps.Keys(h.ghosts))
+	probe := protocol.Request{Op: protocol.Takeover, Value: (&ask{from: h.cfg.Self, view: h.view, flushed: h.cfg.Store.Flushed(), parts: asked}).append(nil)}
 	return func() {
 		for i, id := range members {
 			h.cfg.Await(h.cfg.Send(id, &messages[i]), func(resp *protocol.Response) { h.answered(r, id, resp) })
 		}
+		for _, id := range ghosts {
+			h.cfg.Await(h.cfg.Send(id, &probe), func(resp *protocol.Response) { h.haunted(r, id, resp) })
+		}
+	}
+}
+
+// haunted hears what a member has to say that was there until now. Usually nothing; but if it is only taken for dead, it goes on holding what it holds.
+func (h *Handover) haunted(r *round, id string, resp *protocol.Response) {
+	var answer handout
+	ok := resp.Status == protocol.OK && answer.parse(resp.Value, len(h.parts))
+	h.mu.Lock()
+	if ok {
+		r.contests.Union(answer.contests)
+		r.wants.Union(answer.wants)
+	} else {
+		delete(h.ghosts, id)
+	}
+	r.open--
+	last := r.open == 0
+	h.mu.Unlock()
+	if last {
+		h.finish(r)
 	}
 }
 
@@ -190,25 +246,25 @@ func (h *Handover) beginLocked() (begin func()) {
 func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 	var answer handout
 	ok := resp.Status == protocol.OK && answer.parse(resp.Value, len(h.parts))
+	var kept piece.Set
 	if ok {
-		h.cfg.Store.Witness(answer.clock)
-		if answer.flushAt > 0 && h.cfg.Store.FlushAt() == 0 {
-			h.cfg.Store.FlushAll(answer.flushAt)
-		}
+		h.follow(id, &answer)
 		h.clear(answer.given)
+		kept = h.cfg.Copies.Receive(answer.given, answer.whole, Member{ID: id, Boot: answer.boot})
 	}
 	h.mu.Lock()
 	if ok {
-		delete(h.unsure, id)
+		delete(h.unsure, Member{ID: id, Boot: answer.boot})
 		r.silent = r.silent || answer.view != h.view
-		r.contests.add(answer.contests)
-		r.keeps.add(answer.keeps)
-		r.wants.add(answer.wants)
-		for part := range answer.keeps.all() {
+		r.contests.Union(answer.contests)
+		r.keeps.Union(answer.keeps)
+		r.wants.Union(answer.wants)
+		r.copied[id] = answer.copied
+		for part := range answer.keeps.All() {
 			h.keepers[part] = id
 		}
 		h.wakeLocked() // those that wait may go to who keeps it
-		r.progress = h.takeLocked(Member{ID: id, Boot: answer.boot}, &answer) || r.progress
+		r.progress = h.takeLocked(Member{ID: id, Boot: answer.boot}, &answer, kept) || r.progress
 	} else {
 		r.silent = true
 	}
@@ -220,29 +276,80 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 	}
 }
 
-// takeLocked makes what was given arrive.
-func (h *Handover) takeLocked(from Member, answer *handout) bool {
+// follow obeys a member's flushes and puts the clock to his, before anything of his is taken.
+func (h *Handover) follow(id string, answer *handout) {
+	s := h.cfg.Store
+	s.FlushBefore(answer.flushed)
+	if in, _ := s.FlushPlan(); answer.flushIn > 0 && in == 0 {
+		s.FlushAll(answer.flushIn, answer.flushMark)
+	}
+	behind := s.Witness(answer.clock)
+	if behind <= maxSkew {
+		return
+	}
+	if n := h.stats.ClocksAhead.Add(1); n&(n-1) == 0 { // each power of two: rounds follow each other fast
+		h.cfg.Log.Warn("a member's clock is ahead of ours", "member", id, "ahead", behind, "times", n)
+	}
+}
+
+// takeLocked makes what was given arrive. Of kept all is here already.
+func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool {
 	a := &arrival{from: from, move: answer.move}
+	if answer.leaving > 0 {
+		a.rate = answer.bytes * 1000 / answer.leaving * 2 // half the time is enough
+	}
 	a.fetched = func(req *protocol.Request, resp *protocol.Response) *protocol.Pending { return h.fetched(a, req, resp) }
-	for part := range answer.given.all() {
+	merged, taken, here := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts))
+	came := make([]*partition, 0, answer.given.Len())
+	for part := range answer.given.All() {
 		p := &h.parts[part]
 		switch state, _ := p.load(); state {
 		case wanted, foreign:
+			if taken.Add(part); kept.Has(part) {
+				kept.Remove(part)
+				here.Add(part)
+				continue
+			}
 		case held:
 			a.merges = true
+			merged.Add(part)
 		default:
 			continue // what it has of this is left behind: it is given once
 		}
+		if answer.whole.Has(part) {
+			if a.lacks == nil {
+				a.lacks = piece.NewSet(len(h.parts))
+			}
+			a.lacks.Add(part)
+		}
+		came = append(came, p)
+	}
+	a.parts = len(came)
+	h.cfg.Copies.Feed(from, answer.number, answer.follows, taken) // before the first write
+	for part := range here.All() {
+		h.parts[part].store(held, 0)
+	}
+	for _, p := range came { // from the first on requests read a: it must be complete
 		p.arrival.Store(a)
 		p.store(arriving, 0)
-		a.parts++
 	}
+	h.cfg.Copies.Spoil(kept)
 	if answer.move == 0 {
 		return false
 	}
-	h.stats.Taken.Add(int64(a.parts))
-	h.arrivals = append(h.arrivals, a)
+	h.cfg.Copies.Release(merged)
+	all := here.Len()
+	h.stats.Taken.Add(int64(a.parts + all))
 	h.wakeLocked()
+	if all > 0 {
+		h.cfg.Log.Info("partitions are here: there was a copy", "from", from.ID, "partitions", all)
+		h.offerLaterLocked()
+	}
+	if a.parts == 0 {
+		h.cfg.Go(func() { h.release(a) })
+		return true
+	}
+	h.arrivals = append(h.arrivals, a)
 	h.cfg.Log.Info("partitions are arriving", "from", from.ID, "partitions", a.parts)
 	h.cfg.Go(func() { h.pull(a) })
 	return true
@@ -252,36 +359,27 @@ func (h *Handover) takeLocked(from Member, answer *handout) bool {
 func (h *Handover) finish(r *round) {
 	h.clear(r.keeps)
 	h.mu.Lock()
-	h.round = nil
-	fresh, sure := 0, 0
-	for part := range r.asked.all() {
-		p := &h.parts[part]
-		state, _ := p.load()
+	due, any := piece.NewSet(len(h.parts)), false
+	for part := range r.asked.All() {
+		state, _ := h.parts[part].load()
 		if state != wanted && state != doubted {
 			continue
 		}
-		if r.silent || r.contests.has(part) || state == wanted && r.wants.has(part) {
+		if r.silent || r.contests.Has(part) || state == wanted && r.wants.Has(part) {
 			h.empty[part] = 0
 			continue
 		}
 		r.progress = true
-		if h.empty[part]++; h.empty[part] >= emptyRounds {
-			if p.store(held, 0); state == wanted {
-				fresh++
-			} else {
-				sure++
-			}
+		if h.empty[part] = min(h.empty[part]+1, emptyRounds); h.empty[part] < emptyRounds || state == wanted && h.salvageableLocked(r, uint32(part)) {
+			continue
 		}
+		due.Add(part)
+		any = true
 	}
-	if fresh > 0 {
-		h.cfg.Log.Info("partitions begin empty: nobody has them", "partitions", fresh)
+	if any {
+		h.beginHoldingLocked(due)
 	}
-	if sure > 0 {
-		h.cfg.Log.Info("nobody else has taken what was in doubt", "partitions", sure)
-	}
-	if fresh+sure > 0 {
-		h.wakeLocked()
-	}
+	h.round = nil // not before: nothing else may be given to us meanwhile
 	h.pause = min(max(2*h.pause, firstPause), lastPause)
 	if r.progress {
 		h.pause = 0
@@ -301,19 +399,84 @@ func (h *Handover) finish(r *round) {
 	}
 }
 
+// salvageableLocked finds out who has a copy of a partition that nobody has, if there is none here. He who comes first in the table has all that was
+// acknowledged.
+func (h *Handover) salvageableLocked(r *round, part uint32) bool {
+	delete(h.salvors, part)
+	if h.table == nil || h.cfg.Copies.Copied(part) {
+		return false
+	}
+	members := h.table.Members()
+	for _, place := range h.table.Holders(part) {
+		if id := members[place].ID; r.copied[id] != nil && r.copied[id].Has(int(part)) {
+			h.salvors[part] = id
+			return true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.copied)) {
+		if r.copied[id].Has(int(part)) {
+			h.salvors[part] = id
+			return true
+		}
+	}
+	return false
+}
+
+// beginHoldingLocked holds partitions that nobody has: with the copies that are here, if they may be used, or empty. It lets go of mu meanwhile.
+func (h *Handover) beginHoldingLocked(due piece.Set) {
+	fresh, sure := piece.NewSet(len(h.parts)), 0
+	for part := range due.All() {
+		if state, _ := h.parts[part].load(); state == wanted {
+			fresh.Add(part)
+		}
+	}
+	h.mu.Unlock()
+	kept := h.cfg.Copies.Take(fresh)
+	h.mu.Lock()
+	begun, copied := 0, 0
+	for part := range due.All() {
+		p := &h.parts[part]
+		state, _ := p.load()
+		switch {
+		case h.empty[part] < emptyRounds || state != wanted && state != doubted: // another view has been adopted meanwhile
+			continue
+		case state == doubted:
+			sure++
+		case !fresh.Has(part):
+			continue
+		case kept.Has(part):
+			copied++
+			kept.Remove(part)
+		default:
+			begun++
+		}
+		p.store(held, 0)
+	}
+	h.cfg.Copies.Spoil(kept)
+	if begun+copied > 0 {
+		h.cfg.Log.Info("nobody else has these partitions: they begin", "with_copies", copied, "empty", begun)
+	}
+	if sure > 0 {
+		h.cfg.Log.Info("nobody else has taken what was in doubt", "partitions", sure)
+	}
+	if begun+copied+sure > 0 {
+		h.wakeLocked()
+	}
+}
+
 // pull asks for the next piece of an arrival.
 func (h *Handover) pull(a *arrival) {
-	if a.closed.Load() {
+	if a.Closed() {
 		return
 	}
-	req := protocol.Request{Op: protocol.Pull, Delta: a.move, Value: appendCursor(nil, a.cursor)}
+	req := protocol.Request{Op: protocol.Pull, Delta: a.move, Initial: a.stage, Value: append(piece.AppendCursor(nil, a.cursor), a.lacks...)}
 	h.cfg.Await(h.cfg.Send(a.from.ID, &req), func(resp *protocol.Response) { h.took(a, resp) })
 }
 
 // took installs a piece, and asks for the next in good time, or is done.
 func (h *Handover) took(a *arrival, resp *protocol.Response) {
 	switch {
-	case a.closed.Load():
+	case a.Closed():
 		return
 	case resp.Status == protocol.PeerMoved: // it has nothing for us any more
 		h.end(a, true)
@@ -328,25 +491,34 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 		return
 	}
 	a.silent.Store(false)
-	next, more, items, ok := cutPiece(resp.Value)
+	next, more, items, ok := piece.Cut(resp.Value)
 	if !ok {
 		h.cfg.Log.Error("a piece of a hand-over cannot be read", "from", a.from.ID)
 		h.end(a, true)
 		return
 	}
+	some := false
 	for key, it := range items {
 		h.arrived(a, key, it)
+		some = true
 	}
 	h.stats.BytesIn.Add(int64(len(resp.Value)))
 	a.bytes.Add(int64(len(resp.Value)))
-	if a.cursor = next; !more {
+	switch a.cursor = next; {
+	case !more && a.stage == usedFirst:
+		a.stage = unusedThen
+	case !more:
 		h.end(a, false)
+		return
+	}
+	if !some {
+		h.cfg.Go(func() { h.pull(a) })
 		return
 	}
 	h.mu.Lock()
 	sharing := max(len(h.arrivals), 1)
 	h.mu.Unlock()
-	pause := time.Duration(len(resp.Value)) * time.Duration(sharing) * time.Second / time.Duration(h.cfg.Rate)
+	pause := piece.Pace(len(resp.Value), max(h.cfg.Rate/int64(sharing), a.rate))
 	h.cfg.After(pause, func() { h.pull(a) })
 }
 
@@ -358,7 +530,7 @@ func (h *Handover) arrived(a *arrival, key []byte, it storage.Item) {
 	}
 	held := h.cfg.Store.Hold(key)
 	defer held.Release()
-	if a.resolved(hash) {
+	if a.Resolved(hash) {
 		return
 	}
 	if installed, _ := held.Install(it); installed {
@@ -376,7 +548,7 @@ func (h *Handover) end(a *arrival, early bool) {
 		return
 	}
 	h.arrivals = slices.Delete(h.arrivals, at, at+1)
-	a.close()
+	a.Close()
 	for part := range h.parts {
 		p := &h.parts[part]
 		if state, _ := p.load(); state == arriving && p.arrival.Load() == a {
@@ -414,16 +586,21 @@ func (h *Handover) release(a *arrival) {
 	})
 }
 
-// flush runs flush_all, and gives up what has not arrived: it is older.
+// flush runs flush_all, and gives up what has not arrived: it is older. Number is the print of the members that this one sees: who asks all of them
+// learns by it whether these are all.
 func (h *Handover) flush(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	pending := h.cfg.Next.Handle(req, resp)
-	if pending == nil && resp.Status == protocol.OK && req.Exptime == 0 {
-		h.mu.Lock()
-		open := slices.Clone(h.arrivals)
-		h.mu.Unlock()
+	if pending != nil || resp.Status != protocol.OK {
+		return pending
+	}
+	h.mu.Lock()
+	resp.Number = h.view
+	open := slices.Clone(h.arrivals)
+	h.mu.Unlock()
+	if req.Exptime == 0 {
 		for _, a := range open {
 			h.end(a, true)
 		}
 	}
-	return pending
+	return nil
 }

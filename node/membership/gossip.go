@@ -3,6 +3,7 @@ package membership
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,7 +62,7 @@ func (c callbacks) read(node *memberlist.Node) (Member, error) {
 	}
 	m, print, err := parseMeta(node.Meta, netip.AddrPortFrom(ip.Unmap(), node.Port))
 	if ours := c.m.cfg.Params.Print(); print != 0 && print != ours {
-		return Member{}, fmt.Errorf("its ring parameters are %016x, ours %016x: start all members with the same partitions, vnodes, copies and load", print, ours)
+		return Member{}, fmt.Errorf("its ring parameters are %016x, ours %016x: start all members with the same partitions, vnodes and load", print, ours)
 	}
 	if err != nil {
 		return Member{}, err
@@ -105,14 +106,16 @@ func (c callbacks) take(node *memberlist.Node, what string) {
 		c.m.log.Error("a later start of this member's id is in the cluster, which now ignores this one: each member needs an id of its own",
 			"member", m.ID, "gossip", m.Gossip)
 	}
-	c.m.settle()
+	if c.m.asked.Load() && m.ID != self.ID {
+		c.m.settle()
+	}
 	c.m.note()
 }
 
 // NotifyLeave tells of a member that is dead or has left.
 func (c callbacks) NotifyLeave(node *memberlist.Node) {
 	c.m.mu.Lock()
-	m, missed := c.m.view.leave(node.Name, time.Now())
+	m, missed := c.m.view.leave(node.Name, node.State == memberlist.StateLeft, time.Now())
 	c.m.mu.Unlock()
 	if m.ID == "" {
 		return // ourselves, leaving
@@ -137,8 +140,36 @@ func (c callbacks) NotifyConflict(existing, other *memberlist.Node) {
 // We send no messages of our own over gossip.
 func (c callbacks) NotifyMsg([]byte)                {}
 func (c callbacks) GetBroadcasts(int, int) [][]byte { return nil }
-func (c callbacks) LocalState(bool) []byte          { return nil }
-func (c callbacks) MergeRemoteState([]byte, bool)   {}
+
+// LocalState is what a full exchange tells beside the living: mark 8 | the lost.
+func (c callbacks) LocalState(bool) []byte {
+	mark := uint64(0)
+	if c.m.cfg.Mark != nil {
+		mark = c.m.cfg.Mark()
+	}
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	return appendLost(binary.BigEndian.AppendUint64(nil, mark), c.m.view.recentlyLost(time.Now()), c.m.cfg.Params.Print(), time.Now())
+}
+
+// MergeRemoteState takes in whom the other side misses: gossip tells a newcomer of the living only, and it shall keep the same places free as all others.
+func (c callbacks) MergeRemoteState(told []byte, _ bool) {
+	if len(told) < markBytes {
+		return
+	}
+	if c.m.cfg.Marked != nil {
+		c.m.cfg.Marked(binary.BigEndian.Uint64(told))
+	}
+	missed := parseLost(told[markBytes:], c.m.cfg.Params.Print(), time.Now())
+	c.m.mu.Lock()
+	news := c.m.view.hear(missed)
+	c.m.mu.Unlock()
+	if news {
+		c.m.note()
+	}
+}
+
+const markBytes = 8
 
 // refusals remembers whom it was said of lately, since who is refused keeps asking.
 type refusals struct {

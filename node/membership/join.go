@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 )
@@ -26,6 +25,10 @@ const (
 	warnEvery      = time.Minute            // that nobody is reached
 	atOnceAlone    = 8                      // of the missing, asked in one round while nobody is reached
 	atOnce         = 2                      // and later: one that answers brings news of its whole side
+
+	// lateSeeds is how long a first round waits for the other seeds once one has answered. That one may be as new as we are: two newcomers that knew only each
+	// other would take the cluster for theirs alone, with nothing in it. Below what a node waits before it serves alone.
+	lateSeeds = 700 * time.Millisecond
 )
 
 func (m *Membership) keepJoining(ctx context.Context) {
@@ -63,34 +66,53 @@ func (m *Membership) joinRound(ctx context.Context) error {
 		m.settle() // all the seeds are members, or there are none but ourselves
 	}
 	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
-	if others == 0 {
+	if others == 0 || !m.asked.Load() {
 		missing = missing[:min(len(missing), atOnceAlone)]
 	} else if rand.IntN(others) < len(missing) {
 		missing = missing[:min(len(missing), atOnce)]
 	} else {
 		missing = nil // many look for few: somebody else does it this time
 	}
+	return cmp.Or(err, m.joinAll(ctx, missing))
+}
 
-	failures := make([]error, len(missing))
-	var asked sync.WaitGroup
-	for i, addr := range missing {
-		asked.Go(func() { failures[i] = m.joinOne(ctx, addr) })
+// joinAll asks all of missing at once, and gives one of the errors. We have our place when all have answered or failed, and one of them has answered; who is
+// silent is not waited for much longer than for the first.
+func (m *Membership) joinAll(ctx context.Context, missing []netip.AddrPort) (err error) {
+	answers := make(chan error, len(missing))
+	for _, addr := range missing {
+		go func() { answers <- m.joinOne(ctx, addr) }()
 	}
-	asked.Wait()
-	return cmp.Or(err, cmp.Or(failures...))
+	var late <-chan time.Time
+	for left := len(missing); left > 0; {
+		select {
+		case failure := <-answers:
+			left--
+			err = cmp.Or(err, failure)
+			if failure == nil && late == nil {
+				late = time.After(lateSeeds)
+			}
+		case <-late:
+			m.settle()
+		}
+	}
+	// Members are counted by id: a former start of this node, which nobody has found dead yet, is nobody. Nor is who answers before it knows itself, the first time.
+	if again := m.asked.Swap(true); again && late != nil || len(m.Members()) > 1 {
+		m.settle()
+	}
+	return err
 }
 
 // joinOne exchanges all that we and addr know.
 func (m *Membership) joinOne(ctx context.Context, addr netip.AddrPort) error {
 	if ctx.Err() != nil {
-		return nil
+		return ctx.Err()
 	}
 	if _, err := m.list.Join([]string{addr.String()}); err != nil {
 		m.metrics.JoinFailures.Add(1)
 		return fmt.Errorf("join %v: %w", addr, err)
 	}
 	m.metrics.Joins.Add(1)
-	m.settle()
 	return nil
 }
 

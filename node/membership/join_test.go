@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/memring/memring/ring"
 )
 
 func TestParseSeed(t *testing.T) {
@@ -82,7 +84,7 @@ func TestViewForgetsTheLongestLost(t *testing.T) {
 	for n := range maxLost + 10 {
 		m := name(n)
 		v.join(gossipName(m), m)
-		if _, missed := v.leave(gossipName(m), now.Add(time.Duration(n)*time.Second)); !missed {
+		if _, missed := v.leave(gossipName(m), false, now.Add(time.Duration(n)*time.Second)); !missed {
 			t.Fatalf("%d is not missed", n)
 		}
 	}
@@ -103,7 +105,7 @@ func TestMissingLeavesOutTheLivingAndOurselves(t *testing.T) {
 	alive.ID, gone.ID = "alive", "gone"
 	v.join("alive", alive)
 	v.join("gone", gone)
-	v.leave("gone", time.Now())
+	v.leave("gone", false, time.Now())
 	got := v.missing([]netip.AddrPort{addr(1), addr(2), addr(3), addr(4), addr(4)}, time.Now())
 	if len(got) != 2 || got[0] != addr(3) || got[1] != addr(4) {
 		t.Errorf("missing %v", got)
@@ -179,4 +181,33 @@ func TestChooseAdvertise(t *testing.T) {
 	f("127.0.0.1")
 	f("0.0.0.0")
 	f("::")
+}
+
+// A later run that has left in order takes its former runs with it: nobody is missed when gossip finds out about these.
+func TestARunThatHasLeftTakesItsFormerRunsWithIt(t *testing.T) {
+	v := newView(Member{Gossip: addr(1)})
+	run := func(boot uint64) Member {
+		return Member{Member: ring.Member{ID: "a"}, Boot: boot, State: Active, Gossip: addr(2)}
+	}
+	f := func(boot uint64, goodbye, missed bool) {
+		t.Helper()
+		if _, got := v.leave(gossipName(run(boot)), goodbye, time.Now()); got != missed {
+			t.Errorf("run %d, goodbye %v: missed %v, want %v", boot, goodbye, got, missed)
+		}
+	}
+	for boot := range uint64(4) {
+		v.join(gossipName(run(boot)), run(boot))
+	}
+	f(3, false, false) // another run is there
+	f(2, true, false)
+	if !v.superseded(run(1)) || v.superseded(run(3)) {
+		t.Error("earlier runs are missed, or later ones are not")
+	}
+	f(1, false, false)
+	f(0, false, false)
+	v.join(gossipName(run(1)), run(1))
+	f(1, false, true) // all is forgotten
+	if len(v.left) != 0 {
+		t.Errorf("remembered for ever: %v", v.left)
+	}
 }

@@ -28,7 +28,7 @@ import (
 
 // Config says who we are and how to find the others.
 type Config struct {
-	// Self is this node. Boot, when 0, becomes the time. Gossip is found out. Client and Peer may have an unspecified address (0.0.0.0, ::):
+	// Self is this node. Boot, when 0, becomes the time, and Copies 1. Gossip is found out. Client and Peer may have an unspecified address (0.0.0.0, ::):
 	// then the others use the one that gossip advertises, with the port given.
 	Self Member
 
@@ -51,6 +51,11 @@ type Config struct {
 	// RejoinEvery is how often the seeds and the lost are looked for, give or take a quarter. A split ends that much after it could. Default 2 s.
 	RejoinEvery time.Duration
 
+	// Mark is a number that goes along when two members exchange all they know: when one joins, and every Timings.PushPullInterval. Marked gets the other's.
+	// Both are called by memberlist, and must be quick. nil: 0 is told, and nothing heard.
+	Mark   func() uint64
+	Marked func(mark uint64)
+
 	Timings Timings      // default DefaultTimings
 	Log     *slog.Logger // default: nothing is logged
 
@@ -67,6 +72,7 @@ type Membership struct {
 	own      []netip.Addr // addresses that gossip listens on: a seed there, with our port, is ourselves
 	list     *memberlist.Memberlist
 	changes  chan struct{} // capacity 1: one note is enough, since who takes it looks at everything
+	asked    atomic.Bool   // all seeds, or some of many, once: until then who is met may know no more than we do
 	joined   atomic.Bool
 	refusals refusals
 	metrics  Metrics
@@ -132,6 +138,7 @@ func (c *Config) complete() ([]seed, error) {
 	if c.Self.Boot == 0 {
 		c.Self.Boot = uint64(time.Now().UnixNano())
 	}
+	c.Self.Copies = cmp.Or(c.Self.Copies, 1)
 	c.JoinTimeout = cmp.Or(c.JoinTimeout, 5*time.Second)
 	c.RejoinEvery = cmp.Or(c.RejoinEvery, 2*time.Second)
 	c.Timings = cmp.Or(c.Timings, DefaultTimings())
@@ -167,7 +174,22 @@ func (m *Membership) Members() []Member {
 	return m.view.members()
 }
 
-// Changes holds a note whenever Members or Joined may have something new to say since the last note was taken.
+// Everybody gives, as of one moment, the Members, and those who went without a word and have not come back.
+func (m *Membership) Everybody() (here []Member, lost []Lost) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.view.members(), m.view.everyLost()
+}
+
+// Believes reports whether gossip has a run for alive, and whether one may still miss it: not if a later run of its id was here and has left in order.
+func (m *Membership) Believes(run Member) (alive, missed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, alive = m.view.alive[gossipName(run)]
+	return alive, !m.view.superseded(run)
+}
+
+// Changes holds a note whenever Members or Joined (or Everybody) may have something new to say since the last note was taken.
 func (m *Membership) Changes() <-chan struct{} { return m.changes }
 
 // Joined reports whether we have our place: there is nobody to look for, or we have reached somebody. It does not become false again.
@@ -187,9 +209,9 @@ func (m *Membership) Health() int { return m.list.GetHealthScore() }
 func (m *Membership) Metrics() *Metrics { return &m.metrics }
 
 // updateTimeout bounds the wait of SetState. Gossip needs 0.3 s; whom it has not reached learns of the new state with the next full exchange.
-const updateTimeout = time.Second
+const updateTimeout = 400 * time.Millisecond
 
-// SetState tells everybody what we are now, and returns when gossip has told it on, or after a second.
+// SetState tells everybody what we are now, and returns when gossip has told it on, or after updateTimeout.
 func (m *Membership) SetState(state State) error {
 	m.ending.Lock()
 	defer m.ending.Unlock()
@@ -259,6 +281,7 @@ func (m *Membership) note() {
 
 // settle records that we have our place.
 func (m *Membership) settle() {
+	m.asked.Store(true)
 	if !m.joined.Swap(true) {
 		m.note()
 	}

@@ -47,7 +47,7 @@ func addr(n int) netip.AddrPort {
 
 func config(id string) Config {
 	return Config{
-		Self:    Member{Member: ring.Member{ID: id, Weight: 1}, State: Active, Client: netip.MustParseAddrPort("0.0.0.0:11211")},
+		Self:    Member{Member: ring.Member{ID: id, Weight: 1}, State: Active, Copies: 1, Client: netip.MustParseAddrPort("0.0.0.0:11211")},
 		Params:  ring.DefaultParams(),
 		Cluster: "test",
 	}
@@ -468,6 +468,32 @@ func TestSilentSeedsAreAskedForEver(t *testing.T) {
 	})
 }
 
+// Two that come at once meet each other first; neither takes that for the cluster, which is a little farther away.
+func TestNewcomersAskAllTheirSeeds(t *testing.T) {
+	f := func(far time.Duration, up bool) {
+		t.Helper()
+		virtually(t, func(c *cluster) {
+			if up {
+				c.start(1, nil)
+				pass(time.Second)
+			}
+			c.net.dial = map[netip.AddrPort]time.Duration{addr(1): far}
+			seeds := func(n int) func(cfg *Config) {
+				return func(cfg *Config) { cfg.Seeds = []string{addr(1).Addr().String(), addr(n).Addr().String()} }
+			}
+			for _, m := range []*Membership{c.start(2, seeds(3)), c.start(3, seeds(2))} {
+				c.within(3*time.Second, "it has its place", m.Joined)
+				if _, found := find(m, "m1"); found != up || len(m.Members()) < 2 {
+					t.Errorf("%s has its place among %s", m.cfg.Self.ID, ids(m))
+				}
+			}
+		})
+	}
+	f(0, true)
+	f(lateSeeds/2, true)
+	f(0, false)
+}
+
 func TestAloneWithoutSeedsIsJoined(t *testing.T) {
 	virtually(t, func(c *cluster) {
 		m := c.start(1, nil)
@@ -483,9 +509,7 @@ func TestAloneWithoutSeedsIsJoined(t *testing.T) {
 func TestAStateIsSeenByAllWithinASecond(t *testing.T) {
 	virtually(t, func(c *cluster) {
 		c.startAll(5)
-		if err := c.nodes[3].SetState(Draining); err != nil {
-			t.Fatal(err)
-		}
+		_ = c.nodes[3].SetState(Draining) // it waits for gossip no longer than a drain can, and says if that was too short
 		c.within(time.Second, "all to see it drain", func() bool {
 			for _, m := range c.nodes {
 				if member, _ := find(m, "m4"); member.State != Draining {

@@ -14,6 +14,7 @@ type Member struct {
 	ring.Member
 	Boot   uint64 // rises with each start of the process
 	State  State
+	Copies uint8          // that it wants each item to have, 1 to ring.MaxCopies
 	Client netip.AddrPort // where it serves clients; port 0: nowhere
 	Peer   netip.AddrPort // where it serves other members
 	Gossip netip.AddrPort // where its membership listens
@@ -48,13 +49,13 @@ func gossipName(m Member) string { return fmt.Sprintf("%s#%016x", m.ID, m.Boot) 
 
 // What members tell each other of themselves goes along with every piece of news about them, so it is small, and of fixed layout:
 //
-//	version 1 | parameters' print 8 | boot 8 | state 1 | weight 1 | length 1, id | length 1, zone | client address | peer address
+//	version 1 | parameters' print 8 | boot 8 | state 1 | weight 1 | copies 1 | length 1, id | length 1, zone | client address | peer address
 //	address: family 1 (0: the one that gossip came from; 4; 6), 0, 4 or 16 bytes, port 2
 //
 // Numbers are big-endian. A later build may append fields under the same version, which earlier ones skip; what they would misread needs a new version.
 const (
-	metaVersion  = 1
-	maxMetaBytes = 1 + 8 + 8 + 1 + 1 + (1 + ring.MaxIDBytes) + (1 + ring.MaxZoneBytes) + 2*(1+16+2) // 155; memberlist ends the process at 512
+	metaVersion  = 2
+	maxMetaBytes = 1 + 8 + 8 + 1 + 1 + 1 + (1 + ring.MaxIDBytes) + (1 + ring.MaxZoneBytes) + 2*(1+16+2) // 156; memberlist ends the process at 512
 )
 
 // appendMeta writes m, whose Member must be valid.
@@ -62,7 +63,7 @@ func appendMeta(b []byte, m Member, print uint64) []byte {
 	b = append(b, metaVersion)
 	b = binary.BigEndian.AppendUint64(b, print)
 	b = binary.BigEndian.AppendUint64(b, m.Boot)
-	b = append(b, byte(m.State), m.Weight)
+	b = append(b, byte(m.State), m.Weight, m.Copies)
 	b = append(append(b, byte(len(m.ID))), m.ID...)
 	b = append(append(b, byte(len(m.Zone))), m.Zone...)
 	b = appendAddr(b, m.Client, m.Gossip.Addr())
@@ -93,6 +94,7 @@ func parseMeta(b []byte, gossip netip.AddrPort) (m Member, print uint64, err err
 	m.Boot = r.uint64()
 	m.State = State(r.byte())
 	m.Weight = r.byte()
+	m.Copies = r.byte()
 	m.ID = string(r.take(int(r.byte())))
 	m.Zone = string(r.take(int(r.byte())))
 	m.Client = r.addr(gossip.Addr())
@@ -103,6 +105,8 @@ func parseMeta(b []byte, gossip netip.AddrPort) (m Member, print uint64, err err
 		err = errors.New("describes itself in too few bytes")
 	case m.State >= stateCount:
 		err = fmt.Errorf("is in unknown %s", m.State)
+	case m.Copies < 1 || m.Copies > ring.MaxCopies:
+		err = fmt.Errorf("wants %d copies of each item: 1 to %d there can be", m.Copies, ring.MaxCopies)
 	default:
 		err = m.Validate()
 	}

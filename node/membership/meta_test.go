@@ -2,6 +2,7 @@ package membership
 
 import (
 	"bytes"
+	"log/slog"
 	"math"
 	"net"
 	"net/netip"
@@ -20,6 +21,7 @@ func full() Member {
 		Member: ring.Member{ID: strings.Repeat("i", ring.MaxIDBytes), Zone: strings.Repeat("z", ring.MaxZoneBytes), Weight: ring.MaxWeight},
 		Boot:   math.MaxUint64,
 		State:  Draining,
+		Copies: ring.MaxCopies,
 		Client: netip.AddrPortFrom(v6, 11211),
 		Peer:   netip.AddrPortFrom(v6.Next(), 11212),
 		Gossip: netip.MustParseAddrPort("[2001:db8::1]:7946"),
@@ -30,7 +32,7 @@ func TestMetaComesBack(t *testing.T) {
 	f := func(m Member, print uint64) {
 		t.Helper()
 		b := appendMeta(nil, m, print)
-		if len(b) > maxMetaBytes || len(b) > 155 {
+		if len(b) > maxMetaBytes || len(b) > 156 {
 			t.Errorf("%d bytes for %+v", len(b), m)
 		}
 		got, gotPrint, err := parseMeta(b, m.Gossip)
@@ -51,6 +53,7 @@ func TestMetaComesBack(t *testing.T) {
 	f(full(), math.MaxUint64)
 	f(Member{
 		Member: ring.Member{ID: "a", Weight: 1},
+		Copies: 1,
 		Client: netip.MustParseAddrPort("10.0.0.1:11211"), Peer: netip.MustParseAddrPort("10.0.0.2:0"), Gossip: netip.MustParseAddrPort("10.0.0.1:7946"),
 	}, 1)
 }
@@ -95,7 +98,7 @@ func TestWhoIsRefusedAndWhy(t *testing.T) {
 		}
 	}
 	f("", func(*memberlist.Node) {})
-	f("in version 2, this node knows 1", func(node *memberlist.Node) { node.Meta[0] = 2 })
+	f("in version 1, this node knows 2", func(node *memberlist.Node) { node.Meta[0] = 1 })
 	f("its ring parameters are 0000000000000007, ours ", func(node *memberlist.Node) { node.Meta = appendMeta(nil, member, 7) })
 	f("too few bytes", func(node *memberlist.Node) { node.Meta = nil })
 	f("too few bytes", func(node *memberlist.Node) { node.Meta = node.Meta[:100] })
@@ -103,7 +106,9 @@ func TestWhoIsRefusedAndWhy(t *testing.T) {
 	f("no address", func(node *memberlist.Node) { node.Port = 0 })
 	f("unknown state 9", func(node *memberlist.Node) { node.Meta[17] = 9 })
 	f("weight 0", func(node *memberlist.Node) { node.Meta[18] = 0 })
-	f("blanks", func(node *memberlist.Node) { node.Meta[20] = ' ' })
+	f("wants 0 copies", func(node *memberlist.Node) { node.Meta[19] = 0 })
+	f("wants 9 copies", func(node *memberlist.Node) { node.Meta[19] = 9 })
+	f("blanks", func(node *memberlist.Node) { node.Meta[21] = ' ' })
 	f(`calls itself "other"`, func(node *memberlist.Node) { node.Name = "other" })
 	for n := range maxMembers {
 		m.view.alive[string(rune(n))] = Member{}
@@ -172,4 +177,25 @@ func BenchmarkParseMeta(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A node that was killed and is back at once hears of itself before it hears of anybody else.
+func TestAFormerStartOfOurselvesIsNobodyToJoin(t *testing.T) {
+	cfg := config("self")
+	cfg.Self.Boot, cfg.Log = 2, slog.New(slog.DiscardHandler)
+	m := &Membership{cfg: cfg, log: cfg.Log, view: newView(cfg.Self), changes: make(chan struct{}, 1)}
+	f := func(id string, want bool) {
+		t.Helper()
+		heard := full()
+		heard.ID, heard.Boot = id, 1
+		callbacks{m}.NotifyJoin(&memberlist.Node{
+			Name: gossipName(heard), Addr: net.IP{10, 0, 0, 9}, Port: defaultPort, Meta: appendMeta(nil, heard, cfg.Params.Print()),
+		})
+		if m.Joined() != want {
+			t.Errorf("joined, having heard of %s: %v", id, m.Joined())
+		}
+	}
+	m.asked.Store(true)
+	f("self", false)
+	f("other", true)
 }

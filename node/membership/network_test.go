@@ -17,8 +17,9 @@ import (
 type network struct {
 	mu    sync.Mutex // guards all below
 	wires map[netip.AddrPort]*wire
-	sides [][]netip.Addr // while split: who still reaches whom
-	loss  float64        // of packets, 0 to 1
+	sides [][]netip.Addr                   // while split: who still reaches whom
+	loss  float64                          // of packets, 0 to 1
+	dial  map[netip.AddrPort]time.Duration // how long it takes to reach it
 }
 
 func newNetwork() *network { return &network{wires: map[netip.AddrPort]*wire{}} }
@@ -47,6 +48,13 @@ func (n *network) find(from *wire, to string) (*wire, error) {
 		return w, nil
 	}
 	return nil, errRefused
+}
+
+// far gives how long it takes to reach a node.
+func (n *network) far(addr netip.AddrPort) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dial[addr]
 }
 
 // lose makes the network drop a part of the packets.
@@ -100,6 +108,9 @@ func (w *wire) WriteTo(b []byte, to string) (time.Time, error) {
 func (w *wire) DialTimeout(to string, timeout time.Duration) (net.Conn, error) {
 	peer, err := w.net.find(w, to)
 	if err == nil {
+		if far := w.net.far(peer.addr); far > 0 {
+			<-time.After(far)
+		}
 		ours, theirs := net.Pipe()
 		select {
 		case peer.streams <- theirs:

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,23 +13,25 @@ import (
 type view struct {
 	self  Member
 	alive map[string]Member // all but ourselves, by gossip name: so two boots of one id have their places
-	lost  map[string]lost   // by id: who went without leaving, and may be on the other side of a split
+	left  map[string]uint64 // by id: the latest run that has left, while an earlier one is still believed alive
+	lost  map[string]Lost   // by id: who went without leaving, and may be on the other side of a split
 }
 
-// A lost member is looked for.
-type lost struct {
-	addr  netip.AddrPort
-	since time.Time
+// A Lost member went without a word, and is looked for.
+type Lost struct {
+	Member
+	Since time.Time // when that was found out, here or by who told us
 }
 
 const (
-	maxMembers = 1024           // far above what the ring is made for; more is a mistake or an attack
-	maxLost    = 1024           // the longest lost is given up first
-	lostFor    = 24 * time.Hour // whoever is gone that long comes back by itself, through a seed
+	maxMembers = 1024             // far above what the ring is made for; more is a mistake or an attack
+	maxLost    = 1024             // the longest lost is given up first
+	toldFor    = 10 * time.Minute // others are told of the lost: no place is kept longer (node.Config, RebalanceDelay)
+	lostFor    = 24 * time.Hour   // whoever is gone that long comes back by itself, through a seed
 )
 
 func newView(self Member) view {
-	return view{self: self, alive: map[string]Member{}, lost: map[string]lost{}}
+	return view{self: self, alive: map[string]Member{}, left: map[string]uint64{}, lost: map[string]Lost{}}
 }
 
 // members gives the latest boot of each id, by rising ID.
@@ -54,19 +57,56 @@ func (v *view) join(name string, m Member) {
 	delete(v.lost, m.ID)
 }
 
-// leave takes out who is not. It reports who that was, and whether to look for it.
-func (v *view) leave(name string, now time.Time) (m Member, missed bool) {
+// leave takes out who is not; it may have said goodbye. It reports who that was, and whether to look for it.
+func (v *view) leave(name string, goodbye bool, now time.Time) (m Member, missed bool) {
 	m, known := v.alive[name]
 	delete(v.alive, name)
-	// Gossip does not tell us who said goodbye, but who is leaving says Draining before.
-	if !known || m.State == Draining || m.ID == v.self.ID || v.hasID(m.ID) {
+	// Who is leaving says Draining before: so it has left even if the goodbye itself was lost.
+	goodbye = goodbye || m.State == Draining
+	superseded := v.superseded(m)
+	switch {
+	case !v.hasID(m.ID):
+		delete(v.left, m.ID)
+	case goodbye:
+		v.left[m.ID] = max(v.left[m.ID], m.Boot)
+	}
+	if !known || goodbye || superseded || m.ID == v.self.ID || v.hasID(m.ID) {
 		return m, false
 	}
-	if len(v.lost) >= maxLost {
+	v.miss(Lost{Member: m, Since: now})
+	return m, true
+}
+
+// superseded reports whether a later run of a member was here and has left in order: then nobody is missed, when this one is found dead.
+func (v *view) superseded(m Member) bool { return m.Boot < v.left[m.ID] }
+
+func (v *view) miss(l Lost) {
+	if _, known := v.lost[l.ID]; !known && len(v.lost) >= maxLost {
 		v.giveUpOldest()
 	}
-	v.lost[m.ID] = lost{addr: m.Gossip, since: now}
-	return m, true
+	v.lost[l.ID] = l
+}
+
+// hear takes in whom another member misses, if we neither see them nor miss them, and reports whether there was such a one.
+func (v *view) hear(missed []Lost) (news bool) {
+	for _, l := range missed {
+		if before, known := v.lost[l.ID]; known && before.Boot >= l.Boot || l.ID == v.self.ID || v.hasID(l.ID) {
+			continue
+		}
+		v.miss(l)
+		news = true
+	}
+	return news
+}
+
+// everyLost gives the lost by rising ID.
+func (v *view) everyLost() []Lost {
+	return slices.SortedFunc(maps.Values(v.lost), func(a, b Lost) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// recentlyLost gives those that others should know of.
+func (v *view) recentlyLost(now time.Time) []Lost {
+	return slices.DeleteFunc(v.everyLost(), func(l Lost) bool { return now.Sub(l.Since) > toldFor })
 }
 
 func (v *view) hasID(id string) bool {
@@ -81,7 +121,7 @@ func (v *view) hasID(id string) bool {
 func (v *view) giveUpOldest() {
 	oldest := ""
 	for id, l := range v.lost {
-		if oldest == "" || l.since.Before(v.lost[oldest].since) {
+		if oldest == "" || l.Since.Before(v.lost[oldest].Since) {
 			oldest = id
 		}
 	}
@@ -105,11 +145,11 @@ func (v *view) missing(seeds []netip.AddrPort, now time.Time) []netip.AddrPort {
 		add(addr)
 	}
 	for id, l := range v.lost {
-		if now.Sub(l.since) > lostFor {
+		if now.Sub(l.Since) > lostFor {
 			delete(v.lost, id)
 			continue
 		}
-		add(l.addr)
+		add(l.Gossip)
 	}
 	return missing
 }

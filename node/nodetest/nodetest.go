@@ -74,8 +74,36 @@ func Start(t testing.TB, size int, options ...Option) *Cluster {
 // Launch starts one more node, which joins those running. The options come on top of the cluster's.
 func (c *Cluster) Launch(options ...Option) *node.Node {
 	c.t.Helper()
+	return c.LaunchTogether(1, options...)[0]
+}
+
+// LaunchTogether starts some more nodes at once, which know of those running before, but not of each other.
+func (c *Cluster) LaunchTogether(count int, options ...Option) []*node.Node {
+	c.t.Helper()
+	nodes, errs := make([]*node.Node, count), make([]error, count)
+	var starting sync.WaitGroup
+	for i := range count {
+		cfg := c.config(c.started, options)
+		c.started++
+		starting.Go(func() { nodes[i], errs[i] = node.Start(cfg) })
+	}
+	starting.Wait()
+	for i, err := range errs {
+		if err != nil {
+			c.t.Errorf("start a node: %v", err)
+			continue
+		}
+		c.Nodes = append(c.Nodes, nodes[i])
+	}
+	if c.t.Failed() {
+		c.t.FailNow()
+	}
+	return nodes
+}
+
+func (c *Cluster) config(number int, options []Option) node.Config {
 	cfg := node.Default()
-	cfg.ID = fmt.Sprintf("n%d", c.started)
+	cfg.ID = fmt.Sprintf("n%d", number)
 	cfg.Listen = []node.Listener{{Address: "127.0.0.1:0"}}
 	cfg.PeerPort, cfg.GossipPort = 0, 0
 	cfg.AdminListen = "off"
@@ -88,13 +116,7 @@ func (c *Cluster) Launch(options ...Option) *node.Node {
 	for _, option := range append(slices.Clone(c.options), options...) {
 		option(&cfg)
 	}
-	n, err := node.Start(cfg)
-	if err != nil {
-		c.t.Fatalf("start node %s: %v", cfg.ID, err)
-	}
-	c.started++
-	c.Nodes = append(c.Nodes, n)
-	return n
+	return cfg
 }
 
 // Stop stops node i as SIGTERM does.
@@ -116,12 +138,16 @@ func (c *Cluster) Crash(i int) {
 	n.Abort()
 }
 
+// stop ends all that is left at once: who leaves in order waits for the others to hear, and here nobody stays.
 func (c *Cluster) stop() {
+	var stopping sync.WaitGroup
 	for i, n := range c.Nodes {
 		if n != nil {
-			c.Stop(i)
+			c.Nodes[i] = nil
+			stopping.Go(n.Abort)
 		}
 	}
+	stopping.Wait()
 }
 
 func (c *Cluster) running() []*node.Node {
@@ -151,8 +177,13 @@ func (c *Cluster) WaitAgreed() {
 	c.Wait("all nodes route by one table", func() bool {
 		running := c.running()
 		for _, n := range running {
-			table := n.Table()
-			if len(table.Members()) != len(running) || table.Print() != running[0].Table().Print() {
+			table, alive := n.Table(), 0
+			for i := range table.Members() {
+				if table.Alive(i) {
+					alive++
+				}
+			}
+			if alive != len(running) || table.Print() != running[0].Table().Print() {
 				return false
 			}
 		}
@@ -166,6 +197,20 @@ func (c *Cluster) WaitSettled() {
 	c.Wait("all partitions are with their owners", func() bool {
 		for _, n := range c.running() {
 			if !n.Settled() {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// WaitCopied returns once all is settled, and every copy that the table wants is where it belongs.
+func (c *Cluster) WaitCopied() {
+	c.t.Helper()
+	c.WaitSettled()
+	c.Wait("all copies are whole", func() bool {
+		for _, n := range c.running() {
+			if !n.Settled() || !n.Copied() {
 				return false
 			}
 		}

@@ -70,10 +70,17 @@ func (l *lane) redial(lost *conn) bool {
 
 // lost is told by a conn that it takes no more requests, before it refuses any.
 func (l *lane) lost(held time.Duration, why error) {
+	if !l.note(held, why) && !l.link.retired.Load() {
+		l.link.peers.cfg.Lost(l.link.id)
+	}
+}
+
+// note takes in that a connection was lost, unless that was meant.
+func (l *lane) note(held time.Duration, why error) (meant bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return
+		return true
 	}
 	log := l.link.peers.cfg.Log.With("peer", l.link.id, "addr", l.link.addr, "lane", l.link.peers.cfg.Lane)
 	if held >= provenAfter {
@@ -83,7 +90,7 @@ func (l *lane) lost(held time.Duration, why error) {
 			level = slog.LevelDebug // the peer has left, and closes its doors
 		}
 		log.Log(context.Background(), level, "lane lost", "err", why)
-		return
+		return false
 	}
 	pause := min(firstPause<<min(l.failures, 10), maxPause)
 	pause -= rand.N(pause / 4) // so that the lanes of many members do not knock all at once
@@ -93,6 +100,7 @@ func (l *lane) lost(held time.Duration, why error) {
 		level = slog.LevelWarn // the first of a row only
 	}
 	log.Log(context.Background(), level, "no lane to peer", "err", why)
+	return false
 }
 
 func (l *lane) close() {

@@ -39,7 +39,7 @@ type Config struct {
 	Deadline time.Duration
 
 	// Lanes is the number of connections to each peer, 1 to 64; requests of one origin share one. More lanes use more processors, and
-	// send smaller batches. Default GOMAXPROCS, at most 4.
+	// send smaller batches. There are as many again for long requests (protocol.Request.Bulk), once there are some. Default GOMAXPROCS, at most 4.
 	Lanes int
 
 	// MaxWaiting and MaxWaitingBytes bound what waits on one lane for the peer's answers. More must wait for room first, and is answered
@@ -51,6 +51,9 @@ type Config struct {
 	MaxValueBytes int
 
 	Log *slog.Logger
+
+	// Lost is told of the members a lane to whom was lost, or could not be opened. It must not block. Default: nobody is told.
+	Lost func(id string)
 
 	// Dial opens a connection before ctx ends. Default: plain TCP.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
@@ -78,6 +81,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Lost == nil {
+		cfg.Lost = func(string) {}
+	}
 	if cfg.Dial == nil {
 		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
@@ -92,6 +98,7 @@ type Stats struct {
 	Timeouts                atomic.Int64 // requests answered with PeerTimeout
 	Lost                    atomic.Int64 // requests answered with PeerLost
 	Overloaded              atomic.Int64 // requests answered with PeerOverloaded
+	Withheld                atomic.Int64 // answers whose value was dropped since there was no room for it; it is asked for again
 	Writes                  atomic.Int64
 	Dials                   atomic.Int64
 	DialErrors              atomic.Int64
@@ -134,6 +141,13 @@ func (p *Peers) Link(id string, addr netip.AddrPort) *Link {
 	}
 	p.links[id] = link
 	return link
+}
+
+// Known gives the link to a member that there is; nil if there is none.
+func (p *Peers) Known(id string) *Link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.links[id]
 }
 
 // Keep gives up the links to members other than these.
@@ -194,7 +208,7 @@ type Link struct {
 }
 
 func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
-	l := &Link{peers: p, id: id, addr: addr, lanes: make([]lane, p.cfg.Lanes)}
+	l := &Link{peers: p, id: id, addr: addr, lanes: make([]lane, 2*p.cfg.Lanes)}
 	for i := range l.lanes {
 		l.lanes[i].link, l.lanes[i].ships = l, make(chan struct{}, 1)
 	}
@@ -205,7 +219,7 @@ func newLink(p *Peers, id string, addr netip.AddrPort) *Link {
 // full, and no longer than the Deadline; or while a value longer than frame.PartBytes is on its way.
 // Nothing is written before somebody flushes or waits, for any request of the lane. Requests of one origin are sent in their order.
 func (l *Link) Send(req *protocol.Request) *protocol.Pending {
-	lane := &l.lanes[req.Origin%uint32(len(l.lanes))]
+	lane := l.lane(req)
 	if len(req.Value) <= frame.PartBytes {
 		if !frame.Fits(req) {
 			return protocol.Answered(protocol.TooLarge)
@@ -225,6 +239,15 @@ func (l *Link) Send(req *protocol.Request) *protocol.Pending {
 	}
 	// As with every set that is refused, the old value is out of date and goes.
 	return lane.send(&protocol.Request{Op: protocol.Discard, Reason: status, Key: req.Key, Origin: req.Origin})
+}
+
+// lane gives the lane of a request: long ones have lanes of their own, as many as the others.
+func (l *Link) lane(req *protocol.Request) *lane {
+	n := uint32(len(l.lanes) / 2)
+	if req.Bulk {
+		return &l.lanes[n+req.Origin%n]
+	}
+	return &l.lanes[req.Origin%n]
 }
 
 // flush writes what is queued on any lane.

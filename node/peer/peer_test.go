@@ -2,17 +2,22 @@ package peer_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/reception"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/protocol/session"
@@ -62,9 +67,11 @@ func newHost(tb testing.TB, serve func(net.Conn)) *host {
 }
 
 // member serves as another member would: a session over frames, behind a reception.
-func member(tb testing.TB, handler protocol.Handler) *host {
-	reception := peer.NewReception(peer.Config{Self: there}, handler, nil)
-	return newHost(tb, func(nc net.Conn) { converse(nc, session.New(reception.Door(), frame.NewCodec(), 1)) })
+func member(tb testing.TB, handler protocol.Handler, name ...string) *host {
+	self := there
+	self.ID = cmp.Or(strings.Join(name, ""), self.ID)
+	door := reception.New(reception.Config{Self: self}, handler, nil)
+	return newHost(tb, func(nc net.Conn) { converse(nc, session.New(door.Door(), frame.NewCodec(), 1)) })
 }
 
 // converse is the engine at its simplest.
@@ -75,13 +82,14 @@ func converse(nc net.Conn, s *session.Session) {
 		if end += n; err != nil {
 			return
 		}
-		for used := -1; used != 0 && !s.Ended(); {
-			var answers []byte
-			answers, used = s.Answer(in[:end])
+		for !s.Ended() {
+			answers, used := s.Answer(in[:end])
 			if _, err := nc.Write(answers); err != nil {
 				return
 			}
-			end = copy(in, in[used:end])
+			if end = copy(in, in[used:end]); used == 0 && len(answers) == 0 {
+				break
+			}
 		}
 		if end == len(in) {
 			in = append(in, make([]byte, len(in))...)
@@ -530,6 +538,41 @@ func TestSocketThatIsFull(t *testing.T) {
 	}
 }
 
+// Nor does a peer that does not read hold up what is sent to another: neither the session that has requests for both, nor a long value.
+func TestFullSocketHoldsUpNobody(t *testing.T) {
+	over := make(chan struct{})
+	full := newHost(t, rogue(true, func(net.Conn) { <-over }))
+	t.Cleanup(func() { close(over) })
+	const patience = 20 * time.Second
+	p := peersOf(t, peer.Config{Lanes: 1, Deadline: patience})
+	stuck, well := p.Link("there", full.addr), p.Link("well", member(t, echo{}, "well").addr)
+	ask(t, well, get("k")) // it is dialed
+	began := time.Now()
+	var waiting []*protocol.Pending
+	for range 20 {
+		waiting = append(waiting, stuck.Send(&protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, 1<<20)}))
+		waiting[len(waiting)-1].Flush()
+	}
+	for range 5 {
+		waiting[0].Flush()
+		if status, _ := ask(t, well, get("k")); status != protocol.OK {
+			t.Errorf("status %d", status)
+		}
+		if status, _ := ask(t, well, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, 3<<20)}); status != protocol.OK {
+			t.Errorf("a long value: status %d", status)
+		}
+	}
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("took %v, with a patience of %v", took, patience)
+	}
+	p.Stop()
+	for _, pending := range waiting {
+		if status, _ := wait(t, pending); status != protocol.PeerLost {
+			t.Fatalf("status %d", status)
+		}
+	}
+}
+
 func TestOverload(t *testing.T) {
 	h := newHost(t, rogue(false, nil))
 	f := func(name string, cfg peer.Config, fit int) {
@@ -738,4 +781,30 @@ func (s *sluggish) Handle(req *protocol.Request, resp *protocol.Response) *proto
 		<-time.After(s.deadline)
 	}
 	return s.echo.Handle(req, resp)
+}
+
+// What was told to be lost is not sent later, when its sender may have asked for something newer elsewhere: not by the system either.
+func TestWhatIsLostIsNotSentLater(t *testing.T) {
+	over, end := make(chan struct{}), make(chan error, 1)
+	h := newHost(t, func(nc net.Conn) {
+		<-over // as if its link were down
+		_, err := io.Copy(io.Discard, nc)
+		end <- err
+	})
+	p := peersOf(t, peer.Config{Lanes: 1})
+	link := p.Link("there", h.addr)
+	var waiting []*protocol.Pending
+	for range 30 { // more than the sockets hold
+		waiting = append(waiting, link.Send(&protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, 1<<20)}))
+	}
+	for _, pending := range waiting {
+		if status, _ := wait(t, pending); !status.FromPeer() {
+			t.Fatalf("status %d", status)
+		}
+	}
+	p.Stop()
+	close(over)
+	if err := <-end; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the link is up again, and all was sent on: %v", err)
+	}
 }

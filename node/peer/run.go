@@ -31,6 +31,7 @@ func (c *conn) open(nc net.Conn) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.net = nc
+	c.raw.open(nc)
 	if c.over {
 		return errClosed
 	}
@@ -105,9 +106,12 @@ func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err erro
 	for i := range batch {
 		pending, collected, resp := batch[i].pending, batch[i].collect, &c.dropped
 		batch[i] = seat{}
+		withheld := false
 		switch {
 		case pending != nil && collected:
 			resp.Scratch = rest(&pending.Response)
+		case pending != nil && err == nil && !pending.MakeRoom(frame.ValueBytes(in[used:])):
+			withheld = true
 		case pending != nil:
 			resp = &pending.Response
 		}
@@ -118,6 +122,9 @@ func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err erro
 				err = errOrder
 			}
 			used += n
+			if pending == nil || !pending.Counted() {
+				resp.Marks &^= protocol.Withheld // to be said to who can ask again
+			}
 		}
 		if err == nil && !c.greeted {
 			err = c.greet(resp)
@@ -125,6 +132,8 @@ func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err erro
 		switch {
 		case err != nil && pending != nil:
 			fail(pending, protocol.PeerLost, &c.lane.link.peers.stats.Lost)
+		case err == nil && withheld:
+			c.withhold(pending, resp)
 		case err == nil && (collected || resp.Marks.Has(protocol.Parted)):
 			c.goOn(pending, resp, collected)
 		case pending != nil:
@@ -133,6 +142,18 @@ func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err erro
 		c.dropped = protocol.Response{}
 	}
 	return used, err
+}
+
+// withhold completes a Pending that there is no room for the value of.
+func (c *conn) withhold(pending *protocol.Pending, resp *protocol.Response) {
+	if resp.Marks.Has(protocol.Parted) {
+		c.collect(nil, resp.Number, giveUp)
+	}
+	c.lane.link.peers.stats.Withheld.Add(1)
+	bare := *resp
+	bare.Marks, bare.Value, bare.Report, bare.Scratch = resp.Marks&^protocol.Parted|protocol.Withheld, nil, nil, pending.Response.Scratch[:0]
+	pending.Response = bare
+	pending.Complete()
 }
 
 // greet hears the answer to the Hello, the first of all.
@@ -236,12 +257,10 @@ func (c *conn) lose(why error) {
 
 	c.mu.Lock()
 	c.over = true
+	c.hangUpLocked()
 	waiting := c.seats
 	c.seats, c.out, c.spare = seats{}, nil, nil
 	c.giveRoomLocked()
-	if c.net != nil {
-		_ = c.net.Close()
-	}
 	c.mu.Unlock()
 	for ; waiting.awaited != waiting.tail; waiting.awaited++ {
 		if pending := waiting.at(waiting.awaited).pending; pending != nil {

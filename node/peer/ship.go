@@ -73,6 +73,10 @@ func (c *conn) ship(req *protocol.Request) (*protocol.Pending, protocol.Status) 
 		}
 	}
 	if status != protocol.OK {
+		c.abandon(number)
+		if status == protocol.PeerOverloaded {
+			c.lane.link.peers.stats.Overloaded.Add(1)
+		}
 		return nil, status
 	}
 	bare := *req
@@ -84,12 +88,20 @@ func (c *conn) ship(req *protocol.Request) (*protocol.Pending, protocol.Status) 
 	return pending, protocol.OK
 }
 
+// abandon has the peer forget what has come of a value. If that does not reach it, it forgets in a while.
+func (c *conn) abandon(number uint64) {
+	c.add(&protocol.Request{Op: protocol.Deliver, Delta: number, Initial: giveUp}, nil, false)
+}
+
 // settle waits for the answer of which only the status is wanted.
 func settle(pending *protocol.Pending) protocol.Status {
 	defer pending.Release()
 	pending.Wait()
 	return pending.Response.Status
 }
+
+// giveUp is where the last part of a value lies that nobody wants or sends: behind its end.
+const giveUp = 1 << 63
 
 // rest is where the next part of an answer belongs: behind what has come of it.
 func rest(resp *protocol.Response) []byte {
@@ -103,7 +115,7 @@ func (c *conn) goOn(pending *protocol.Pending, part *protocol.Response, collecte
 	more, number := part.Marks.Has(protocol.Parted), part.Number
 	if pending == nil {
 		if more {
-			c.collect(nil, number, 1<<63)
+			c.collect(nil, number, giveUp)
 		}
 		return
 	}
@@ -117,7 +129,7 @@ func (c *conn) goOn(pending *protocol.Pending, part *protocol.Response, collecte
 	default:
 		fail(pending, protocol.PeerLost, &c.lane.link.peers.stats.Lost)
 		if more {
-			c.collect(nil, number, 1<<63)
+			c.collect(nil, number, giveUp)
 		}
 		return
 	}
@@ -131,13 +143,21 @@ func (c *conn) goOn(pending *protocol.Pending, part *protocol.Response, collecte
 
 // collect asks for the next part of an answer; with nobody who waits for it, to give it up.
 func (c *conn) collect(pending *protocol.Pending, number, at uint64) {
+	c.add(&protocol.Request{Op: protocol.Collect, Delta: number, Initial: at}, pending, true)
+}
+
+// add sends a request of the conn's own, whatever else waits: it is small, and makes room at the peer.
+func (c *conn) add(req *protocol.Request, pending *protocol.Pending, collect bool) {
 	peers := c.lane.link.peers
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.addLocked(&protocol.Request{Op: protocol.Collect, Delta: number, Initial: at}, pending, peers.now()+peers.cfg.Deadline)
-	c.seats.at(c.seats.tail - 1).collect = true
+	if c.over && pending == nil {
+		return // its run may have ended
+	}
+	c.addLocked(req, pending, peers.now()+peers.cfg.Deadline)
+	c.seats.at(c.seats.tail - 1).collect = collect
 	if !c.armed && c.net != nil {
 		c.armLocked(c.seats.at(c.seats.awaited).due)
 	}
-	peers.running.Go(c.flush) // not on this goroutine, which must go on reading
+	peers.running.Go(c.flush) // not on this goroutine, which may have to go on reading
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/reception"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/protocol/session"
@@ -47,11 +48,9 @@ func (s *shelf) Handle(req *protocol.Request, resp *protocol.Response) *protocol
 func shelves(t testing.TB, cfg peer.Config) (*peer.Link, *shelf, *host) {
 	t.Helper()
 	s := &shelf{values: map[string][]byte{}}
-	atOwner := cfg
-	atOwner.Self = there
-	reception := peer.NewReception(atOwner, s, nil)
+	atOwner := reception.New(reception.Config{Self: there, MaxValueBytes: cfg.MaxValueBytes, Log: cfg.Log}, s, nil)
 	h := newHost(t, func(nc net.Conn) {
-		door, codec := reception.Door(), frame.NewCodec()
+		door, codec := atOwner.Door(), frame.NewCodec()
 		codec.Cut = door.Cut
 		converse(nc, session.New(door, codec, 1))
 	})
@@ -198,4 +197,43 @@ func TestLongValueOnABrokenLane(t *testing.T) {
 		status, _ := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: value})
 		return status == protocol.OK
 	})
+}
+
+// A warden stands at a door: it answers the second part of a value too late, and hears what is given up.
+type warden struct {
+	next  protocol.Handler
+	parts int
+	late  chan struct{} // closed when the part may be answered
+	heard chan uint64   // numbers of what was given up
+}
+
+func (w *warden) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	if req.Op == protocol.Deliver {
+		if w.parts++; w.parts == 2 {
+			<-w.late
+		}
+		if req.Initial > 1<<62 {
+			w.heard <- req.Delta
+		}
+	}
+	return w.next.Handle(req, resp)
+}
+
+// What is not sent to its end is given up, so that it does not take the others' room.
+func TestLongValueIsGivenUp(t *testing.T) {
+	atOwner := reception.New(reception.Config{Self: there}, &shelf{values: map[string][]byte{}}, nil)
+	w := &warden{late: make(chan struct{}), heard: make(chan uint64, 10)}
+	h := newHost(t, func(nc net.Conn) {
+		w.next = atOwner.Door()
+		converse(nc, session.New(w, frame.NewCodec(), 1))
+	})
+	link := peersOf(t, peer.Config{Lanes: 1}).Link("there", h.addr)
+	status, _ := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: pattern(8 << 20)})
+	close(w.late)
+	if status != protocol.PeerTimeout {
+		t.Errorf("status %d", status)
+	}
+	if number := <-w.heard; number != 1 {
+		t.Errorf("number %d is given up", number)
+	}
 }

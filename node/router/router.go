@@ -1,16 +1,16 @@
 // Package router asks of every request: is the key mine? Then it goes down the chain; else to its owner.
 //
 //	keyed   -> owner is me  -> next
-//	        -> owner is not -> the way to it: one hop, never two (a member that receives it has no door to a router)
+//	        -> owner is not -> a read, and copies will do: the copy here, or of a member of our zone
+//	                        -> the way to it: one hop, never two (a member that receives it has no door to a router)
 //	        <- "moved"      -> the way to who holds it now: it is this node that sends it again
-//	flush   -> next, and every other member
+//	flush   -> every member: which mark? then, with the greatest: next, and every other member
 //	others  -> next
 package router
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +28,11 @@ type Config struct {
 
 	// Find gives the way to a member by its id; nil if it is not known here. It is asked when a member says that another one holds a partition.
 	Find func(id string) Send
+
+	// Copy answers a read from a copy that is kept here, and reports whether there is a good one. Nil: all reads go to the owners. Then Zone is this node's:
+	// a member of it that keeps a copy is asked before an owner elsewhere.
+	Copy func(req *protocol.Request, resp *protocol.Response) bool
+	Zone string
 
 	// GetErrors tells who asks for an item whose owner cannot be reached why; default: it is a miss.
 	GetErrors bool
@@ -47,6 +52,8 @@ type Send func(req *protocol.Request) *protocol.Pending
 type Router struct {
 	cfg    Config
 	moved  func(*protocol.Request, *protocol.Response) *protocol.Pending // redirect, made once
+	onward func(*protocol.Request, *protocol.Response) *protocol.Pending // toOwner, made once
+	spare  sync.Pool                                                     // of requests for a copy
 	routes atomic.Pointer[routes]
 	stats  Stats
 
@@ -78,6 +85,7 @@ type routes struct {
 	table *ring.Table
 	ways  []Send // by the members' places in the table; nil is this node
 	more  []Send // to the members that are alive and own nothing: they leave, and may still hold items
+	mates []bool // by the same places: the others that are alive and in our zone; nil: none is to be asked for a copy
 	view  uint64 // numbers the tables adopted, from 1
 }
 
@@ -94,6 +102,7 @@ func (r *routes) wayTo(part uint32) Send {
 type Stats struct {
 	Forwarded  atomic.Uint64 // requests handed to their owner
 	Redirected atomic.Uint64 // requests sent after a partition on the move, each time
+	Tables     atomic.Uint64 // adopted that were not as the one before
 }
 
 // New makes a router. Until the first Adopt every key is this node's own.
@@ -109,7 +118,8 @@ func New(cfg Config) *Router {
 		cfg.After = after
 	}
 	r := &Router{cfg: cfg}
-	r.moved = r.redirect
+	r.moved, r.onward = r.redirect, r.toOwner
+	r.spare.New = func() any { return new(protocol.Request) }
 	return r
 }
 
@@ -128,7 +138,10 @@ func (r *Router) Adopt(table *ring.Table, ways []Send, more ...Send) {
 		view = before.view + 1
 		r.stir()
 	}
-	r.routes.Store(&routes{table: table, ways: ways, more: more, view: view})
+	if former := r.Table(); former == nil || former.Print() != table.Print() {
+		r.stats.Tables.Add(1)
+	}
+	r.routes.Store(&routes{table: table, ways: ways, more: more, mates: r.matesOf(table, ways), view: view})
 }
 
 // Table gives the table that requests are routed by, nil before the first Adopt.
@@ -149,7 +162,7 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 		return r.cfg.Next.Handle(req, resp)
 	}
 	if req.Op == protocol.Flush {
-		r.flush(now, req, resp)
+		r.flush(req, resp)
 		return nil
 	}
 	if !req.Op.Keyed() {
@@ -159,8 +172,19 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 		resp.Status = protocol.AskAgain // what this session waits for went by another table
 		return nil
 	}
-	var pending *protocol.Pending
-	if way := now.wayTo(now.table.Partition(req.Key)); way != nil {
+	part := now.table.Partition(req.Key)
+	way := now.wayTo(part)
+	if way != nil && r.cfg.Copy != nil {
+		if pending, answered := r.fromCopy(now, part, req, resp); answered {
+			return pending
+		}
+	}
+	return r.ask(now, way, req, resp)
+}
+
+// ask asks the owner; nil is an answer.
+func (r *Router) ask(now *routes, way Send, req *protocol.Request, resp *protocol.Response) (pending *protocol.Pending) {
+	if way != nil {
 		r.stats.Forwarded.Add(1)
 		pending = way(req)
 	} else if pending = r.here(req, resp); pending == nil {
@@ -213,28 +237,4 @@ func ask(ways []Send, req *protocol.Request) []*protocol.Pending {
 		}
 	}
 	return answers
-}
-
-// flush runs flush_all here and on every other member, and is done when all have answered. It is rare, so it may wait where it stands;
-// what this session has sent before is ahead of it on the same lanes.
-func (r *Router) flush(now *routes, req *protocol.Request, resp *protocol.Response) {
-	if pending := r.cfg.Next.Handle(req, resp); pending != nil {
-		panic("router: flush_all is answered at once by the node itself")
-	}
-	if resp.Status != protocol.OK {
-		return
-	}
-	reached, members := 1, 1
-	for _, pending := range ask(slices.Concat(now.ways, now.more), req) {
-		if pending == nil {
-			continue
-		}
-		if members++; pending.Response.Status == protocol.OK {
-			reached++
-		}
-		pending.Release()
-	}
-	if reached < members {
-		resp.Fail(fmt.Sprintf("flush_all reached %d of %d", reached, members))
-	}
 }

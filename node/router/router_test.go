@@ -119,11 +119,11 @@ func TestKeysOfALostMember(t *testing.T) {
 func TestFlushTellsHowFarItCame(t *testing.T) {
 	r, next, _ := routed(t, 3)
 	resp, _ := ask(r, protocol.Flush, "")
-	if next.handled != 1 || resp.Status != protocol.ServerError || string(resp.Value) != "flush_all reached 1 of 3" {
+	if next.handled != 2 || resp.Status != protocol.ServerError || string(resp.Value) != "flush_all reached 1 of 3" {
 		t.Fatalf("status %d, %q", resp.Status, resp.Value)
 	}
 	r, next, _ = routed(t, 1)
-	if resp, _ := ask(r, protocol.Flush, ""); next.handled != 1 || resp.Status != protocol.OK {
+	if resp, _ := ask(r, protocol.Flush, ""); next.handled != 2 || resp.Status != protocol.OK {
 		t.Fatalf("alone: status %d", resp.Status)
 	}
 }

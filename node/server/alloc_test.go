@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 )
 
 // sink is the far end of a connection that reads everything at once.
 type sink struct{ net.Conn }
 
-func (sink) Write(p []byte) (int, error) { return len(p), nil }
+func (sink) Write(p []byte) (int, error)      { return len(p), nil }
+func (sink) SetWriteDeadline(time.Time) error { return nil }
 
 func TestNoAllocationPerBatch(t *testing.T) {
 	c := &conn{server: New(Config{}), net: sink{}, session: EchoSession()}

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/memring/memring/node/budget"
+	"github.com/memring/memring/protocol/budget"
 )
 
 // Half requests fill the memory up to its bound. Of those who wait for each other one is refused, the others go on, and all comes back.
@@ -130,8 +130,9 @@ func TestUnreadAnswersHoldNoBudget(t *testing.T) {
 		})
 	}
 	large := block(readBytes + readBytes/8)
-	f("one upload", large, 0, time.Hour, true)
-	f("and a little", large+"5:hello3:a", 0, time.Hour, true)
+	f("one upload", large, 0, restPatience-1, true)
+	f("one upload, for long", large, 0, restPatience, false)
+	f("and a little", large+"5:hello3:a", 0, restPatience-1, true)
 	f("and half of another", large+large[:readBytes+10], largeBytes(0), partPatience-1, true)
 	f("and half of another, for long", large+large[:readBytes+10], largeBytes(0), partPatience, false)
 }

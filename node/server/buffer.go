@@ -3,19 +3,11 @@ package server
 import (
 	"math/bits"
 	"sync"
-	"time"
-
-	"github.com/memring/memring/node/budget"
 )
 
 const (
 	// readBytes is the size of a read buffer at rest: a batch of some hundred small requests.
 	readBytes = 16 << 10
-
-	// partBytes is what a client must take within partPatience while it holds a share of the budget: 6 KB a second is slower than any line that
-	// uploads are sent on.
-	partBytes    = 64 << 10
-	partPatience = 10 * time.Second
 
 	// lineRoom is for the command line above a data block of a round size, in a buffer that has grown.
 	lineRoom = 4 << 10
@@ -75,35 +67,26 @@ func (c *conn) makeRoom() bool {
 }
 
 // sendAnswers sends the answers to what is before c.start. Their client may not be reading: that must not keep what others wait for, so the
-// buffer goes back first, if little is left in it; else the client has so long for each part.
+// buffer goes back first, if little is left in it.
 func (c *conn) sendAnswers(answers []byte) error {
-	if left := c.in[c.start:c.end]; c.large != nil && max(c.session.Missing(), len(left)) < readBytes {
+	if left := c.in[c.start:c.end]; c.large != nil && !c.session.Unsent() && max(c.session.Missing(), len(left)) < readBytes {
 		copy(c.small[:], left)
 		c.shrink()
 		c.start, c.end = 0, len(left)
 	}
-	if c.large == nil {
-		return c.send(answers)
-	}
-	for len(answers) > 0 {
-		part := answers[:min(len(answers), partBytes)]
-		if err := c.net.SetWriteDeadline(time.Now().Add(partPatience)); err != nil {
-			return err
-		}
-		if err := c.send(part); err != nil {
-			return err
-		}
-		answers = answers[len(part):]
-	}
-	return c.net.SetWriteDeadline(time.Time{})
+	return c.send(answers)
 }
 
 // grow moves what is left, a buffer full, to one about twice as large.
 func (c *conn) grow(left []byte) bool {
 	i := largeFor(len(left) + 1)
-	if !c.server.budget.Take(int64(largeBytes(i)-c.grown()), c.server.stopping) {
-		c.refuseMemory()
-		return false
+	more := int64(largeBytes(i) - c.grown())
+	if !c.server.budget.TryTake(more) {
+		c.leaveSeat()
+		if !c.server.budget.Take(more, c.server.stopping) {
+			c.refuseMemory()
+			return false
+		}
 	}
 	larger := borrowLarge(i)
 	copy(*larger, left)
@@ -152,6 +135,6 @@ func lendLarge(buffer *[]byte) {
 // refuseMemory says why c is closed. Its client may not be reading: that must not keep what c holds.
 func (c *conn) refuseMemory() {
 	c.server.stats.NoMemoryConns.Add(1)
-	_ = c.net.SetWriteDeadline(time.Now().Add(budget.Patience))
+	c.refused = true
 	_ = c.send([]byte(c.server.cfg.NoMemory))
 }

@@ -27,7 +27,9 @@ type conn struct {
 	small      *[readBytes]byte // the buffer at rest; nil like in
 	large      *[]byte          // the buffer that in is, if small is not enough
 
-	unbroken int // requests answered since c last waited or let others run
+	seated   bool // see seat.go
+	refused  bool // there is no memory for its request, and it is told so
+	unbroken int  // requests answered since c last waited or let others run
 
 	reason Reason // why it ends
 
@@ -40,6 +42,8 @@ type conn struct {
 func (c *conn) serve() {
 	c.tell(false)
 	defer c.close()
+	defer c.leaveSeat()
+	c.session.BeforeWait(c.leaveSeat)
 	if c.listener.secure == nil || c.shakeHands() {
 		c.converse()
 	}

@@ -46,6 +46,7 @@ func (c *conn) turn(fd uintptr) (over bool) {
 	c.raw, c.fd = true, fd
 	for {
 		c.borrow()
+		c.takeSeat()
 		n, err := c.read(c.in[c.end:])
 		switch {
 		case n > 0:
@@ -53,6 +54,7 @@ func (c *conn) turn(fd uintptr) (over bool) {
 				return true
 			}
 		case err == syscall.EAGAIN:
+			c.leaveSeat()
 			c.lend()
 			c.unbroken = 0
 			return false
@@ -89,6 +91,6 @@ func (c *conn) writeSocket(p []byte) (int, error) {
 			return sent, nil
 		}
 	}
-	n, err := c.net.Write(p[sent:]) // meets the error again, if it was one
+	n, err := c.writeSlowly(p[sent:]) // meets the error again, if it was one
 	return sent + n, err
 }

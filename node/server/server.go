@@ -4,7 +4,7 @@
 //	socket: a datagram is a batch of its own -> session.Answer -> datagrams
 //
 // One goroutine per connection. It reads only when everything read before has been answered and the answers are sent, so a client that does
-// not read its answers costs one buffer of answers, not more.
+// not read its answers costs what its session holds of them, and not for long (patience.go).
 package server
 
 import (
@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/memring/memring/node/budget"
+	"github.com/memring/memring/protocol/budget"
 	"github.com/memring/memring/protocol/session"
 )
 
@@ -86,6 +86,7 @@ type Stats struct {
 	IdleKicks                   atomic.Int64 // connections closed by IdleTimeout
 	Yields                      atomic.Int64 // how often MaxBatch was reached with more requests at hand
 	NoMemoryConns               atomic.Int64 // connections closed by MaxBufferBytes
+	SlowKicks                   atomic.Int64 // connections closed since their client did not take its answers
 	Datagrams, DatagramsDropped atomic.Int64 // requests by UDP, and those of them that got no answer though they may have wanted one
 
 	HandshakeErrors atomic.Int64 // connections closed since they could not be encrypted, or not in time
@@ -102,6 +103,7 @@ type Server struct {
 	running    sync.WaitGroup // listeners, sockets and connections
 	stopping   chan struct{}  // closed when Stop begins
 	handshakes chan struct{}  // seats for those that compute: see tlsSocket
+	seats      chan struct{}  // for those with long requests or answers: see seat.go
 
 	mu        sync.Mutex // guards the rest
 	listeners []*listener
@@ -142,6 +144,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{cfg: cfg, budget: budget.New(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
 	s.handshakes = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	s.seats = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.seat = sync.NewCond(&s.mu)
 	return s
 }

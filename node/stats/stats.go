@@ -16,10 +16,13 @@ import (
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/replicator"
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
+	"github.com/memring/memring/node/sides"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/login"
+	"github.com/memring/memring/protocol/session"
 	"github.com/memring/memring/storage"
 )
 
@@ -36,17 +39,21 @@ type Sources struct {
 	SlabReassign  bool // with the lines slab_*
 	LRUMaintainer bool // with those of LRU lists
 
-	Users    *login.Users // nil: nobody needs to log in
-	Certs    *certs.Certs // nil: no TLS
-	Clock    *storage.Clock
-	Store    *storage.Store
-	Executor *executor.Executor
-	Crawler  *crawler.Crawler
-	Clients  *server.Server
-	Lanes    *server.Server
-	Peers    *peer.Peers
-	Handover *handover.Handover
-	Router   *router.Router
+	Users      *login.Users // nil: nobody needs to log in
+	Certs      *certs.Certs // nil: no TLS
+	Clock      *storage.Clock
+	Store      *storage.Store
+	Executor   *executor.Executor
+	Crawler    *crawler.Crawler
+	Answers    *session.Answers
+	Clients    *server.Server
+	Lanes      *server.Server
+	Peers      *peer.Peers
+	Parcels    func() int64 // those refused
+	Handover   *handover.Handover
+	Replicator *replicator.Replicator
+	Router     *router.Router
+	Sides      *sides.Sides
 }
 
 // A List collects STAT lines.
@@ -140,7 +147,8 @@ func (s *Sources) connections(list *List) {
 		list.Add("rejected_connections", conns.RefusedConns.Load())
 	}
 	list.Add("connection_structures", conns.CurrConns.Load())
-	list.zero("response_obj_oom", "response_obj_count", "response_obj_bytes")
+	list.Add("response_obj_oom", s.Answers.Refused.Load())
+	list.zero("response_obj_count", "response_obj_bytes")
 	list.zero("read_buf_count", "read_buf_bytes", "read_buf_bytes_free")
 	list.Add("read_buf_oom", conns.NoMemoryConns.Load())
 	list.zero("reserved_fds")
@@ -257,23 +265,47 @@ func (s *Sources) items(list *List, items storage.Stats) {
 func (s *Sources) Cluster(list *List) {
 	table, lanes, stats := s.Router.Table(), s.Lanes.Stats(), s.Peers.Stats()
 	parts, moved := s.Handover.Count(), s.Handover.Stats()
-	list.Add("cluster_members", len(table.Members()))
+	copies, copied := s.Replicator.Count(), s.Replicator.Stats()
+	down := 0
+	for i := range table.Members() {
+		if !table.Alive(i) {
+			down++
+		}
+	}
+	list.Add("cluster_members", len(table.Members())-down)
+	list.Add("cluster_members_down", down)
+	list.Add("cluster_copies", table.Copies())
+	s.sides(list)
+	list.Add("cluster_tables", s.Router.Stats().Tables.Load())
 	list.Add("cluster_print", fmt.Sprintf("%016x", table.Print()))
 	list.Add("cluster_partitions_owned", table.Owned(table.Index(s.ID)))
 	list.Add("cluster_partitions_held", parts.Held)
 	list.Add("cluster_partitions_wanted", parts.Wanted)
 	list.Add("cluster_partitions_arriving", parts.Arriving)
 	list.Add("cluster_partitions_given", parts.Given)
+	list.Add("cluster_copies_kept", copies.Kept)
+	list.Add("cluster_copies_kept_whole", copies.Whole)
+	list.Add("cluster_copies_missing", copies.Missing)
+	list.Add("cluster_copied", copied.Copied.Load())
+	list.Add("cluster_copies_stored", copied.Stored.Load())
+	list.Add("cluster_copies_overdue", copied.Overdue.Load())
+	list.Add("cluster_copies_alone", copied.Alone.Load())
+	list.Add("cluster_copies_bytes_in", copied.BytesIn.Load())
+	list.Add("cluster_reads_from_copies", copied.Reads.Load())
 	list.Add("cluster_forwards", stats.Forwards.Load())
 	list.Add("cluster_forward_writes", stats.Writes.Load())
 	list.Add("cluster_forward_timeouts", stats.Timeouts.Load())
 	list.Add("cluster_forward_lost", stats.Lost.Load())
 	list.Add("cluster_forward_overloaded", stats.Overloaded.Load())
+	list.Add("cluster_parcels_refused", s.Parcels())
+	list.Add("cluster_answers_withheld", stats.Withheld.Load()+s.Answers.Withheld.Load())
+	list.Add("cluster_slow_kicks", s.Clients.Stats().SlowKicks.Load()+lanes.SlowKicks.Load())
 	list.Add("cluster_lanes_in", lanes.CurrConns.Load())
 	list.Add("cluster_handover_items_in", moved.ItemsIn.Load())
 	list.Add("cluster_handover_items_out", moved.ItemsOut.Load())
 	list.Add("cluster_handover_bytes_in", moved.BytesIn.Load())
 	list.Add("cluster_handover_bytes_out", moved.BytesOut.Load())
+	list.Add("cluster_clocks_ahead", moved.ClocksAhead.Load())
 	list.Add("cluster_fetches", moved.Fetches.Load())
 	list.Add("cluster_fetch_hits", moved.FetchedHits.Load())
 	list.Add("cluster_waits", moved.Waits.Load())
@@ -348,3 +380,16 @@ func (s *Sources) Conns(list *List) {
 }
 
 func seconds(t syscall.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
+
+// sides tells of splits.
+func (s *Sources) sides(list *List) {
+	minority, counted := 0, s.Sides.Stats()
+	if s.Sides.Minority() {
+		minority = 1
+	}
+	list.Add("cluster_minority", minority) // in the sum of all members: how many are
+	list.Add("cluster_minorities", counted.Begun.Load())
+	list.Add("cluster_minority_misses", counted.Missed.Load())
+	list.Add("cluster_minority_refusals", counted.Refused.Load())
+	list.Add("cluster_tombstones", s.Store.Tombstones())
+}

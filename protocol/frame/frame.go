@@ -8,7 +8,7 @@
 //	          | value length 4 | value | report lines, each 3 x (length 4 | text)
 //
 // A frame has one form only: what is accepted, written again, gives the same bytes. What only an encoder reads (Verb, Wire, Opaque, Raw) and what
-// only its session does (Origin, View, Hangup) stays with the session that the client talks to.
+// only its session does (Origin, View, AfterWrite, Share, Bulk, Hangup) stays with the session that the client talks to.
 package frame
 
 import (
@@ -183,6 +183,15 @@ func ParseResponse(buf []byte, resp *protocol.Response) (sequence uint32, used i
 		resp.Report = append(resp.Report, line)
 	}
 	return sequence, used, nil
+}
+
+// ValueBytes is the length of the value that the whole response at the head of buf brings, or brings the first part of.
+func ValueBytes(buf []byte) int {
+	const marks, size, valueBytes = 4 + 4 + 1, responseHeadBytes - 8, responseHeadBytes - 4
+	if protocol.Marks(buf[marks]).Has(protocol.Parted) {
+		return int(binary.LittleEndian.Uint32(buf[size:]))
+	}
+	return int(binary.LittleEndian.Uint32(buf[valueBytes:]))
 }
 
 // A head is what comes before the bytes of a frame; its numbers are taken off one by one.

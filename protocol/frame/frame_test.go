@@ -169,7 +169,7 @@ func TestEveryFieldTravels(t *testing.T) {
 			}
 		}
 	}
-	f(&protocol.Request{}, "Verb", "Wire", "Origin", "View", "Opaque", "Raw")
+	f(&protocol.Request{}, "Verb", "Wire", "Origin", "View", "AfterWrite", "Share", "Bulk", "Opaque", "Raw")
 	f(&protocol.Response{}, "Scratch")
 }
 

@@ -6,13 +6,16 @@
 //	in    | get a | get b | get c | ...          codec.Parse, handler.Handle
 //	tape  | VALUE a ...   | VALUE c ...          an answer given at once is encoded at once
 //	gaps                  ^ b                    one that comes later leaves a gap
-//	out   | VALUE a ... | VALUE b ... | VALUE c  gaps are filled, in order, before anything is sent
+//	out   | VALUE a ... | VALUE b ... | VALUE c  gaps are filled, in order, and sent piece by piece
+//
+// What a conversation holds of answers until its client takes them has a bound, for each and for all: see Answers.
 package session
 
 import (
 	"cmp"
 
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/budget"
 )
 
 // A Codec is one wire on one connection. It may remember where in a line it is; it never blocks and never allocates.
@@ -27,14 +30,14 @@ type Codec interface {
 }
 
 const (
-	// maxTapeBytes ends a batch early: its answers are sent before more requests are handled, so that a short request for many
-	// large values cannot fill the memory.
-	maxTapeBytes = 256 << 10
+	// maxTapeBytes ends a batch early, and a piece of its answers: they are sent before more requests are handled, so that a short request for
+	// many large values cannot fill the memory. One more answer of protocol.AnswerBytes' short ones fits into what a session keeps.
+	maxTapeBytes = 48 << 10
 
-	// A conversation waits for firstGaps answers at a time to begin with, and for up to maxGaps as long as they are small: how large they
-	// are is known only when they have come. So maxGaps of the largest items are what one conversation can make this node hold.
-	firstGaps = 32
-	maxGaps   = 128
+	// A conversation waits for firstGaps answers at a time to begin with, and for up to maxGaps as long as they are less than aheadBytes together.
+	firstGaps  = 32
+	maxGaps    = 128
+	aheadBytes = 256 << 10
 
 	// maxKeptBytes bounds each of the buffers that a session keeps from one batch to the next.
 	maxKeptBytes = 64 << 10
@@ -54,17 +57,37 @@ type Session struct {
 	ended    bool
 	quit     bool
 	stream   protocol.Stream // the answer that is under way; nil: none
+	atEnd    func()          // nil: nothing is to be done
+
+	beforeWait func() // nil: likewise
 
 	req    protocol.Request
 	resp   protocol.Response
 	tape   []byte // the answers known so far, encoded
 	gaps   []gap  // the answers to come
 	known  int    // how many of them have come already
+	wrote  bool   // one of the others writes
 	holds  holds  // what the others demand of the requests that follow
 	view   uint64 // the view that they were sent by; 0: none
 	width  int    // how many of them are waited for at a time
 	recent int    // the length of the last value: the next is probably as long
-	filled []byte // the tape with its gaps filled
+	bulk   bool   // this batch is long, or its answers may be
+	filled []byte // the next piece of the tape with its gaps filled
+
+	// Of a tape that is sent piece by piece:
+	used   int  // the bytes of in that its requests take
+	next   int  // how many gaps are filled
+	from   int  // how much of the tape is in the pieces given
+	values int  // the bytes of the values in its gaps
+	short  bool // there was no room for one of them at first
+
+	answers *Answers     // nil: without bounds
+	share   budget.Share // what its answers take of them
+	onTape  int64        // of that, for what is on the tape
+	inPiece int64        // for what is in the piece that was given last
+
+	inLine bool // the request before this one left its line of keys open
+	tired  bool // a request of this line was sent after a partition on the move until its patience was over
 }
 
 // A gap is a place in the tape for an answer that comes later.
@@ -72,6 +95,7 @@ type gap struct {
 	at      int // before this byte of the tape
 	req     protocol.Request
 	pending *protocol.Pending
+	settled bool // pending is completed and has the answer
 }
 
 // holds says what must not overtake the requests that are waited for (protocol.Pending.Holds).
@@ -91,15 +115,19 @@ func New(h protocol.Handler, c Codec, origin uint32) *Session {
 // Answer handles whole requests from the head of in; used says how many bytes of it are done with. The answers are good until the next call.
 //
 // With used > 0 or answers there may be more: the caller sends what it has and calls again, even if nothing is left of in. With neither it
-// reads on; in must then grow, to Missing bytes at least if that is known.
+// reads on; in must then grow, to Missing bytes at least if that is known. While Unsent, in must stay where it is.
 func (s *Session) Answer(in []byte) (answers []byte, used int) {
 	s.missing, s.requests = 0, 0
+	if s.Unsent() {
+		return s.fill()
+	}
 	s.Rest()
+	s.bulk = max(s.recent, len(in)) >= protocol.BulkBytes
 	if s.stream != nil && s.continueStream() {
 		return s.tape, 0
 	}
 	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < s.width {
-		s.req = protocol.Request{Origin: s.origin, View: s.view}
+		s.req = protocol.Request{Origin: s.origin, View: s.view, AfterWrite: s.wrote, Share: &s.share, Bulk: s.bulk}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
 			s.missing = -n
@@ -111,13 +139,20 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 	if len(s.gaps) == 0 {
 		return s.tape, used
 	}
-	return s.fill(), used
+	s.used = used
+	s.settle()
+	return s.fill()
 }
 
 // Rest gives back the memory of the last answers, which are not good any more. It is for before a wait: Answer does the same.
 func (s *Session) Rest() {
 	s.tape, s.filled = giveBack(s.tape), giveBack(s.filled)
+	s.share.Give(s.onTape + s.inPiece)
+	s.onTape, s.inPiece = 0, 0
 }
+
+// Unsent reports that of the requests handled some answers are still to be given, and that they lie in in.
+func (s *Session) Unsent() bool { return s.used > 0 }
 
 // Missing says how many bytes in must hold before the next request is whole; 0 when that is not known yet.
 func (s *Session) Missing() int { return s.missing }
@@ -126,10 +161,10 @@ func (s *Session) Missing() int { return s.missing }
 func (s *Session) Requests() int { return s.requests }
 
 // Ended reports whether the conversation is over: once the answers are sent the connection is to be closed.
-func (s *Session) Ended() bool { return s.ended }
+func (s *Session) Ended() bool { return s.ended && !s.Unsent() }
 
 // Quit reports that it is over because the client has said so.
-func (s *Session) Quit() bool { return s.quit }
+func (s *Session) Quit() bool { return s.quit && !s.Unsent() }
 
 // Origin is its number among the others of this process.
 func (s *Session) Origin() uint32 { return s.origin }
@@ -137,13 +172,37 @@ func (s *Session) Origin() uint32 { return s.origin }
 // Streaming reports that an answer is under way, piece by piece. While it has no piece to give, the caller asks for one from time to time.
 func (s *Session) Streaming() bool { return s.stream != nil }
 
-// Close ends the conversation: nothing of it is wanted any more. Without a stream under way it has nothing to do.
+// Close ends the conversation: nothing of it is wanted any more, and what it holds is given back.
 func (s *Session) Close() {
 	if s.ended = true; s.stream != nil {
 		s.stream.Close()
 		s.stream = nil
 	}
+	for ; s.next < len(s.gaps); s.next++ {
+		s.gaps[s.next].pending.Release()
+	}
+	s.gaps, s.next, s.used = nil, 0, 0
+	s.Rest()
+	if s.atEnd != nil {
+		s.atEnd()
+	}
 }
+
+// Bulky reports that the conversation is one of long values just now.
+func (s *Session) Bulky() bool { return s.recent >= protocol.BulkBytes }
+
+// BeforeWait has f called before the session waits for answers that come later.
+func (s *Session) BeforeWait(f func()) { s.beforeWait = f }
+
+// Waits is for a handler that waits itself, to be called before.
+func (s *Session) Waits() {
+	if s.beforeWait != nil {
+		s.beforeWait()
+	}
+}
+
+// AtEnd has f called by Close.
+func (s *Session) AtEnd(f func()) { s.atEnd = f }
 
 // handle answers s.req: onto the tape, or leaving a gap.
 func (s *Session) handle() {
@@ -153,6 +212,8 @@ func (s *Session) handle() {
 		return
 	}
 	s.requests++
+	s.tired = s.tired && s.inLine
+	s.inLine = req.Op == protocol.Get && req.Wire == onText && !req.Options.Has(protocol.Last)
 	switch req.Op {
 	case protocol.Quit:
 		s.ended, s.quit = true, true
@@ -160,6 +221,9 @@ func (s *Session) handle() {
 	case protocol.Reject:
 		resp.Status = req.Reason
 	default:
+		if !s.bulk && s.answers != nil && isRead(req.Op) {
+			req.Options |= protocol.Brief
+		}
 		resp.Scratch = roomFor(resp.Scratch, s.recent+headBytesOfAnswer)
 		if s.holds == everything || s.holds == writes && req.Op.Writes() {
 			s.settle()
@@ -181,6 +245,10 @@ func (s *Session) handle() {
 	if resp.Stream != nil {
 		s.beginStream()
 	}
+	if s.lacks(resp) || !s.makeRoom() {
+		s.leaveGap(s.answered())
+		return
+	}
 	s.recent = len(resp.Value)
 	s.tape = s.codec.Append(roomFor(s.tape, len(resp.Value)+headBytesOfAnswer), req, resp)
 	resp.Reset()
@@ -191,14 +259,26 @@ func (s *Session) handle() {
 func (s *Session) answered() *protocol.Pending {
 	pending := protocol.NewPending(nil)
 	pending.Response, s.resp = s.resp, pending.Response
+	pending.ToShare(&s.share)
+	if pending.Response.Marks.Has(protocol.Withheld) {
+		pending.Response.Scratch = giveBack(pending.Response.Scratch)
+	}
+	if resp := &pending.Response; !pending.MakeRoom(len(resp.Value)) {
+		s.answers.Withheld.Add(1)
+		resp.Marks, resp.Value, resp.Scratch = resp.Marks|protocol.Withheld, nil, giveBack(resp.Scratch)
+	}
 	pending.Complete()
 	return pending
 }
 
 // leaveGap leaves a place in the tape for the answer to s.req.
 func (s *Session) leaveGap(pending *protocol.Pending) {
+	if s.tired {
+		pending.Moved = nil
+	}
 	s.gaps = append(s.gaps, gap{at: len(s.tape), req: s.req, pending: pending})
 	s.view = cmp.Or(s.view, pending.View)
+	s.wrote = s.wrote || s.req.Op.Writes()
 	switch {
 	case pending.Holds && s.req.Op.Writes():
 		s.holds = everything
@@ -226,53 +306,4 @@ func (s *Session) continueStream() (more bool) {
 		s.stream = nil
 	}
 	return more
-}
-
-// settle waits for the answers still to come; what is to be done when they are here is done in the order of the requests.
-//
-// A lane answers in order, so its last answer implies the earlier ones: waiting from the last gap to the first wakes this goroutine about
-// once per lane, not once per answer.
-func (s *Session) settle() {
-	coming := s.gaps[s.known:]
-	for i := range coming {
-		coming[i].pending.Flush()
-	}
-	for i := len(coming) - 1; i >= 0; i-- {
-		coming[i].pending.Wait()
-	}
-	for i := range coming {
-		coming[i].pending = coming[i].pending.Resolve(&coming[i].req)
-	}
-	s.known, s.holds, s.view, s.req.View = len(s.gaps), nothing, 0, 0
-}
-
-// fill gives the tape with its gaps filled.
-func (s *Session) fill() []byte {
-	s.settle()
-	from := 0
-	for i := range s.gaps {
-		g := &s.gaps[i]
-		s.filled = roomFor(s.filled, g.at-from+len(g.pending.Response.Value)+headBytesOfAnswer)
-		s.filled = append(s.filled, s.tape[from:g.at]...)
-		s.filled = s.codec.Append(s.filled, &g.req, &g.pending.Response)
-		from = g.at
-		g.pending.Release()
-		*g = gap{}
-	}
-	s.filled = append(roomFor(s.filled, len(s.tape)-from), s.tape[from:]...)
-	s.adapt()
-	return s.filled
-}
-
-// adapt chooses how many answers the next batch may wait for by the size of these.
-func (s *Session) adapt() {
-	switch full := len(s.gaps) == s.width; {
-	case len(s.filled) > maxTapeBytes:
-		s.width = max(s.width/4, 1)
-	case full && len(s.filled) < maxTapeBytes/4:
-		s.width = min(2*s.width, maxGaps)
-	case !full && s.width > firstGaps && len(s.gaps) < s.width/8:
-		s.width, s.gaps = firstGaps, nil // wide batches are rare: their memory is let go
-	}
-	s.gaps, s.known = s.gaps[:0], 0
 }

@@ -91,7 +91,7 @@ func converse(s *session.Session, in string, n int) string {
 		for !s.Ended() {
 			answers, used := s.Answer(buf)
 			out, buf = append(out, answers...), buf[used:]
-			if used == 0 {
+			if used == 0 && len(answers) == 0 {
 				break
 			}
 		}

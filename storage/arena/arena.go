@@ -50,7 +50,7 @@ type Arena struct {
 	mu     sync.Mutex         // guards what follows
 	caches []*fastcache.Cache // the last may have buckets to give
 	given  int                // buckets taken
-	tried  *Segment           // the one that the self-test has used, until it is handed out
+	tried  Segment            // the one that the self-test has used, until it is handed out
 }
 
 // New gives an Arena whose segments have segmentBytes each, a multiple of ChunkBytes. It tries fastcache before it trusts it: an error means
@@ -61,7 +61,7 @@ func New(segmentBytes int) (*Arena, error) {
 	}
 	a := &Arena{segmentBytes: segmentBytes, at: findChunks()}
 	g := a.NewSegment()
-	if err := selfTest(g); err != nil {
+	if err := selfTest(&g); err != nil {
 		return nil, fmt.Errorf("arena: this fastcache is not the v1.13.0 that memring is made for: %w", err)
 	}
 	a.at = g.at
@@ -71,11 +71,12 @@ func New(segmentBytes int) (*Arena, error) {
 }
 
 // NewSegment hands out a segment, empty and ready. Its memory is taken from the system as it fills, and stays taken until Release.
-func (a *Arena) NewSegment() *Segment {
+// It is given by value, for its owner to keep beside what else is needed to read a record; it is not to be copied once it is in use.
+func (a *Arena) NewSegment() Segment {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if g := a.tried; g != nil {
-		a.tried = nil
+	if g := a.tried; g.cache != nil {
+		a.tried = Segment{}
 		return g
 	}
 	bucket := a.given % buckets

@@ -52,7 +52,7 @@ func TestRelease(t *testing.T) {
 			if !g.Release() {
 				t.Skip("memory cannot be given back here")
 			}
-			for _, chunk := range a.at.of(g) {
+			for _, chunk := range a.at.of(&g) {
 				if !bytes.Equal(chunk[:chunkBytes], zeros[:]) {
 					t.Fatal("the pages still hold something")
 				}
@@ -79,10 +79,10 @@ func TestNothingIsReleasedFromUnknownPlaces(t *testing.T) {
 	for i := range 2 {
 		g.Put(testRecord(1, i+1, testRecordBytes[i]))
 	}
-	if !g.at.right(g, []int{headBytes, 2 * headBytes}) {
+	if !g.at.right(&g, []int{headBytes, 2 * headBytes}) {
 		t.Error("records not found where they are")
 	}
-	if g.at.right(g, []int{headBytes, 2*headBytes + 1}) {
+	if g.at.right(&g, []int{headBytes, 2*headBytes + 1}) {
 		t.Error("records found where they are not")
 	}
 	g.at = chunksAt{}
@@ -182,8 +182,66 @@ func TestMapped(t *testing.T) {
 	f(10, 10)
 }
 
+// TestPeek: a record is seen where it lies, and nothing else is, whatever the caller believes.
+func TestPeek(t *testing.T) {
+	a := newArena(t, (peekChunks+1)*ChunkBytes)
+	g := a.NewSegment()
+	for lap := range 3 {
+		var positions []int
+		for end := OverheadBytes; ; { // behind the mark
+			record := testRecord(lap, len(positions)+1, rand.IntN(3000))
+			if !g.Reserve(len(record)) {
+				break
+			}
+			position := g.Next()
+			if want := Next(end, len(record)); position != want {
+				t.Fatalf("lap %d: record %d is to lie at %d, by the lengths before it at %d", lap, len(positions)+1, position, want)
+			}
+			g.Put(record)
+			positions, end = append(positions, position), position+len(record)
+		}
+		for i := range positions {
+			mustPeek(t, &g, i+1, positions[i])
+		}
+		last := len(positions) / 2
+		length := len(g.Append(nil, last))
+		if g.Reset(); lap == 1 && g.Release() && g.Peek(last, positions[last-1], 0, length) != nil {
+			t.Error("seen in pages that were given back")
+		}
+	}
+	g.at, g.lies = chunksAt{}, [peekChunks]*[chunkBytes]byte{}
+	position := g.Next()
+	if g.Put([]byte("record")); g.Peek(1, position, 0, 6) != nil {
+		t.Error("seen in chunks whose place is not known")
+	}
+}
+
+// mustPeek compares what is seen of record n at its position, and nowhere else, with what fastcache gives for it.
+func mustPeek(t *testing.T, g *Segment, n, position int) {
+	t.Helper()
+	record := g.Append(nil, n)
+	length := len(record)
+	seen := g.Peek(n, position, 0, length)
+	if within := position/ChunkBytes < peekChunks; within != (seen != nil) || within && !bytes.Equal(seen, record) {
+		t.Fatalf("record %d at %d: %d of %d bytes", n, position, len(seen), length)
+	}
+	if part := g.Peek(n, position, length/3, length/3); seen != nil && !bytes.Equal(part, record[length/3:][:length/3]) {
+		t.Fatalf("record %d: a part of %d bytes is not its own", n, len(part))
+	}
+	for i, wrong := range [][]byte{
+		g.Peek(n+1, position, 0, length), g.Peek(n, position+1, 0, length), g.Peek(n, position, 1, length), g.Peek(n, position, 0, length+1),
+		g.Peek(n, 0, 0, length), g.Peek(n, 1<<40, 0, length),
+	} {
+		if wrong != nil {
+			t.Fatalf("record %d of %d bytes was seen where it is not (%d)", n, length, i)
+		}
+	}
+}
+
 func TestReadersDuringWrites(t *testing.T) {
-	g := newArena(t, ChunkBytes).NewSegment()
+	a := newArena(t, ChunkBytes)
+	a.NewSegment() // holds what the self-test has written, until that is overwritten
+	g := a.NewSegment()
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 2 {

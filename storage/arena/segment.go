@@ -10,6 +10,7 @@ import (
 type Segment struct {
 	cache  *fastcache.Cache
 	bucket uint64
+	lies   [peekChunks]*[chunkBytes]byte // where the chunks are, as soon as they have been written to and if it can be known
 	chunks int
 	at     chunksAt
 
@@ -23,8 +24,8 @@ type Segment struct {
 }
 
 // newSegment begins the first lap of an untouched bucket.
-func newSegment(c *fastcache.Cache, bucket, chunks int, at chunksAt) *Segment {
-	g := &Segment{cache: c, bucket: uint64(bucket), chunks: chunks, at: at}
+func newSegment(c *fastcache.Cache, bucket, chunks int, at chunksAt) Segment {
+	g := Segment{cache: c, bucket: uint64(bucket), chunks: chunks, at: at}
 	g.mark()
 	return g
 }
@@ -57,6 +58,7 @@ func (g *Segment) mark() {
 	token := g.token(0)
 	g.cache.Set(token[:], nil)
 	g.used = headBytes
+	g.locate()
 }
 
 // fill uses up the chunk, so that no later record finds room in it. What is too small for any record needs no filling.
@@ -83,17 +85,23 @@ func (g *Segment) Records() int { return g.records }
 // Mapped is the number of records that fastcache's map has room for: what MapBytes is to be asked for. Reset may lower it.
 func (g *Segment) Mapped() int { return g.room + 1 }
 
+// Reserve sees to it that the next record, if it has length bytes or more, lies in the current chunk: then Rest is for it. false if there is no room.
+func (g *Segment) Reserve(length int) bool {
+	if length <= g.Rest() {
+		return true
+	}
+	if g.Last() || length > MaxRecordBytes {
+		return false
+	}
+	g.chunk++
+	g.used = 0
+	return true
+}
+
 // Put appends a record of at most MaxRecordBytes and gives its number, counted from 1; 0 if the segment has no room for it.
 func (g *Segment) Put(record []byte) int {
-	if len(record) > MaxRecordBytes {
+	if !g.Reserve(len(record)) {
 		return 0
-	}
-	if len(record) > g.Rest() {
-		if g.Last() {
-			return 0
-		}
-		g.chunk++
-		g.used = 0
 	}
 	g.records++
 	g.mapped = max(g.mapped, g.records)
@@ -101,7 +109,19 @@ func (g *Segment) Put(record []byte) int {
 	g.used += headBytes + len(record)
 	token := g.token(g.records)
 	g.cache.Set(token[:], record)
+	g.locate()
 	return g.records
+}
+
+// Next is the position in the segment of the record that a Put would add: of its first byte, that is, behind its head.
+func (g *Segment) Next() int { return g.chunk*chunkBytes + g.used + headBytes }
+
+// Next is the position of a record of this length behind one that ends at position end.
+func Next(end, length int) int {
+	if used := end % chunkBytes; used+headBytes+length >= chunkBytes {
+		end += chunkBytes - used
+	}
+	return end + headBytes
 }
 
 // Append adds the record of this number to dst. If it is gone, dst comes back as it was.

@@ -35,7 +35,7 @@ func selfTest(g *Segment) error {
 		}
 	}
 	if !g.at.right(g, old) {
-		g.at = chunksAt{}
+		g.at, g.lies = chunksAt{}, [peekChunks]*[chunkBytes]byte{}
 	}
 
 	g.Reset()

@@ -1,4 +1,6 @@
-// Package budget is memory that connections share for requests too large for a buffer at rest.
+// Package budget is memory that connections share for what is too large for a buffer at rest.
+//
+//	Budget  so many bytes for all:  Share  what one client has of them, and may have at most
 //
 // Who takes from it may hold some of it already, so all may come to wait for each other. The wait is bounded for that reason: then one gives
 // up, and the others go on with what it had.
@@ -11,9 +13,10 @@ import (
 
 // A Budget is so many bytes, taken and given back by many goroutines at once.
 type Budget struct {
-	mu    sync.Mutex // guards the rest
-	left  int64
-	freed chan struct{} // closed when some comes back; nil while nobody waits for that
+	mu      sync.Mutex // guards the rest
+	left    int64
+	freed   chan struct{} // closed when some comes back; nil while nobody waits for that
+	waiting int           // how many wait
 }
 
 // Patience is how long Take waits: some times what it takes to upload a large item.
@@ -29,29 +32,51 @@ func (b *Budget) Left() int64 {
 	return b.left
 }
 
+// Wanted reports whether somebody waits for what others have.
+func (b *Budget) Wanted() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting > 0
+}
+
+// TryTake reports whether there were n bytes to be had.
+func (b *Budget) TryTake(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left < n {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
 // Take reports whether there were n bytes to be had, now or soon. It gives up at once when stopping is closed.
 func (b *Budget) Take(n int64, stopping <-chan struct{}) bool {
-	freed := b.tryTake(n)
-	if freed == nil {
+	if b.TryTake(n) {
 		return true
 	}
 	patience := time.NewTimer(Patience)
 	defer patience.Stop()
-	for freed != nil {
+	for {
+		freed := b.takeOrWait(n)
+		if freed == nil {
+			return true
+		}
 		select {
 		case <-freed:
-			freed = b.tryTake(n)
+			b.leave()
 		case <-patience.C:
+			b.leave()
 			return false
 		case <-stopping:
+			b.leave()
 			return false
 		}
 	}
-	return true
 }
 
-// tryTake takes n bytes and gives nil, or what will be closed when it is worth another try.
-func (b *Budget) tryTake(n int64) (freed <-chan struct{}) {
+// takeOrWait takes n bytes and gives nil, or is one more that waits, and gives what will be closed when it is worth another try.
+func (b *Budget) takeOrWait(n int64) (freed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.left >= n {
@@ -61,7 +86,14 @@ func (b *Budget) tryTake(n int64) (freed <-chan struct{}) {
 	if b.freed == nil {
 		b.freed = make(chan struct{})
 	}
+	b.waiting++
 	return b.freed
+}
+
+func (b *Budget) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting--
 }
 
 // Give returns n bytes.

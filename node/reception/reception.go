@@ -1,21 +1,40 @@
-package peer
+// Package reception receives other members' lanes.
+//
+//	Hello -> Reception.admit -> the handler of that kind of lane, or a refusal
+//	Deliver, Collect -> parcel.Depot; a Delivered request is put together, an answer too long for a frame is cut
+package reception
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"github.com/memring/memring/node/parcel"
+	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 )
 
+// Config says who receives, and within which bounds. Zero fields take their defaults.
+type Config struct {
+	// Self is this member, as others must address it.
+	Self peer.Self
+
+	// MaxValueBytes is the longest value that comes from or goes to a peer. Default 1 GiB.
+	MaxValueBytes int
+
+	Log *slog.Logger
+}
+
 // A Reception receives other members' lanes: it lets in who has said a proper Hello, to the handler of that kind of lane.
 type Reception struct {
-	self    Self
+	self    peer.Self
 	log     *slog.Logger
 	handler map[frame.Lane]protocol.Handler
-	parcels *parcels
+	depot   *parcel.Depot
+	doors   atomic.Uint64 // given: their numbers
 
 	began   time.Time
 	logged  atomic.Int64 // when a refusal was last logged, since began; 0 never
@@ -25,26 +44,35 @@ type Reception struct {
 // logEvery is how often a refusal is logged at most: a member that is set up wrongly knocks again and again.
 const logEvery = time.Second
 
-// NewReception makes the Reception of cfg.Self. forward answers requests for this member's own items, copies keeps copies of others';
+// New makes the Reception of cfg.Self. forward answers requests for this member's own items, copies keeps copies of others';
 // a nil one refuses its lanes.
-func NewReception(cfg Config, forward, copies protocol.Handler) *Reception {
-	cfg = cfg.withDefaults()
+func New(cfg Config, forward, copies protocol.Handler) *Reception {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	return &Reception{
 		self: cfg.Self, log: cfg.Log, began: time.Now(),
 		handler: map[frame.Lane]protocol.Handler{frame.Forward: forward, frame.Copy: copies},
-		parcels: newParcels(cfg.MaxValueBytes),
+		depot:   parcel.New(cmp.Or(cfg.MaxValueBytes, 1<<30)),
 	}
 }
 
+// RefusedParcels is the number of values too long for a frame that there was no room for since the start.
+func (r *Reception) RefusedParcels() int64 { return r.depot.Refused() }
+
 // Door gives the door of one new lane.
-func (r *Reception) Door() *Door { return &Door{reception: r} }
+func (r *Reception) Door() *Door { return &Door{reception: r, lane: r.doors.Add(1)} }
 
 // Refused is the number of Hellos refused since the start.
 func (r *Reception) Refused() int64 { return r.refused.Load() }
 
 // A Door lets requests through once a Hello has opened it, and puts together what comes in parts. One session at a time uses it.
 type Door struct {
+	// BeforeWait, when set, is called before a wait for an answer that comes later.
+	BeforeWait func()
+
 	reception *Reception
+	lane      uint64           // its number among the lanes
 	next      protocol.Handler // nil: closed
 	parcels   uint64           // how many values were kept to be collected: their numbers
 	whole     protocol.Request // one that was put together
@@ -68,14 +96,17 @@ func (d *Door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.
 	return nil
 }
 
+// Close ends its lane: what is kept of it is wanted by nobody any more.
+func (d *Door) Close() { d.reception.depot.Leave(d.lane) }
+
 // pass hands a request through the open door.
 func (d *Door) pass(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	switch {
 	case req.Op == protocol.Deliver:
-		resp.Status = d.reception.parcels.deliver(ticket{door: d, number: req.Delta, coming: true}, req)
+		resp.Status = d.reception.depot.Deliver(parcel.Ticket{Lane: d.lane, Number: req.Delta, Coming: true}, req)
 		return nil
 	case req.Op == protocol.Collect:
-		part, more := d.reception.parcels.part(ticket{door: d, number: req.Delta}, req.Initial)
+		part, more := d.reception.depot.Part(parcel.Ticket{Lane: d.lane, Number: req.Delta}, req.Initial)
 		if resp.Status, resp.Value, resp.Number = protocol.OK, part, req.Delta; more {
 			resp.Marks = protocol.Parted
 		}
@@ -90,9 +121,9 @@ func (d *Door) pass(req *protocol.Request, resp *protocol.Response) *protocol.Pe
 
 // passDelivered runs a request whose value has come before it.
 func (d *Door) passDelivered(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
-	t := ticket{door: d, number: req.Delta, coming: true}
-	defer d.reception.parcels.drop(t)
-	value, whole := d.reception.parcels.delivered(t)
+	t := parcel.Ticket{Lane: d.lane, Number: req.Delta, Coming: true}
+	defer d.reception.depot.Drop(t)
+	value, whole := d.reception.depot.Delivered(t)
 	if !whole {
 		resp.Status = protocol.PeerLost
 		return nil
@@ -102,6 +133,9 @@ func (d *Door) passDelivered(req *protocol.Request, resp *protocol.Response) *pr
 	defer func() { d.whole = protocol.Request{} }()
 	pending := d.next.Handle(&d.whole, resp)
 	if pending != nil {
+		if d.BeforeWait != nil {
+			d.BeforeWait()
+		}
 		pending = pending.Resolve(&d.whole) // here, since the value is kept no longer; the lane would wait for it in any case
 		d.Cut(&pending.Response)
 	}
@@ -114,7 +148,7 @@ func (d *Door) Cut(resp *protocol.Response) {
 	if len(resp.Value) <= frame.PartBytes || uint64(resp.Size) != uint64(len(resp.Value)) {
 		return
 	}
-	if d.parcels++; !d.reception.parcels.keep(ticket{door: d, number: d.parcels}, resp.Value) {
+	if d.parcels++; !d.reception.depot.Keep(parcel.Ticket{Lane: d.lane, Number: d.parcels}, resp.Value) {
 		resp.Reset()
 		resp.Status = protocol.PeerOverloaded
 		return

@@ -23,7 +23,7 @@ func TestBudget(t *testing.T) {
 				if want {
 					b.Give(30)
 				}
-				if b.tryTake(b.left) != nil || b.left != 0 {
+				if !b.TryTake(b.left) || b.left != 0 || b.Wanted() {
 					t.Fatal("the sums are wrong")
 				}
 			})

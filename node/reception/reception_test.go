@@ -1,16 +1,22 @@
-package peer_test
+package reception_test
 
 import (
 	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/reception"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 )
+
+var there = peer.Self{ID: "there", Boot: 2, Cluster: "memring", Print: 7}
+
+func get(key string) *protocol.Request {
+	return &protocol.Request{Op: protocol.Get, Key: []byte(key)}
+}
 
 // named answers with its name.
 type named string
@@ -21,7 +27,7 @@ func (n named) Handle(_ *protocol.Request, resp *protocol.Response) *protocol.Pe
 }
 
 // knock says a Hello at a new door and then asks for a key; it gives both answers.
-func knock(r *peer.Reception, hello []byte) (welcome, answer protocol.Response) {
+func knock(r *reception.Reception, hello []byte) (welcome, answer protocol.Response) {
 	door := r.Door()
 	door.Handle(&protocol.Request{Op: protocol.Hello, Value: hello}, &welcome)
 	door.Handle(get("k"), &answer)
@@ -30,7 +36,7 @@ func knock(r *peer.Reception, hello []byte) (welcome, answer protocol.Response) 
 
 func TestReceptionLetsInWhoBelongs(t *testing.T) {
 	var log bytes.Buffer
-	r := peer.NewReception(peer.Config{Self: there, Log: slog.New(slog.NewTextHandler(&log, nil))}, named("forward"), named("copy"))
+	r := reception.New(reception.Config{Self: there, Log: slog.New(slog.NewTextHandler(&log, nil))}, named("forward"), named("copy"))
 	proper := frame.Hello{Version: frame.Version, Lane: frame.Forward, Boot: 1, Print: 7, Sender: "here", Receiver: "there", Cluster: "memring"}
 	in := func(lane frame.Lane, want string) {
 		t.Helper()
@@ -68,7 +74,7 @@ func TestReceptionLetsInWhoBelongs(t *testing.T) {
 }
 
 func TestReceptionWithoutCopies(t *testing.T) {
-	r := peer.NewReception(peer.Config{Self: there}, named("forward"), nil)
+	r := reception.New(reception.Config{Self: there}, named("forward"), nil)
 	h := frame.Hello{Version: frame.Version, Lane: frame.Copy, Print: 7, Sender: "here", Receiver: "there", Cluster: "memring"}
 	if welcome, _ := knock(r, frame.AppendHello(nil, &h)); !strings.Contains(string(welcome.Value), "no copy lanes") {
 		t.Fatalf("answered %q", welcome.Value)
@@ -76,7 +82,7 @@ func TestReceptionWithoutCopies(t *testing.T) {
 }
 
 func TestDoorOpensOnce(t *testing.T) {
-	r := peer.NewReception(peer.Config{Self: there}, named("forward"), nil)
+	r := reception.New(reception.Config{Self: there}, named("forward"), nil)
 	door, resp := r.Door(), protocol.Response{}
 	if door.Handle(get("k"), &resp); resp.Status != protocol.ServerError {
 		t.Fatalf("before the hello: status %d", resp.Status)
@@ -93,36 +99,39 @@ func TestDoorOpensOnce(t *testing.T) {
 	}
 }
 
-// A notebook is a log that may be read while it is written.
-type notebook struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (n *notebook) Write(b []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.text.Write(b)
-}
-
-func (n *notebook) says(words ...string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, word := range words {
-		if !bytes.Contains(n.text.Bytes(), []byte(word)) {
-			return false
+// What is announced takes room, until it is given up or its lane has ended; what there is no room for is counted.
+func TestParcelsOfALaneEndWithIt(t *testing.T) {
+	r := reception.New(reception.Config{Self: there, MaxValueBytes: 32 << 20}, named("forward"), nil)
+	open := func() *reception.Door {
+		door, resp := r.Door(), protocol.Response{}
+		h := frame.Hello{Version: frame.Version, Lane: frame.Forward, Print: 7, Sender: "here", Receiver: "there", Cluster: "memring"}
+		if door.Handle(&protocol.Request{Op: protocol.Hello, Value: frame.AppendHello(nil, &h)}, &resp); resp.Status != protocol.OK {
+			t.Fatalf("hello: status %d", resp.Status)
+		}
+		return door
+	}
+	deliver := func(door *reception.Door, number, at uint64, want protocol.Status) {
+		t.Helper()
+		var resp protocol.Response
+		door.Handle(&protocol.Request{Op: protocol.Deliver, Delta: number, Initial: at, CAS: 32 << 20, Value: make([]byte, 10)}, &resp)
+		if resp.Status != want {
+			t.Errorf("value %d, part at %d: status %d, want %d", number, at, resp.Status, want)
 		}
 	}
-	return true
-}
-
-// Whoever is not of the cluster gets no answer but the refusal, and its requests fail.
-func TestWrongMemberIsNotTalkedTo(t *testing.T) {
-	var log notebook
-	h := member(t, echo{})
-	p := peersOf(t, peer.Config{Self: peer.Self{ID: "here", Cluster: "other", Print: 7}, Lanes: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	if status, _ := ask(t, p.Link("there", h.addr), get("k")); status != protocol.PeerLost {
-		t.Fatalf("status %d", status)
+	one, other := open(), open()
+	for number := range uint64(8) {
+		deliver(one, number, 0, protocol.OK)
 	}
-	until(t, "the reason is logged", func() bool { return log.says("peer refuses us", "memring", "other") })
+	deliver(other, 1, 0, protocol.PeerOverloaded)
+	deliver(one, 3, 1<<63, protocol.PeerLost) // given up
+	deliver(other, 1, 0, protocol.OK)
+	deliver(other, 2, 0, protocol.PeerOverloaded)
+	one.Close()
+	for number := range uint64(7) {
+		deliver(other, 2+number, 0, protocol.OK)
+	}
+	deliver(other, 1, 10, protocol.OK)
+	if n := r.RefusedParcels(); n != 2 {
+		t.Errorf("%d refused, want 2", n)
+	}
 }

@@ -1,0 +1,40 @@
+package node
+
+import (
+	"github.com/memring/memring/node/handover"
+	"github.com/memring/memring/node/piece"
+	"github.com/memring/memring/node/replicator"
+)
+
+// openReplicator makes what copies the writes to what is held here.
+func (n *Node) openReplicator() {
+	n.replicator = replicator.New(replicator.Config{
+		Self:     handover.Member{ID: n.cfg.ID, Boot: uint64(n.started.UnixNano())},
+		Store:    n.store,
+		Next:     n.executor,
+		Send:     n.copyTo,
+		Await:    n.errands.Await,
+		After:    n.errands.After,
+		Go:       n.errands.Go,
+		Place:    func(part uint32) piece.Place { return n.handover.Place(part) },
+		Written:  func() { n.handover.Written() },
+		Fenced:   n.doubt,
+		Ack:      n.cfg.Ack,
+		Rate:     n.cfg.HandoverRate,
+		Patience: n.cfg.PeerDeadline,
+		Readable: n.cfg.ReadNearest,
+		Log:      n.log,
+	}, n.cfg.Ring.Partitions)
+}
+
+// Copied reports whether there are as many copies of what is held here as the table wants.
+func (n *Node) Copied() bool {
+	count := n.replicator.Count()
+	return count.Missing == 0 && count.Kept == count.Whole
+}
+
+// doubt has nothing answered from this node's memory before the others were asked: they may have gone on without it.
+func (n *Node) doubt() {
+	n.replicator.Doubt()
+	n.handover.Doubt()
+}

@@ -1,0 +1,69 @@
+package handover
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/protocol"
+)
+
+// A replica that stood still has given up its copies, and their holder does not know that when it drains; or the last of a copy is on its way to the replica just
+// then. What the replica lacks is pulled all the same.
+func TestSimADrainCostsNothingWhateverItsReplicaHas(t *testing.T) {
+	f := func(what string, prepare func(w *world, holder, replica *node)) {
+		t.Helper()
+		for seed := range seedsOf(20) {
+			p := copiesPlan(0)
+			p.seed, p.copies = seed, 2
+			w := newWorld(p)
+			holder := w.launch("m0")
+			w.run(w.now + 200*time.Millisecond)
+			replica := w.launch("m1")
+			prepare(w, holder, replica)
+			holder.drain()
+			if !w.calm() {
+				t.Fatalf("%s, seed %d: %v", what, seed, w.faults)
+			}
+			w.run(w.now + 5*time.Second)
+			lost := 0
+			for i := range simKeys {
+				if _, _, found := replica.store.Get(nil, fmt.Append(nil, "key", i)); !found {
+					lost++
+				}
+			}
+			if lost > 0 {
+				t.Errorf("%s, seed %d: %d of %d items are lost by a drain", what, seed, lost, simKeys)
+			}
+			for _, n := range w.nodes {
+				n.store.Close()
+			}
+		}
+	}
+	f("after a standstill", func(w *world, holder, replica *node) {
+		if !w.calm() {
+			t.Fatal(w.faults)
+		}
+		fillAll(w)
+		w.run(w.now + time.Second)
+		replica.pause(simStall + 200*time.Millisecond) // not long enough for a verdict
+		w.run(w.now + 1200*time.Millisecond)
+	})
+	f("while it draws", func(w *world, holder, _ *node) {
+		fillAll(w)
+		w.run(w.now + w.upTo(time.Second))
+	})
+}
+
+// fillAll stores all keys, each where it is held.
+func fillAll(w *world) {
+	for i := range simKeys {
+		key := fmt.Sprint("key", i)
+		for _, n := range w.nodes {
+			if n.handover.Holds(n.partition(key)) {
+				n.handover.Handle(&protocol.Request{Op: protocol.Set, Key: []byte(key), Value: []byte("some value that takes room")}, &protocol.Response{})
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package node_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/nodetest"
+)
+
+// gone is how long the keys of a member were not answered for.
+//
+//	a client of node 0 stores keys of the member, one after the other: STORED ... SERVER_ERROR ... STORED
+//	                                                                              |<-- gone --->|
+//
+// stalled is for how much of it this process did not run: with as many others on the machine that is a good part.
+func gone(t *testing.T, c *nodetest.Cluster, crash int) (took, stalled time.Duration) {
+	t.Helper()
+	late := lateness(t)
+	table, id := c.Nodes[0].Table(), c.Nodes[crash].Self().ID
+	var keys []string
+	for k := 0; len(keys) < 50; k++ {
+		key := fmt.Sprint("key", k)
+		if table.Members()[table.Owner(table.Partition([]byte(key)))].ID == id {
+			keys = append(keys, key)
+		}
+	}
+	k := newAsker(t, c.Dial(0))
+	ended := make(chan struct{})
+	defer func() { <-ended }()
+	var failed time.Time
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
+	limit := time.Now().Add(20 * time.Second)
+	for i := 0; time.Now().Before(limit); i++ {
+		if i == 50 {
+			go func() { defer close(ended); c.Crash(crash) }()
+		}
+		<-pace.C
+		answer := k.line("set %s 0 0 1\r\nx", keys[i%len(keys)])
+		switch {
+		case strings.HasPrefix(answer, "SERVER_ERROR "):
+			if failed.IsZero() {
+				failed, stalled = time.Now(), late()
+			}
+		case answer != "STORED":
+			t.Fatalf("set: %q", answer)
+		case !failed.IsZero():
+			return time.Since(failed), late() - stalled
+		}
+	}
+	t.Fatal("the keys of the killed member are not answered for again, or always were")
+	return 0, 0
+}
+
+// lateness gives what says how late a ticker has been so far, in sum.
+func lateness(t *testing.T) func() time.Duration {
+	const every = 2 * time.Millisecond
+	var sum atomic.Int64
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for before := time.Now(); ; {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+			now := time.Now()
+			sum.Add(int64(max(now.Sub(before)-2*every, 0)))
+			before = now
+		}
+	}()
+	t.Cleanup(func() { close(end); <-ended })
+	return func() time.Duration { return time.Duration(sum.Load()) }
+}
+
+// A process that is killed is missed within milliseconds, since its port refuses everybody, and not when gossip finds out seconds later.
+func TestAKilledProcessIsMissedAtOnce(t *testing.T) {
+	f := func(what string, size int, options ...nodetest.Option) {
+		t.Helper()
+		c := nodetest.Start(t, size, options...)
+		took, stalled := gone(t, c, size-1)
+		t.Logf("%s: its keys were not answered for in %v, for %v of which this process did not run", what, took, stalled)
+		if took-stalled > 500*time.Millisecond {
+			t.Errorf("%s: %v", what, took-stalled)
+		}
+		c.Wait("all others to agree", func() bool {
+			for _, n := range c.Nodes[:size-1] {
+				if n.Table().Print() != c.Nodes[0].Table().Print() || !n.Settled() {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	f("of three", 3)
+	f("of three, two copies", 3, twoCopies(time.Minute))
+	f("of two", 2)
+}
+
+// A member that is restarted at once, on its old ports, is no longer the one that was missed.
+func TestAKilledProcessThatIsBackAtOnceIsThere(t *testing.T) {
+	c := nodetest.Start(t, 3, twoCopies(time.Minute))
+	before, self := c.Nodes[0].Table().Print(), c.Nodes[2].Self()
+	_, _ = gone(t, c, 2)
+	c.Launch(func(cfg *node.Config) {
+		cfg.ID, cfg.PeerPort, cfg.GossipPort = self.ID, int(self.Peer.Port()), int(self.Gossip.Port())
+	})
+	c.Wait("the table to be what it was", func() bool {
+		for _, n := range c.Nodes {
+			if n != nil && n.Table().Print() != before {
+				return false
+			}
+		}
+		return true
+	})
+	c.WaitSettled()
+	k := newAsker(t, c.Dial(0))
+	for i := range 100 {
+		if answer := k.line("set key%d 0 0 1\r\nx", i); answer != "STORED" {
+			t.Fatalf("set: %q", answer)
+		}
+	}
+}

@@ -1,0 +1,446 @@
+package replicator
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/memring/memring/node/piece"
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/storage"
+)
+
+// A copying is what this node hears of a holder under one number, and the copies that come of it.
+type copying struct {
+	from   piece.Member
+	number uint64
+	parts  piece.Set // Replicator.mu
+	cursor storage.Cursor
+	whole  atomic.Bool  // all is here that was there at the beginning
+	lost   atomic.Int64 // what this store had evicted by then, of anything
+	heard  atomic.Bool  // the holder has agreed
+
+	confirmed atomic.Pointer[confirmation] // what may be read of it; nil: nothing
+
+	piece.Claims // what he has sent since: pieces are older
+}
+
+const (
+	// The pause before partitions are asked for again that nobody had to give doubles from the first to the last.
+	firstPause = 50 * time.Millisecond
+	lastPause  = time.Second
+	// retryAfter is the pause after a message that was not answered.
+	retryAfter = 50 * time.Millisecond
+)
+
+// reviewCopiesLocked lets go what is kept here and not wanted any more.
+func (r *Replicator) reviewCopiesLocked() {
+	for _, c := range r.sessionsLocked() {
+		if r.aliveLocked(c.from) {
+			continue // it tells us what it does not want us to keep
+		}
+		for part := range c.parts.All() {
+			if !r.replicaLocked(part) && !r.leaderLocked(part) {
+				r.cfg.After(keepFor, func() { r.expire(c) }) // whoever is to hold it may ask for our copy
+				break
+			}
+		}
+	}
+}
+
+// keepFor is how long a copy stays whose holder is gone, and that is to be held by another.
+const keepFor = 5 * time.Second
+
+func (r *Replicator) expire(c *copying) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for part := range c.parts.All() {
+		if !r.aliveLocked(c.from) && !r.replicaLocked(part) && !r.leaderLocked(part) {
+			r.forgetLocked(c, part)
+		}
+	}
+}
+
+func (r *Replicator) sessionsLocked() []*copying {
+	return slices.SortedFunc(maps.Values(r.sessions), func(a, b *copying) int { return cmp.Compare(a.number, b.number) })
+}
+
+func (r *Replicator) replicaLocked(part int) bool {
+	holders := r.table.Holders(uint32(part))
+	return r.self >= 0 && len(holders) > 1 && slices.Contains(holders[1:], uint16(r.self))
+}
+
+func (r *Replicator) leaderLocked(part int) bool {
+	return r.self >= 0 && r.table.Owner(uint32(part)) == r.self
+}
+
+// forgetLocked makes a copy be of no use. What is here of it is dropped before anything else is made of the partition.
+func (r *Replicator) forgetLocked(c *copying, part int) {
+	if r.copies[part].Load() != c {
+		return
+	}
+	r.copies[part].Store(nil)
+	r.dirty.Add(part)
+	if c.parts.Remove(part); c.parts.Empty() {
+		delete(r.sessions, c.number)
+		c.Close()
+	}
+	r.seekLaterLocked()
+}
+
+func (r *Replicator) forgetAllLocked(c *copying) {
+	for part := range c.parts.All() {
+		r.forgetLocked(c, part)
+	}
+}
+
+// Doubt says that this process has stood still for a while: its copies may be out of date, for their holders may have gone on without it.
+func (r *Replicator) Doubt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.sessionsLocked() {
+		r.forgetAllLocked(c)
+	}
+}
+
+// seekLaterLocked sees to it that what is to be copied here is asked for.
+func (r *Replicator) seekLaterLocked() {
+	if r.seeking || r.stopped {
+		return
+	}
+	r.seeking = true
+	r.cfg.After(r.sought, r.seek)
+	r.sought = min(max(2*r.sought, firstPause), lastPause)
+}
+
+// seek asks the holders for what is to be copied here and is not.
+func (r *Replicator) seek() {
+	r.clean()
+	r.mu.Lock()
+	r.seeking = false
+	plain, probes := map[string]piece.Set{}, map[string]piece.Set{}
+	open := false
+	for part := range r.copies {
+		if r.stopped || r.table == nil || !r.replicaLocked(part) {
+			continue
+		}
+		id := r.table.Members()[r.table.Owner(uint32(part))].ID
+		if _, alive := r.members[id]; !alive {
+			continue
+		}
+		c := r.copies[part].Load()
+		if c != nil && r.aliveLocked(c.from) {
+			open = open || c.from.ID != id // he tells us when it is not his any more
+			continue
+		}
+		open = true
+		if r.cfg.Place(uint32(part)) != piece.Elsewhere {
+			continue
+		}
+		asks := plain
+		if c != nil {
+			asks = probes // it may be needed until somebody holds the partition
+		}
+		if asks[id] == nil {
+			asks[id] = piece.NewSet(len(r.copies))
+		}
+		asks[id].Add(part)
+	}
+	if open {
+		r.seekLaterLocked()
+	}
+	r.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(plain)) {
+		r.ask(id, plain[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(probes)) {
+		r.probe(id, probes[id])
+	}
+}
+
+// ask follows a member in these partitions, of which no copy is here.
+func (r *Replicator) ask(id string, parts piece.Set) {
+	r.mu.Lock()
+	boot, alive := r.members[id]
+	for part := range parts.All() {
+		if r.copies[part].Load() != nil || r.dirty.Has(part) || r.cfg.Place(uint32(part)) != piece.Elsewhere {
+			parts.Remove(part)
+		}
+	}
+	if !alive || r.stopped || parts.Empty() {
+		r.mu.Unlock()
+		return
+	}
+	r.numbered++
+	c := &copying{from: piece.Member{ID: id, Boot: boot}, number: r.numbered, parts: slices.Clone(parts)}
+	r.sessions[c.number] = c
+	for part := range parts.All() {
+		r.copies[part].Store(c)
+	}
+	r.mu.Unlock()
+	req := protocol.Request{Op: protocol.Follow, Value: (&ask{from: r.cfg.Self, number: c.number, parts: parts}).append(nil)}
+	r.cfg.Await(r.cfg.Send(id, &req), func(resp *protocol.Response) { r.answered(c, resp) })
+}
+
+// answered goes on with what a holder lets us follow.
+func (r *Replicator) answered(c *copying, resp *protocol.Response) {
+	accepted := piece.Set(resp.Value)
+	ok := resp.Status == protocol.OK && accepted.Fits(len(r.copies))
+	r.mu.Lock()
+	for part := range c.parts.All() {
+		if !ok || !accepted.Has(part) {
+			r.forgetLocked(c, part)
+		}
+	}
+	over := c.parts.Empty()
+	c.heard.Store(!over)
+	r.mu.Unlock()
+	if !over {
+		r.draw(c)
+	}
+}
+
+// probe asks who is to hold these partitions whether he does. If so, what is here of them is of no use any more.
+func (r *Replicator) probe(id string, parts piece.Set) {
+	req := protocol.Request{Op: protocol.Follow, Value: (&ask{from: r.cfg.Self, parts: parts}).append(nil)}
+	r.cfg.Await(r.cfg.Send(id, &req), func(resp *protocol.Response) {
+		held := piece.Set(resp.Value)
+		if resp.Status != protocol.OK || !held.Fits(len(r.copies)) {
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for part := range held.All() {
+			if c := r.copies[part].Load(); c != nil && !r.aliveLocked(c.from) {
+				r.forgetLocked(c, part)
+			}
+		}
+	})
+}
+
+// draw asks for the next piece of what was there when we began to follow.
+func (r *Replicator) draw(c *copying) {
+	if c.Closed() {
+		return
+	}
+	req := protocol.Request{Op: protocol.Draw, CAS: c.number, Key: []byte(r.cfg.Self.ID), Value: piece.AppendCursor(nil, c.cursor)}
+	r.cfg.Await(r.cfg.Send(c.from.ID, &req), func(resp *protocol.Response) { r.drew(c, resp) })
+}
+
+// drew installs a piece, and asks for the next in good time.
+func (r *Replicator) drew(c *copying, resp *protocol.Response) {
+	next, more, items, ok := piece.Cut(resp.Value)
+	switch {
+	case c.Closed():
+		return
+	case resp.Status.FromPeer(): // until it answers, or the copy is given up
+		r.cfg.After(lastPause, func() { r.draw(c) })
+		return
+	case resp.Status != protocol.OK || !ok: // it knows of no such number any more
+		r.mu.Lock()
+		r.forgetAllLocked(c)
+		r.mu.Unlock()
+		return
+	}
+	for key, it := range items {
+		r.install(c, key, it)
+	}
+	r.stats.BytesIn.Add(int64(len(resp.Value)))
+	if c.Full() { // too much was written meanwhile: another time
+		r.cfg.Log.Warn("copies are given up: too many keys were written before they were whole", "from", c.from.ID)
+		r.mu.Lock()
+		r.sought = lastPause
+		r.forgetAllLocked(c)
+		r.mu.Unlock()
+		return
+	}
+	if c.cursor = next; !more {
+		c.lost.Store(r.evictions())
+		c.whole.Store(true)
+		c.Close()
+		return
+	}
+	r.mu.Lock()
+	sharing := max(len(r.sessions), 1)
+	r.mu.Unlock()
+	r.cfg.After(piece.Pace(len(resp.Value), r.cfg.Rate/int64(sharing)), func() { r.draw(c) })
+}
+
+// install stores an item of a piece, unless its key has been written since.
+func (r *Replicator) install(c *copying, key []byte, it storage.Item) {
+	hash := storage.Hash(key)
+	held := r.cfg.Store.Hold(key)
+	defer held.Release()
+	if r.copies[r.partOf(hash)].Load() != c || c.Resolved(hash) {
+		return
+	}
+	if held.Mirror(it) == nil {
+		r.stats.ItemsIn.Add(1)
+	}
+}
+
+// store stores what a holder has written, or removes what is gone.
+func (r *Replicator) store(req *protocol.Request, resp *protocol.Response) {
+	key, it, there := piece.One(req.Value)
+	if !there {
+		key = req.Key
+	}
+	if len(key) == 0 || !there && len(req.Value) > 0 {
+		resp.Fail("no item")
+		return
+	}
+	hash := storage.Hash(key)
+	part := r.partOf(hash)
+	held := r.cfg.Store.Hold(key)
+	defer held.Release()
+	c := r.copies[part].Load() // with the key held: whoever holds the partition next has his writes after this one
+	if c == nil || c.number != req.CAS {
+		switch place := r.cfg.Place(part); {
+		case place >= piece.Arriving:
+			resp.Status = protocol.PeerMoved
+		case place == piece.Elsewhere:
+			resp.Status = protocol.NotFound
+		default: // it is being taken over, or was: the sender is to find out before he goes on alone
+			resp.Status = protocol.PeerOverloaded
+		}
+		return
+	}
+	c.Claim(hash)
+	resp.Status = protocol.OK
+	if !there {
+		held.Delete()
+		return
+	}
+	_ = held.Mirror(it) // no room: it is gone here, as if it had been evicted
+	r.stats.Stored.Add(1)
+}
+
+// unfollowed makes copies be of no use, since their holder says so.
+func (r *Replicator) unfollowed(req *protocol.Request, resp *protocol.Response) {
+	parts := piece.Set(req.Value)
+	if len(parts) > 0 && !parts.Fits(len(r.copies)) {
+		resp.Fail("no partitions")
+		return
+	}
+	resp.Status = protocol.OK
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := piece.Member{ID: string(req.Key), Boot: req.Delta}
+	if !r.aliveLocked(from) {
+		resp.Fail("not a member") // it may be taken for dead, and what it held be ours on the strength of these copies
+		return
+	}
+	for _, c := range r.sessionsLocked() {
+		if c.from != from || req.CAS != 0 && c.number != req.CAS {
+			continue
+		}
+		for part := range c.parts.All() {
+			if len(parts) == 0 || parts.Has(part) {
+				r.forgetLocked(c, part)
+			}
+		}
+	}
+	r.sought = 0
+}
+
+// clean drops what is here and nobody's copy.
+func (r *Replicator) clean() {
+	r.cleaning.Lock()
+	defer r.cleaning.Unlock()
+	r.mu.Lock()
+	stale := slices.Clone(r.dirty)
+	r.mu.Unlock()
+	for part := range stale.All() {
+		if place := r.cfg.Place(uint32(part)); place != piece.Elsewhere && place != piece.Wanted {
+			stale.Remove(part) // hand-over needs what is here
+		}
+	}
+	if stale.Empty() {
+		return
+	}
+	r.stats.Dropped.Add(int64(r.cfg.Store.Drop(func(hash uint64) bool { return stale.Has(int(r.partOf(hash))) })))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for part := range stale.All() {
+		r.dirty.Remove(part)
+	}
+}
+
+// Clean reports whether nothing is here of a partition, so that it may be held at once.
+func (r *Replicator) Clean(part uint32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.dirty.Has(int(part)) && r.copies[part].Load() == nil
+}
+
+// Keeps reports whether a copy of a partition is kept here.
+func (r *Replicator) Keeps(part uint32) bool { return r.copies[part].Load() != nil }
+
+// Copied reports whether a copy is here that may be used: it was kept well, and its holder is gone.
+func (r *Replicator) Copied(part uint32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.copies[part].Load()
+	return c != nil && c.heard.Load() && !r.aliveLocked(c.from)
+}
+
+// Yield gives up copies: no longer are they his who held the partitions. Those that may be used, because he is gone, are in kept, and are the caller's now.
+func (r *Replicator) Yield(parts piece.Set) (kept piece.Set) {
+	return r.yield(parts, func(c *copying, part int) bool { return !r.aliveLocked(c.from) })
+}
+
+func (r *Replicator) yield(parts piece.Set, good func(c *copying, part int) bool) (kept piece.Set) {
+	kept = piece.NewSet(len(r.copies))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for part := range parts.All() {
+		c := r.copies[part].Load()
+		if c == nil {
+			continue
+		}
+		may := c.heard.Load() && good(c, part)
+		if r.forgetLocked(c, part); may {
+			kept.Add(part)
+			r.dirty.Remove(part)
+		}
+	}
+	r.stats.Taken.Add(int64(kept.Len()))
+	return kept
+}
+
+// Take prepares partitions that are to be held here, as Yield does; and whatever else is here of them is dropped.
+func (r *Replicator) Take(parts piece.Set) (kept piece.Set) {
+	kept = r.Yield(parts)
+	r.clean()
+	return kept
+}
+
+// Receive prepares partitions that a member has given to us. Of whole, he says, we have a copy that is all he had: so we have, if it is in kept, and not if anything
+// had to be evicted since. What else is here of the partitions is dropped.
+func (r *Replicator) Receive(parts, whole piece.Set, from piece.Member) (kept piece.Set) {
+	evictions := r.evictions()
+	kept = r.yield(parts, func(c *copying, part int) bool {
+		return c.from == from && c.whole.Load() && whole.Has(part) && c.lost.Load() == evictions
+	})
+	r.clean()
+	return kept
+}
+
+// evictions counts what had to go from this store for want of room. Nobody asks for copies, so they go first, whatever use the items are of where they are held.
+func (r *Replicator) evictions() int64 {
+	stats := r.cfg.Store.Stats()
+	return int64(stats.Evictions)
+}
+
+// Spoil says that copies which Take gave are not to be used after all: their holder may be back.
+func (r *Replicator) Spoil(parts piece.Set) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for part := range parts.All() {
+		if place := r.cfg.Place(uint32(part)); place == piece.Elsewhere || place == piece.Wanted {
+			r.dirty.Add(part)
+		}
+	}
+}
