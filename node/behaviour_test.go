@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
 
@@ -22,12 +21,9 @@ import (
 // What memcached's own tests look at beyond what a conversation can record, through each node of three: many keys, many values, the passing of time.
 // (protocol/DESIGN.md, "memcached's own tests".)
 
-// patient waits for members that a busy machine keeps waiting.
-func patient(cfg *node.Config) { cfg.PeerDeadline = 10 * time.Second }
-
 // Keys of every length and values that grow, stored through one node and read through another.
 func TestKeysAndValuesOfEveryLength(t *testing.T) {
-	clients := clientsOf(nodetest.Start(t, 3, patient))
+	clients := clientsOf(nodetest.Start(t, 3))
 	value := bytes.Repeat([]byte("0123456789"), 30<<10)
 	for n := 1; n <= 250; n++ {
 		key, size, here, there := strings.Repeat("k", n), n*n*4, clients[n%3], clients[(n+1)%3]
@@ -49,7 +45,7 @@ func TestKeysAndValuesOfEveryLength(t *testing.T) {
 
 // An item that grows at both ends by many small pieces, each through another node.
 func TestManyPiecesMakeOneValue(t *testing.T) {
-	clients := clientsOf(nodetest.Start(t, 3, patient))
+	clients := clientsOf(nodetest.Start(t, 3))
 	want := bytes.Repeat([]byte("middle"), 20<<10)
 	if err := clients[0].Set(&memcache.Item{Key: "grows", Value: want}); err != nil {
 		t.Fatal(err)
@@ -74,7 +70,7 @@ func TestManyPiecesMakeOneValue(t *testing.T) {
 
 // Who has begun to read an item reads it to its end, whatever becomes of it meanwhile.
 func TestAValueHalfReadIsThatValue(t *testing.T) {
-	c := nodetest.Start(t, 3, patient)
+	c := nodetest.Start(t, 3)
 	other := clientsOf(c)[1]
 	for k := range 6 { // of each node some
 		key, old := fmt.Sprintf("half-%d", k), strings.Repeat("old!", 64<<10)
@@ -104,7 +100,7 @@ func TestAValueHalfReadIsThatValue(t *testing.T) {
 // Time passes: for what was stored, touched and flushed through another node than the owner. debugtime moves the clock of one node, so it is said
 // to all; that is why memcached's test of expirations cannot pass where it talks to one.
 func TestTimePassesOnEveryNode(t *testing.T) {
-	c := nodetest.Start(t, 3, patient, func(cfg *node.Config) { cfg.Debug = true })
+	c := nodetest.Start(t, 3, func(cfg *node.Config) { cfg.Debug = true })
 	conns := make([]net.Conn, len(c.Nodes))
 	for i := range conns {
 		conns[i] = c.Dial(i)
@@ -170,7 +166,7 @@ func answered(t *testing.T, conn net.Conn, command string) string {
 
 // Nodes that may not evict refuse what they have no room for, and lose nothing of what they took but what was refused anew.
 func TestFullNodesRefuse(t *testing.T) {
-	clients := clientsOf(nodetest.Start(t, 3, patient, func(cfg *node.Config) { cfg.NoEvict, cfg.MaxBytes = true, 8<<20 }))
+	clients := clientsOf(nodetest.Start(t, 3, func(cfg *node.Config) { cfg.NoEvict, cfg.MaxBytes = true, 8<<20 }))
 	value, stored, refused := bytes.Repeat([]byte("v"), 40<<10), map[string]bool{}, 0
 	set := func(n int) {
 		key := fmt.Sprintf("full-%d", n)
@@ -202,7 +198,7 @@ func TestFullNodesRefuse(t *testing.T) {
 
 // Each node counts what it owns, whoever's client asked: memcached's tests of counters look at one process, so here they are added up.
 func TestCountersAddUp(t *testing.T) {
-	c := nodetest.Start(t, 3, patient)
+	c := nodetest.Start(t, 3)
 	conns := make([]net.Conn, len(c.Nodes))
 	for i := range conns {
 		conns[i] = c.Dial(i)

@@ -188,7 +188,7 @@ func TestAllStopAtOnceUnderLoad(t *testing.T) {
 
 // CLUSTER.md 4.3: what was replaced or deleted never comes back. A partition that comes home finds nothing of its former items.
 func TestNothingOldComesBackAfterJoinAndLeave(t *testing.T) {
-	c := nodetest.Start(t, 1, patient) // what is noreply must not fail unseen
+	c := nodetest.Start(t, 1) // what is noreply must not fail unseen
 	const keys = 200
 	conn := c.Dial(0)
 	for k := range keys {

@@ -156,7 +156,7 @@ type scene struct {
 const sceneKeys = 3000
 
 func begin(t *testing.T, size int, options ...nodetest.Option) *scene {
-	c := nodetest.Start(t, size, append(options, func(cfg *node.Config) { cfg.MaxBytes = 32 << 20 }, patient)...)
+	c := nodetest.Start(t, size, append(options, func(cfg *node.Config) { cfg.MaxBytes = 32 << 20 })...)
 	k := newAsker(t, c.Dial(0))
 	setAll(t, k, sceneKeys)
 	for i := range 10 {

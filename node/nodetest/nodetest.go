@@ -21,6 +21,8 @@ const (
 	patience = 20 * time.Second
 	// look is the pause between two looks at a condition.
 	look = 5 * time.Millisecond
+	// deadline is PeerDeadline here: a machine that runs many tests at once may be slow without anything being wrong.
+	deadline = 10 * time.Second
 )
 
 // A Cluster is some nodes on loopback addresses.
@@ -109,6 +111,7 @@ func (c *Cluster) config(number int, options []Option) node.Config {
 	cfg.AdminListen = "off"
 	cfg.MaxBytes = 16 << 20
 	cfg.LeaveGrace = 500 * time.Millisecond
+	cfg.PeerDeadline = deadline
 	cfg.Log = slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", cfg.ID)
 	for _, n := range c.running() {
 		cfg.Join = append(cfg.Join, n.Self().Gossip.String())
