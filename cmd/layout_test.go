@@ -45,6 +45,7 @@ var plan = map[string]int{
 	"node/sides":      40,
 	"node/suspicion":  40,
 	"node/stats":      45, // it reads the counters of the handlers
+	"node/metrics":    46, // and makes series of what that says
 
 	"node/server":     30,
 	"node/executor":   30,
@@ -113,7 +114,7 @@ var homes = map[string][]string{
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
 	"github.com/spf13/cobra":                  {"cmd/memring"},
 	"github.com/spf13/pflag":                  {"cmd/memring"},
-	"github.com/prometheus/client_golang":     {"node", "node/admin"},
+	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
 	"github.com/HdrHistogram/hdrhistogram-go": {"benchmarks/..."},

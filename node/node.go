@@ -310,7 +310,7 @@ func (n *Node) serve() error {
 		return nil
 	}
 	var err error
-	n.admin, err = admin.Start(n.cfg.AdminListen, admin.Config{Ready: n.Ready, Log: n.log})
+	n.admin, err = admin.Start(n.cfg.AdminListen, admin.Config{Ready: n.Ready, Metrics: n.collector(), Log: n.log})
 	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.GiveWay.Admin {
 		n.log.Warn("no admin port: another process has it (choose with --admin-listen)", "wanted", n.cfg.AdminListen)
 		return nil
@@ -480,6 +480,14 @@ func (n *Node) Self() membership.Member {
 
 // ClientStats are the live counters of the client port.
 func (n *Node) ClientStats() *server.Stats { return n.clients.Stats() }
+
+// AdminAddr is the address of the admin port as bound; empty without one.
+func (n *Node) AdminAddr() string {
+	if n.admin == nil {
+		return ""
+	}
+	return n.admin.Addr()
+}
 
 // Table is what this node routes by.
 func (n *Node) Table() *ring.Table { return n.router.Table() }

@@ -1,6 +1,9 @@
 package node
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/memring/memring/node/metrics"
 	"github.com/memring/memring/node/stats"
 	"github.com/memring/memring/protocol"
 )
@@ -43,6 +46,20 @@ func (n *Node) figures() *stats.Sources {
 		Router:        n.router,
 		Sides:         n.sides,
 	}
+}
+
+// collector gives what a scrape of the admin port asks.
+func (n *Node) collector() prometheus.Collector {
+	return metrics.New(metrics.Config{
+		Figures: n.figures(),
+		Settings: func() []protocol.ReportLine {
+			lines, _ := n.statsLines("settings")
+			return lines
+		},
+		Members:      n.memberStates,
+		Moves:        n.handover.Moves,
+		RefusedPeers: n.reception.Refused,
+	})
 }
 
 // resetStats is the answer to "stats reset": what is counted starts again, what is there stays.

@@ -8,30 +8,40 @@ import (
 	"github.com/memring/memring/protocol"
 )
 
-// memberLines is the answer to "cluster members": who is here (of itself a node says, too, that it is in the minority), and who is down and keeps its place for now.
-func (n *Node) memberLines() []protocol.ReportLine {
-	var lines []protocol.ReportLine
-	add := func(m membership.Member, state string) {
+// memberLines is the answer to "cluster members".
+func (n *Node) memberLines() (lines []protocol.ReportLine) {
+	n.eachMember(func(m membership.Member, state string) {
 		lines = append(lines, protocol.ReportLine{
 			Label: "MEMBER",
 			Name:  m.ID,
 			Value: fmt.Sprintf("state=%s client=%s peer=%s gossip=%s zone=%s weight=%d copies=%d", state, m.Client, m.Peer, m.Gossip, m.Zone, m.Weight, m.Copies),
 		})
-	}
+	})
+	return lines
+}
+
+// eachMember visits who is here (of itself a node says, too, that it is in the minority), and who is down and keeps its place for now.
+func (n *Node) eachMember(visit func(m membership.Member, state string)) {
 	now := n.placement()
 	for _, m := range now.Here {
 		if n.isSelf(m) && n.sides.Minority() {
-			add(m, "minority")
+			visit(m, "minority")
 			continue
 		}
-		add(m, m.State.String())
+		visit(m, m.State.String())
 	}
 	for _, m := range now.Placed {
 		if now.Down(m.ID) {
-			add(m, "down")
+			visit(m, "down")
 		}
 	}
-	return lines
+}
+
+// memberStates counts the members by their states.
+func (n *Node) memberStates() map[string]int {
+	count := map[string]int{}
+	n.eachMember(func(_ membership.Member, state string) { count[state]++ })
+	return count
 }
 
 // moveLines is the answer to "cluster moves": what is on its way to this node, and from it.

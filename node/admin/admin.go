@@ -21,7 +21,9 @@ import (
 type Config struct {
 	// Ready says why the node is not ready to serve, or nil.
 	Ready func() error
-	Log   *slog.Logger
+	// Metrics are shown beside those of Go and of the process.
+	Metrics prometheus.Collector
+	Log     *slog.Logger
 }
 
 // An Admin serves HTTP on one address.
@@ -76,7 +78,7 @@ func (a *Admin) Stop(ctx context.Context) error {
 
 func handler(cfg Config) http.Handler {
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), cfg.Metrics)
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))

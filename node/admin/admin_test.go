@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/memring/memring/node/admin"
@@ -27,7 +28,8 @@ func TestHealthAndMetrics(t *testing.T) {
 			}
 			return nil
 		},
-		Log: slog.New(slog.DiscardHandler),
+		Metrics: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ours", Help: "Of the node."}),
+		Log:     slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +50,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	f("/livez", 200, "ok")
 	f("/readyz", 200, "ok")
 	f("/metrics", 200, "go_goroutines")
+	f("/metrics", 200, "ours 0")
 	f("/elsewhere", 404, "")
 	why := "no other member reached yet"
 	reason.Store(&why)

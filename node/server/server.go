@@ -152,6 +152,9 @@ func New(cfg Config) *Server {
 // Stats gives the live counters.
 func (s *Server) Stats() *Stats { return &s.stats }
 
+// Budget is of the read buffers that have grown.
+func (s *Server) Budget() *budget.Budget { return s.budget }
+
 // Listen binds an address and gives it as bound: network "tcp", "tcp4", "tcp6" or "unix"; mode is the permission of a unix socket, whose
 // file is replaced if an earlier process has left it behind, but not if it still answers. Stop removes it.
 // Network "tcp" on 0.0.0.0 takes IPv6 as well; "tcp4" does not. Connections wait in the system's queue until Start.

@@ -13,6 +13,8 @@ import (
 
 // A Budget is so many bytes, taken and given back by many goroutines at once.
 type Budget struct {
+	limit int64
+
 	mu      sync.Mutex // guards the rest
 	left    int64
 	freed   chan struct{} // closed when some comes back; nil while nobody waits for that
@@ -23,7 +25,13 @@ type Budget struct {
 const Patience = time.Second
 
 // New makes a budget of so many bytes.
-func New(bytes int64) *Budget { return &Budget{left: bytes} }
+func New(bytes int64) *Budget { return &Budget{limit: bytes, left: bytes} }
+
+// Limit is how many bytes there are.
+func (b *Budget) Limit() int64 { return b.limit }
+
+// Used is how many of them are taken.
+func (b *Budget) Used() int64 { return b.limit - b.Left() }
 
 // Left is how many bytes are not taken.
 func (b *Budget) Left() int64 {

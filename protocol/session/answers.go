@@ -47,6 +47,9 @@ func NewAnswers(bytes int64, maxValueBytes int, errors bool) *Answers {
 	return a
 }
 
+// Budget is what they take of.
+func (a *Answers) Budget() *budget.Budget { return a.budget }
+
 // Left is how much there is to be had.
 func (a *Answers) Left() int64 { return a.budget.Left() }
 
