@@ -115,6 +115,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                  {"cmd/memring"},
 	"github.com/spf13/pflag":                  {"cmd/memring"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
+	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
 	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
 	"github.com/HdrHistogram/hdrhistogram-go": {"benchmarks/..."},

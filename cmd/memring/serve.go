@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/memring/memring/node"
 )
 
@@ -68,10 +70,19 @@ func serve(o *options) (err error) {
 		defer o.certs.Follow()()
 	}
 	reportReady(nil)
+	tellSupervisor(daemon.SdNotifyReady, o.node.Log)
 	forgetStart()
 
 	wait(signals, n.Shutdowns(), o.reload, o.node.Log.With("at_most", bound))
+	tellSupervisor(daemon.SdNotifyStopping, o.node.Log)
 	return stop(n.Stop, bound, signals, o.node.Log)
+}
+
+// tellSupervisor tells systemd how far we are, when it started us and asks for that (Type=notify, sd_notify(3)).
+func tellSupervisor(state string, log *slog.Logger) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd is not told", "state", state, "err", err)
+	}
 }
 
 // wait returns when the process is to end.
