@@ -197,3 +197,38 @@ func namesOf(table *ring.Table, part uint32) (names []string) {
 	}
 	return names
 }
+
+// Who gave a partition by an older table, in which it was a replica to be, hears of nothing by the table in which it is none: else it would keep a copy that nobody wants
+// until the next table.
+func TestWhoIsNoReplicaDoesNotFollow(t *testing.T) {
+	w := newWorld(t)
+	for i, id := range []string{"holder", "giver", "third"} {
+		w.launch(id, uint64(100*(i+1)), piece.Elsewhere, AckOne)
+	}
+	holder, giver := w.members["holder"], w.members["giver"]
+	holder.place = piece.Holder
+	holder.sees(true)
+	replicas, strangers := piece.NewSet(worldParts), piece.NewSet(worldParts)
+	for part := range uint32(worldParts) {
+		switch names := namesOf(holder.table, part); {
+		case names[0] != "holder":
+		case names[1] == "giver":
+			replicas.Add(int(part))
+		default:
+			strangers.Add(int(part))
+		}
+	}
+	if replicas.Empty() || strangers.Empty() {
+		t.Fatalf("the table has no such partitions: %v, %v", replicas, strangers)
+	}
+	both := slices.Clone(replicas)
+	for part := range strangers.All() {
+		both.Add(part)
+	}
+	holder.Feed(giver.id, 1, both, both)
+	for part := range both.All() {
+		if feeds := holder.feeds[part].Load(); (feeds != nil) != replicas.Has(part) {
+			t.Errorf("partition %d, held by %v: followed: %v", part, namesOf(holder.table, uint32(part)), feeds != nil)
+		}
+	}
+}

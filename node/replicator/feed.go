@@ -283,7 +283,8 @@ func (r *Replicator) stayLocked(parts piece.Set, to piece.Member) (follows piece
 	return follows, c.number
 }
 
-// Feed lets a former holder hear of the writes to what he gave and keeps copies of. What he gave and is not taken as it was, he is told, is of no use.
+// Feed lets a former holder hear of the writes to what he gave and keeps copies of. What he gave and is not taken as it was, he is told, is of no use; as is what
+// he keeps by an older table than ours, in which he is no replica.
 func (r *Replicator) Feed(to piece.Member, number uint64, parts, taken piece.Set) {
 	if parts.Empty() {
 		return
@@ -293,7 +294,7 @@ func (r *Replicator) Feed(to piece.Member, number uint64, parts, taken piece.Set
 	f := &feed{to: to, number: number, parts: piece.NewSet(len(r.feeds)), full: true}
 	rest := piece.NewSet(len(r.feeds))
 	for part := range parts.All() {
-		if taken.Has(part) && r.table != nil && r.aliveLocked(to) {
+		if taken.Has(part) && r.table != nil && r.aliveLocked(to) && !r.strangerLocked(to, uint32(part)) {
 			f.parts.Add(part)
 		} else {
 			rest.Add(part)
@@ -342,10 +343,9 @@ func (r *Replicator) reviewFeedsLocked() {
 			r.endAllLocked(f)
 			continue
 		}
-		place, lost := r.table.Index(f.to.ID), piece.NewSet(len(r.feeds))
+		lost := piece.NewSet(len(r.feeds))
 		for part := range f.parts.All() {
-			holders := r.table.Holders(uint32(part))
-			if r.self >= 0 && len(holders) > 0 && int(holders[0]) == r.self && (place < 0 || !slices.Contains(holders[1:], uint16(place))) {
+			if r.strangerLocked(f.to, uint32(part)) {
 				lost.Add(part)
 			}
 		}
@@ -360,6 +360,12 @@ func (r *Replicator) reviewFeedsLocked() {
 			r.feeds[part].Store(&ordered)
 		}
 	}
+}
+
+// strangerLocked reports whether this node leads a partition of which another member is no replica. (Who does not lead it gives it away yet, and does not judge.)
+func (r *Replicator) strangerLocked(m piece.Member, part uint32) bool {
+	holders, place := r.table.Holders(part), r.table.Index(m.ID)
+	return r.self >= 0 && len(holders) > 0 && int(holders[0]) == r.self && (place < 0 || !slices.Contains(holders[1:], uint16(place)))
 }
 
 // follow lets a replica hear of the writes from now on to what is held here.
