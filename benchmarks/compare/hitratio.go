@@ -22,6 +22,8 @@ const (
 
 	// requestsPerMegabyte of -m bounds the length of a trace: a case should take seconds, and still turn the cache over some times.
 	requestsPerMegabyte = 40_000
+	// mostRequests is as many as turn over what is larger, too.
+	mostRequests = 5_000_000
 )
 
 // hitRatio plays traces cache-aside to both servers and compares how much they miss.
@@ -102,10 +104,11 @@ func (h *hitRatio) playAll(ctx context.Context, cases *[]*hitCase) error {
 		return err
 	}
 	for _, limit := range h.limits {
+		requests := min(limit*requestsPerMegabyte, mostRequests)
 		for _, times := range h.footprints {
 			footprint := uint64(limit) * uint64(times) << 20
 			for _, t := range recorded {
-				tenants := max(1, min(int(footprint/footprintOf(t)), limit*requestsPerMegabyte/len(t.Requests)))
+				tenants := max(1, min(int(footprint/footprintOf(t)), requests/len(t.Requests)))
 				if err := h.add(ctx, cases, t.Stack(tenants), limit, footprint, tenants); err != nil {
 					return err
 				}
@@ -114,7 +117,7 @@ func (h *hitRatio) playAll(ctx context.Context, cases *[]*hitCase) error {
 				if !h.only.MatchString(k.Name) {
 					continue
 				}
-				if err := h.add(ctx, cases, k.Synthetic(footprint, limit*requestsPerMegabyte, h.seed), limit, footprint, 1); err != nil {
+				if err := h.add(ctx, cases, k.Synthetic(footprint, requests, h.seed), limit, footprint, 1); err != nil {
 					return err
 				}
 			}
