@@ -40,7 +40,7 @@ build: ## build the one static binary, bin/memring
 
 test: ## run all tests, with the race detector where there is a C compiler
 	@test -n "$(race)" || echo 'no C compiler: the race detector is off'
-	go test $(race) -timeout 10m ./...
+	go test $(race) -timeout 12m ./...
 
 check: ## formatting, vet, staticcheck, the layout, no allocations, go.mod, every benchmark once, every fuzz target for FUZZTIME (5s)
 	@echo gofumpt -l .; out=$$($(gofumpt) -l .) && test -z "$$out" || { echo "$$out"; echo 'not formatted: make fmt'; exit 1; }
