@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -48,6 +49,43 @@ func TestLoginInLines(t *testing.T) {
 	}
 	if cmds, errors := users.Stats().Cmds.Load(), users.Stats().Errors.Load(); cmds != 6 || errors != 3 {
 		t.Errorf("%d logins counted, %d errors", cmds, errors)
+	}
+}
+
+// What a user may ask is looked at where it has come in, and nowhere else: a node that a request is forwarded to does it.
+func TestRightsThroughEveryNode(t *testing.T) {
+	users, err := node.NewUsers(login.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file []byte
+	for name, prefix := range map[string]string{"shop": "shop:", "news": "news:"} {
+		grant, err := login.NewGrant(nil, []string{prefix})
+		if err == nil {
+			file, err = login.Add(file, name, []byte("bar"), grant)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := users.Load(file); err != nil {
+		t.Fatal(err)
+	}
+	c := nodetest.Start(t, 3, func(cfg *node.Config) { cfg.Users, cfg.AuthFile = users, "/etc/users" })
+	const denied = "CLIENT_ERROR permission denied\r\n"
+	for i := range 3 {
+		question, want := "set l 0 0 8\r\nshop bar\r\n", "STORED\r\n"
+		for k := range 9 { // by their names three nodes share them
+			question += fmt.Sprintf("set shop:%d 0 0 1\r\n%d\r\nget shop:%d\r\nget news:%d\r\nset news:%d 0 0 1\r\nx\r\n", k, i, k, k, k)
+			want += fmt.Sprintf("STORED\r\nVALUE shop:%d 0 1\r\n%d\r\nEND\r\n", k, i) + denied + denied
+		}
+		if got := talk(t, c.Dial(i), question+"flush_all\r\nshutdown\r\nquit\r\n"); got != want+denied+denied {
+			t.Errorf("node %d: %q, want %q", i, got, want)
+		}
+	}
+	got := talk(t, c.Dial(0), "set l 0 0 8\r\nnews bar\r\nget news:0 news:1 news:2 news:3\r\nstats cluster\r\nquit\r\n")
+	if !strings.HasPrefix(got, "STORED\r\nEND\r\nSTAT ") || !strings.Contains(got, "STAT cluster_commands_denied 180\r\n") { // 60, and the three nodes of this process know the same users
+		t.Errorf("%q", got)
 	}
 }
 

@@ -64,65 +64,66 @@ const (
 // table is the one place where ops are described.
 var table = [opCount]struct {
 	name   string
-	keyed  bool // concerns one item: goes to the owner of its key
-	writes bool // may change the item
+	needs  Rights // what a client must have to ask for it; see Request.Needs
+	keyed  bool   // concerns one item: goes to the owner of its key
+	writes bool   // may change the item
 }{
-	None:    {name: "none"},
-	Reject:  {name: "reject"},                             // malformed: answered with Reason, in its seat of the order
-	Discard: {name: "discard", keyed: true, writes: true}, // a store whose value was refused: the old value goes, Reason is the answer
+	None:    {name: "none", needs: Public},
+	Reject:  {name: "reject", needs: Public},                            // malformed: answered with Reason, in its seat of the order
+	Discard: {name: "discard", needs: Write, keyed: true, writes: true}, // a store whose value was refused: the old value goes, Reason is the answer
 
-	Get:     {name: "get", keyed: true},
-	Gat:     {name: "gat", keyed: true, writes: true}, // get that may change the item's expiry or who recaches it
-	Inspect: {name: "inspect", keyed: true},           // what is known of an item, without a use
-	Touch:   {name: "touch", keyed: true, writes: true},
-	Set:     {name: "set", keyed: true, writes: true}, // with Compare: cas
-	Add:     {name: "add", keyed: true, writes: true},
-	Replace: {name: "replace", keyed: true, writes: true},
-	Append:  {name: "append", keyed: true, writes: true},
-	Prepend: {name: "prepend", keyed: true, writes: true},
-	Delete:  {name: "delete", keyed: true, writes: true},
-	Incr:    {name: "incr", keyed: true, writes: true},
-	Decr:    {name: "decr", keyed: true, writes: true},
+	Get:     {name: "get", needs: Read, keyed: true},
+	Gat:     {name: "gat", needs: Read | Write, keyed: true, writes: true}, // get that may change the item's expiry or who recaches it
+	Inspect: {name: "inspect", needs: Read, keyed: true},                   // what is known of an item, without a use
+	Touch:   {name: "touch", needs: Write, keyed: true, writes: true},
+	Set:     {name: "set", needs: Write, keyed: true, writes: true}, // with Compare: cas
+	Add:     {name: "add", needs: Write, keyed: true, writes: true},
+	Replace: {name: "replace", needs: Write, keyed: true, writes: true},
+	Append:  {name: "append", needs: Write, keyed: true, writes: true},
+	Prepend: {name: "prepend", needs: Write, keyed: true, writes: true},
+	Delete:  {name: "delete", needs: Write, keyed: true, writes: true},
+	Incr:    {name: "incr", needs: Read | Write, keyed: true, writes: true},
+	Decr:    {name: "decr", needs: Read | Write, keyed: true, writes: true},
 
-	Flush:      {name: "flush_all", writes: true}, // Exptime: when; 0 now. Delta: the mark that the members have agreed on, 0 from a client
-	FlushMark:  {name: "flush mark"},              // between members, before a Flush: Number is the answering member's, for this Exptime
-	Noop:       {name: "noop"},
-	Quit:       {name: "quit"},
-	Version:    {name: "version"},
-	Verbosity:  {name: "verbosity"},
-	Stats:      {name: "stats"},       // Key: the group and what else was said, empty for the general ones
-	ResetStats: {name: "stats reset"}, // of this node
+	Flush:      {name: "flush_all", needs: Admin, writes: true}, // Exptime: when; 0 now. Delta: the mark that the members have agreed on, 0 from a client
+	FlushMark:  {name: "flush mark", needs: Internal},           // between members, before a Flush: Number is the answering member's, for this Exptime
+	Noop:       {name: "noop", needs: Common},
+	Quit:       {name: "quit", needs: Public},
+	Version:    {name: "version", needs: Public},
+	Verbosity:  {name: "verbosity", needs: Admin},
+	Stats:      {name: "stats", needs: Common},      // Key: the group and what else was said, empty for the general ones
+	ResetStats: {name: "stats reset", needs: Admin}, // of this node
 
-	Operate:       {name: "operate"},    // Key: a command that concerns this node alone (lru_crawler, watch...); Value: its words, as sent
-	Configuration: {name: "config get"}, // Key: whose; "cluster": where its nodes are (auto discovery)
+	Operate:       {name: "operate", needs: Admin},     // Key: a command that concerns this node alone (lru_crawler, watch...); Value: its words, as sent
+	Configuration: {name: "config get", needs: Common}, // Key: whose; "cluster": where its nodes are (auto discovery)
 
-	Members: {name: "cluster members"},
-	Moves:   {name: "cluster moves"}, // what the member that is asked hands over, or takes over
-	Owner:   {name: "cluster owner"}, // Key: the key in question; answered by any member
-	Hello:   {name: "hello"},         // between members: the first request of a lane
+	Members: {name: "cluster members", needs: Common},
+	Moves:   {name: "cluster moves", needs: Common}, // what the member that is asked hands over, or takes over
+	Owner:   {name: "cluster owner", needs: Common}, // Key: the key in question; answered by any member
+	Hello:   {name: "hello", needs: Internal},       // between members: the first request of a lane
 
-	Mechanisms: {name: "login mechanisms"}, // by which one may log in
-	Login:      {name: "login"},            // Key: the mechanism, none on a wire that knows but one way; Value: the client's first word
-	LoginStep:  {name: "login step"},       // Key: the mechanism; Value: what the client answers to a Challenge
+	Mechanisms: {name: "login mechanisms", needs: Public}, // by which one may log in
+	Login:      {name: "login", needs: Public},            // Key: the mechanism, none on a wire that knows but one way; Value: the client's first word
+	LoginStep:  {name: "login step", needs: Public},       // Key: the mechanism; Value: what the client answers to a Challenge
 
-	Deliver: {name: "deliver"}, // between members: Value is the part at Initial of the value, CAS bytes in all, that a request Delivered as Delta goes with
-	Collect: {name: "collect"}, // between members: the part at Initial of the value kept as Delta for who asked; behind its end: it is not wanted any more
+	Deliver: {name: "deliver", needs: Internal}, // between members: Value is the part at Initial of the value, CAS bytes in all, that a request Delivered as Delta goes with
+	Collect: {name: "collect", needs: Internal}, // between members: the part at Initial of the value kept as Delta for who asked; behind its end: it is not wanted any more
 
 	// Of hand-over, on copy lanes (node/handover).
-	Takeover: {name: "take over"}, // Value: the partitions wanted
-	Offer:    {name: "offer"},     // Value: partitions that are the receiver's
-	Fetch:    {name: "fetch", keyed: true},
-	Pull:     {name: "pull"},   // Delta: the move; Value: where to go on
-	Pulled:   {name: "pulled"}, // Delta: the move, all of which has arrived
+	Takeover: {name: "take over", needs: Internal}, // Value: the partitions wanted
+	Offer:    {name: "offer", needs: Internal},     // Value: partitions that are the receiver's
+	Fetch:    {name: "fetch", needs: Internal, keyed: true},
+	Pull:     {name: "pull", needs: Internal},   // Delta: the move; Value: where to go on
+	Pulled:   {name: "pulled", needs: Internal}, // Delta: the move, all of which has arrived
 
 	// Of copies, on copy lanes (node/replicator).
-	Follow:   {name: "follow"},   // Value: the partitions whose writes the sender is to hear of
-	Unfollow: {name: "unfollow"}, // Value: the partitions of which the receiver hears no more
-	Copy:     {name: "copy"},     // CAS: the number; Value: the item as it is now; or Key: of one that is gone
-	Draw:     {name: "draw"},     // CAS: the number; Value: where to go on
-	Confirm:  {name: "confirm"},  // CAS: the number; the answer's Value: the partitions whose writes are all sent under it
+	Follow:   {name: "follow", needs: Internal},   // Value: the partitions whose writes the sender is to hear of
+	Unfollow: {name: "unfollow", needs: Internal}, // Value: the partitions of which the receiver hears no more
+	Copy:     {name: "copy", needs: Internal},     // CAS: the number; Value: the item as it is now; or Key: of one that is gone
+	Draw:     {name: "draw", needs: Internal},     // CAS: the number; Value: where to go on
+	Confirm:  {name: "confirm", needs: Internal},  // CAS: the number; the answer's Value: the partitions whose writes are all sent under it
 
-	Suspect: {name: "suspect"}, // on copy lanes: does the member Key, started as Delta, refuse you as well? (node/suspicion)
+	Suspect: {name: "suspect", needs: Internal}, // on copy lanes: does the member Key, started as Delta, refuse you as well? (node/suspicion)
 }
 
 // String gives the op's name, for logs and metrics.

@@ -26,6 +26,7 @@ const (
 	TooLarge    // over the item size limit
 	OutOfMemory // no room and eviction is off
 	NotAllowed  // flush_all switched off; Login, LoginStep, and what is asked without them: who asks may not come in
+	Denied      // who asks is known, and lacks a right to that (Request.Needs)
 	ServerError // Value says what
 
 	PeerTimeout    // the owner did not answer in time: whether it acted is unknown

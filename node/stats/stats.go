@@ -300,6 +300,11 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_parcels_refused", s.Parcels())
 	list.Add("cluster_answers_withheld", stats.Withheld.Load()+s.Answers.Withheld.Load())
 	list.Add("cluster_slow_kicks", s.Clients.Stats().SlowKicks.Load()+lanes.SlowKicks.Load())
+	denied := uint64(0)
+	if s.Users != nil {
+		denied = s.Users.Stats().Denied.Load()
+	}
+	list.Add("cluster_commands_denied", denied)
 	list.Add("cluster_lanes_in", lanes.CurrConns.Load())
 	list.Add("cluster_handover_items_in", moved.ItemsIn.Load())
 	list.Add("cluster_handover_items_out", moved.ItemsOut.Load())

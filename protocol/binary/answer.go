@@ -174,6 +174,8 @@ func failure(op protocol.Op, status protocol.Status) (code uint16, text string) 
 		return nonNumeric, "Non-numeric server-side value for incr or decr"
 	case protocol.NotAllowed:
 		return notAllowed, "Auth failure."
+	case protocol.Denied:
+		return notAllowed, "Permission denied"
 	case protocol.UnknownCommand:
 		if op == protocol.Stats {
 			return notFound, "Not found" // the group

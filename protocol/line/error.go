@@ -24,6 +24,8 @@ func AppendError(dst []byte, status protocol.Status, message []byte) []byte {
 		return append(dst, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"...)
 	case protocol.NotAllowed:
 		return append(dst, "CLIENT_ERROR flush_all not allowed\r\n"...)
+	case protocol.Denied:
+		return append(dst, "CLIENT_ERROR permission denied\r\n"...)
 	case protocol.TooLarge:
 		return append(dst, "SERVER_ERROR object too large for cache\r\n"...)
 	case protocol.OutOfMemory:

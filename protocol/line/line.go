@@ -17,6 +17,10 @@ import (
 // the conversation ends; only a line of keys may be longer (protocol.txt does not bound a multi-get).
 const MaxBytes = 2048
 
+// MaxCheckedBytes is the longest line of keys that is checked whole, so that a bad key is its only answer, as on memcached. In a longer one the
+// answers before the bad key have been sent; they end with the error.
+const MaxCheckedBytes = 64 << 10
+
 // MinBytes is the shortest line that can hold a command, its end counted: memcached looks at no shorter one.
 const MinBytes = 4
 

@@ -105,21 +105,29 @@ func (x *Exchange) plain(data []byte) (reply []byte, verdict Verdict) {
 // scramFirst begins RFC 7677: the client's first and final message, each answered. The last answer is the server's proof, so it is sent as a
 // challenge, and the client ends the exchange by an empty step.
 func (x *Exchange) scramFirst() func(data []byte) ([]byte, Verdict) {
-	server, err := scram.SHA256.NewServer(x.users.scramKeys)
+	l := x.users.known.Load()
+	var found *account // nil: nobody knows the user
+	server, err := scram.SHA256.NewServer(func(name string) (keys, error) {
+		if accounts := l.accounts[name]; len(accounts) > 0 {
+			found = &accounts[0] // of several passwords the first
+			return found.keys, nil
+		}
+		return x.users.madeUp(name, l.iterations), nil
+	})
 	if err != nil {
 		return refused
 	}
 	conversation := server.NewConversation()
 	final := func(data []byte) ([]byte, Verdict) {
 		proof, err := conversation.Step(string(data))
-		if actFor := conversation.AuthzID(); err != nil || !conversation.Valid() || actFor != "" && actFor != conversation.Username() {
+		if actFor := conversation.AuthzID(); err != nil || !conversation.Valid() || found == nil || actFor != "" && actFor != conversation.Username() {
 			return nil, Refused
 		}
 		x.next = func(data []byte) ([]byte, Verdict) {
 			if len(data) > 0 {
 				return nil, Refused
 			}
-			return x.ends(&User{Name: conversation.Username()})
+			return x.ends(x.users.enters(conversation.Username(), l, found))
 		}
 		return []byte(proof), Continue
 	}
@@ -131,14 +139,6 @@ func (x *Exchange) scramFirst() func(data []byte) ([]byte, Verdict) {
 		x.next = final
 		return []byte(challenge), Continue
 	}
-}
-
-// scramKeys gives the keys of a user, of the first password if there are several; those of one nobody knows are made up.
-func (u *Users) scramKeys(name string) (keys, error) {
-	if accounts := u.known.Load().accounts[name]; len(accounts) > 0 {
-		return accounts[0].keys, nil
-	}
-	return u.madeUp(name), nil
 }
 
 // cramChallenge begins RFC 2195: the server speaks first.
@@ -160,10 +160,11 @@ func (u *Users) byCram(challenge, data []byte) (user *User) {
 		return nil
 	}
 	name, offered := data[:blank], data[blank+1:]
-	accounts := u.known.Load().accounts[string(name)]
+	l := u.known.Load()
+	accounts := l.accounts[string(name)]
 	for i := range accounts {
 		if a := &accounts[i]; !a.hashed && hmac.Equal(offered, cram(a.password, challenge)) && user == nil {
-			user = &User{Name: string(name)}
+			user = u.enters(string(name), l, a)
 		}
 	}
 	if len(accounts) == 0 {

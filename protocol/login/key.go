@@ -86,7 +86,7 @@ func (u *Users) derive(password, salt []byte, iterations int) keys {
 	defer func() { <-u.deriving }()
 	k, err := deriveKeys(password, salt, iterations)
 	if err != nil {
-		return u.madeUp(string(salt))
+		return u.madeUp(string(salt), iterations)
 	}
 	return k
 }
@@ -104,10 +104,10 @@ func deriveKeys(password, salt []byte, iterations int) (keys, error) {
 }
 
 // madeUp gives the keys of a user nobody knows: the same whenever one asks, and nobody's password has them.
-func (u *Users) madeUp(name string) keys {
+func (u *Users) madeUp(name string, iterations int) keys {
 	stored, server := u.mac("stored", name), u.mac("server", name)
 	return keys{
-		KeyFactors: scram.KeyFactors{Salt: string(u.salt(name)), Iters: u.known.Load().iterations},
+		KeyFactors: scram.KeyFactors{Salt: string(u.salt(name)), Iters: iterations},
 		StoredKey:  stored[:],
 		ServerKey:  server[:],
 	}

@@ -1,6 +1,8 @@
 // Package login tells who may come in: users, and the exchanges by which a client proves to be one of them.
 //
 //	file.go      "user:password" lines, in clear or hashed ---> Users
+//	grant.go     what a user may ask for
+//	edit.go      lines that are added, changed and taken out
 //	key.go       what is kept of a password
 //	exchange.go  SASL's steps: PLAIN, SCRAM-SHA-256, CRAM-MD5
 //
@@ -46,13 +48,45 @@ const (
 
 func allMechanisms() []string { return []string{Plain, Scram, Cram} }
 
-// A User is one who may come in.
-type User struct{ Name string }
+// A User is one who has come in, by one of its passwords. One goroutine at a time uses it.
+type User struct {
+	Name string
+
+	users  *Users
+	digest digest // of the password
+	seen   uint64 // the number of the list that grant is from
+	grant  *Grant
+}
+
+// Grant is what the user may ask for by now: a Load takes effect at once. It is nil when what it has come in by is gone, the user or that password;
+// then it is nobody any more.
+func (u *User) Grant() *Grant {
+	if l := u.users.known.Load(); l.number != u.seen {
+		u.grant, u.seen = l.grantOf(u), l.number
+	}
+	return u.grant
+}
+
+func (l *list) grantOf(u *User) *Grant {
+	accounts := l.accounts[u.Name]
+	for i := range accounts {
+		if accounts[i].digest == u.digest {
+			return &accounts[i].grant
+		}
+	}
+	return nil
+}
+
+// enters gives the user who has come in by an account of the list.
+func (u *Users) enters(name string, l *list, a *account) *User {
+	return &User{Name: name, users: u, digest: a.digest, seen: l.number, grant: &a.grant}
+}
 
 // Users are all of them. Many sessions use them at once.
 type Users struct {
 	cfg   Config
 	known atomic.Pointer[list]
+	loads atomic.Uint64 // how many there were
 	stats Stats
 
 	// secret makes up what is told of users that nobody knows, and keeps passwords comparable in constant time. It is new in every process.
@@ -70,12 +104,14 @@ const maxDeriving = 2
 type Stats struct {
 	Cmds   atomic.Uint64 // logins tried, auth_cmds
 	Errors atomic.Uint64 // those refused, auth_errors
+	Denied atomic.Uint64 // commands refused, of users who may not ask that
 }
 
 // Reset begins to count again.
 func (s *Stats) Reset() {
 	s.Cmds.Store(0)
 	s.Errors.Store(0)
+	s.Denied.Store(0)
 }
 
 // New gives users of whom nobody is known yet: see Load.
@@ -91,8 +127,8 @@ func New(cfg Config) (*Users, error) {
 	return u, nil
 }
 
-// Load makes the lines of a file (see parse) all the users there are. After an error, which names the line but not what it says, they are who
-// they were. Who is in stays in.
+// Load makes the lines of a file (see Lines) all the users there are. After an error, which names the line but not what it says, they are who
+// they were. Who is in stays in as long as the password is there by which it came in, with what is granted by now: see User.Grant.
 //
 // With Scram offered it takes about a millisecond for each password in clear.
 func (u *Users) Load(file []byte) error {
@@ -110,6 +146,7 @@ func (u *Users) Load(file []byte) error {
 			}
 		}
 	}
+	l.number = u.loads.Add(1)
 	u.known.Store(l)
 	return nil
 }
@@ -175,7 +212,7 @@ func (u *Users) byPassword(name, password []byte) (user *User) {
 			same = hmac.Equal(digest[:], a.digest[:])
 		}
 		if same && user == nil {
-			user = &User{Name: string(name)}
+			user = u.enters(string(name), l, a)
 		}
 	}
 	if l.hashed && !derived {

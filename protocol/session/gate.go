@@ -17,6 +17,8 @@ import (
 // What must stay true: before a login nothing but Version reaches the chain, whatever the wires make of the bytes; and nothing is kept of what
 // somebody sends who is not in, but one login.
 //
+// Who is in may ask what is granted (login.Grant), which is looked at here and nowhere else: the chain, and other members, do as they are told.
+//
 // Without logins there is no Gate, so it costs nothing then.
 type Gate struct {
 	users *login.Users
@@ -26,6 +28,7 @@ type Gate struct {
 	exchange login.Exchange
 	user     *login.User // who is in; nil: nobody yet
 	failures int
+	refusing bool // a line of keys, up to its last: see grant
 }
 
 const (
@@ -63,8 +66,10 @@ func (g *Gate) User() *login.User { return g.user }
 // Parse implements Codec.
 func (g *Gate) Parse(buf []byte, req *protocol.Request) (used int) {
 	switch {
-	case g.user != nil || len(buf) == 0:
-		return g.wires.Parse(buf, req)
+	case len(buf) == 0:
+		return 0
+	case g.user != nil:
+		return g.parseGranted(buf, req)
 	case g.failures >= maxFailures:
 		return hangUp(buf, req)
 	}
@@ -164,7 +169,7 @@ func (g *Gate) Handle(req *protocol.Request, resp *protocol.Response) *protocol.
 	case g.user == nil && req.Op != protocol.Version:
 		resp.Status = protocol.NotAllowed // Parse lets none through: this is the lock behind the lock
 	default:
-		return g.next.Handle(req, resp)
+		return g.pass(req, resp)
 	}
 	return nil
 }

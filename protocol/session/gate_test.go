@@ -333,7 +333,7 @@ func (g *guard) Handle(req *protocol.Request, resp *protocol.Response) *protocol
 func BenchmarkGate(b *testing.B) {
 	f := func(name string, s *session.Session) {
 		b.Run(name, func(b *testing.B) {
-			in := []byte("get some:key:of:usual:length\r\n")
+			in := []byte("get own:some:key:of:usual:length\r\n")
 			b.ReportAllocs()
 			for b.Loop() {
 				s.Answer(in)
@@ -345,4 +345,10 @@ func BenchmarkGate(b *testing.B) {
 	s := session.New(g, g, 1)
 	converse(s, "set foo 0 0 7\r\nfoo bar\r\n", 100)
 	f("passed", s)
+	for _, user := range []string{"rw", "rwp"} {
+		g := session.NewGate(limited(b), echo{}, wires())
+		s := session.New(g, g, 1)
+		enter(b, s, user, false)
+		f("granted "+user, s)
+	}
 }

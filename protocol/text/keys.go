@@ -111,7 +111,7 @@ func (c *Codec) fetch(req *protocol.Request, key []byte) {
 
 // beginStream reads the head of a line of keys that is too long to be checked whole; its first key must be in sight.
 func (c *Codec) beginStream(buf []byte, req *protocol.Request) int {
-	head := buf[:maxCheckedBytes]
+	head := buf[:line.MaxCheckedBytes]
 	name, rest := verbOf(head)
 	c.op, c.verb = fetchOf(name)
 	keys, reason := c.asked(rest)

@@ -50,10 +50,6 @@ const (
 	inRefused       // in a data block that nobody wants
 )
 
-// maxCheckedBytes is the longest line of keys that is checked whole, so that a bad key is its only answer, as on memcached. In a longer
-// one the answers before the bad key have been sent; they end with the error.
-const maxCheckedBytes = 64 << 10
-
 // New begins a conversation.
 func New(config Config) *Codec {
 	return &Codec{maxItemBytes: config.MaxItemBytes, getErrors: config.GetErrors}
@@ -111,8 +107,8 @@ func (c *Codec) parseLine(buf []byte, req *protocol.Request) (used int) {
 			req.Options |= protocol.Hangup
 			return len(buf)
 		}
-		if text, used = line.Cut(buf, maxCheckedBytes); used == 0 {
-			if len(buf) <= maxCheckedBytes {
+		if text, used = line.Cut(buf, line.MaxCheckedBytes); used == 0 {
+			if len(buf) <= line.MaxCheckedBytes {
 				return 0
 			}
 			return c.beginStream(buf, req)
