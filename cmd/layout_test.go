@@ -44,7 +44,9 @@ var plan = map[string]int{
 	"node/placement":  40,
 	"node/sides":      40,
 	"node/suspicion":  40,
+	"node/meter":      30,
 	"node/stats":      45, // it reads the counters of the handlers
+	"node/overview":   46,
 	"node/metrics":    46, // and makes series of what that says
 
 	"node/server":     30,

@@ -68,6 +68,13 @@ type Config struct {
 	// AdminListen is the address of the admin HTTP port, "off" for none. --admin-listen; default 127.0.0.1:9150.
 	AdminListen string
 
+	// AdminPProf shows profiles of this process on the admin port. --admin-pprof; default not: making one takes processors.
+	AdminPProf bool
+
+	// MeasureEvery is of how many requests one is measured, on average: how long it took, and its key if that is asked for often (node/meter). What is
+	// told of it is the more exact, and costs the more, the less this is. 0: none. --measure-every; default 64.
+	MeasureEvery int
+
 	// Join are members to ask for the others: HOST[:GOSSIP_PORT], a name means all its addresses. --join; default none: alone.
 	Join []string
 
@@ -189,6 +196,7 @@ func Default() Config {
 		PeerPort:       11212,
 		GossipPort:     7946,
 		AdminListen:    "127.0.0.1:9150",
+		MeasureEvery:   64,
 		MaxBytes:       64 << 20,
 		MaxItemBytes:   1 << 20,
 		Delimiter:      ':',
@@ -241,6 +249,7 @@ func (c Config) Validate() error {
 	}
 	refuse(c.PeerPort < 0 || c.PeerPort > 65535, "--peer-port: %d is not a port", c.PeerPort)
 	refuse(c.GossipPort < 0 || c.GossipPort > 65535, "--gossip-port: %d is not a port", c.GossipPort)
+	refuse(c.MeasureEvery < 0, "--measure-every: must not be negative; 0 measures nothing")
 	refuse(c.MaxBytes <= 0, "-m: the memory limit must be above 0")
 	refuse(c.MaxItemBytes < minItemBytes, "-I: item max size must be at least %d bytes", minItemBytes)
 	refuse(c.MaxItemBytes > maxItemBytes, "-I: item max size must be at most %d bytes", maxItemBytes)

@@ -22,10 +22,11 @@ func NewUsers(cfg login.Config) (*login.Users, error) {
 // clientSession begins a conversation with a client, behind a gate if users are known; overheard: others may hear what is said.
 func (n *Node) clientSession(wire Wire, overheard bool) *session.Session {
 	wires, origin := n.clientWires(n.cfg.admitted(wire)), n.origins.Add(1)
+	measured := n.meter.Client(n.operator, origin)
 	if n.cfg.Users == nil {
-		return n.answers.Bound(session.New(n.operator, wires, origin))
+		return n.answers.Bound(session.New(measured, wires, origin))
 	}
-	gate := session.NewGate(n.cfg.Users, n.operator, wires)
+	gate := session.NewGate(n.cfg.Users, measured, wires)
 	if overheard && !n.cfg.PlainOffLoopback {
 		gate.RefusePlain()
 	}

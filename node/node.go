@@ -29,6 +29,7 @@ import (
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/membership"
+	"github.com/memring/memring/node/meter"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/node/placement"
@@ -70,6 +71,7 @@ type Node struct {
 	sides      *sides.Sides
 	mourns     atomic.Int64 // until when deletions leave tombstones, in nanoseconds since started
 	operator   *operator.Operator
+	meter      *meter.Meter
 	answers    *session.Answers
 	clients    *server.Server // the client port
 	lanes      *server.Server // the peer port
@@ -136,6 +138,7 @@ func (n *Node) openStore() error {
 		Delimiter: n.cfg.Delimiter,
 		Detail:    n.cfg.Detail,
 	})
+	n.meter = meter.New(meter.Config{Every: n.cfg.MeasureEvery})
 	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, func(r crawler.Round) { n.tell(watch.SysEvents, r) })
 	n.crawler.Start()
 	n.sides = sides.New(sides.Config{Self: n.cfg.ID, Policy: n.cfg.OnMinority, MinMembers: n.cfg.MinMembers, Log: n.log})
@@ -310,7 +313,7 @@ func (n *Node) serve() error {
 		return nil
 	}
 	var err error
-	n.admin, err = admin.Start(n.cfg.AdminListen, admin.Config{Ready: n.Ready, Metrics: n.collector(), Log: n.log})
+	n.admin, err = admin.Start(n.cfg.AdminListen, n.adminConfig())
 	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.GiveWay.Admin {
 		n.log.Warn("no admin port: another process has it (choose with --admin-listen)", "wanted", n.cfg.AdminListen)
 		return nil
@@ -341,9 +344,9 @@ func (n *Node) clientWires(wire Wire) *session.Wires {
 
 // laneSession begins a conversation with another member. Its requests go to the executor: they have been routed.
 func (n *Node) laneSession() *session.Session {
-	door, codec := n.reception.Door(), frame.NewCodec()
+	door, codec, origin := n.reception.Door(), frame.NewCodec(), n.origins.Add(1)
 	codec.Cut = door.Cut
-	s := session.New(door, codec, n.origins.Add(1))
+	s := session.New(n.meter.Lane(door, origin), codec, origin)
 	door.BeforeWait = s.Waits
 	s.AtEnd(door.Close)
 	return s

@@ -3,7 +3,9 @@ package node
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/memring/memring/node/admin"
 	"github.com/memring/memring/node/metrics"
+	"github.com/memring/memring/node/overview"
 	"github.com/memring/memring/node/stats"
 	"github.com/memring/memring/protocol"
 )
@@ -45,7 +47,14 @@ func (n *Node) figures() *stats.Sources {
 		Replicator:    n.replicator,
 		Router:        n.router,
 		Sides:         n.sides,
+		Meter:         n.meter,
 	}
+}
+
+// adminConfig is what operators are shown over HTTP.
+func (n *Node) adminConfig() admin.Config {
+	view := overview.New(overview.Config{Cluster: n.cfg.Cluster, Self: n.self.ID, Figures: n.figures(), Members: n.eachMember, Table: n.router.Table})
+	return admin.Config{Ready: n.Ready, Metrics: n.collector(), Cluster: func() any { return view.Now() }, PProf: n.cfg.AdminPProf, Log: n.log}
 }
 
 // collector gives what a scrape of the admin port asks.

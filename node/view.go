@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/memring/memring/node/membership"
+	"github.com/memring/memring/node/stats"
 	"github.com/memring/memring/protocol"
 )
 
@@ -45,17 +46,7 @@ func (n *Node) memberStates() map[string]int {
 }
 
 // moveLines is the answer to "cluster moves": what is on its way to this node, and from it.
-func (n *Node) moveLines() []protocol.ReportLine {
-	var lines []protocol.ReportLine
-	for _, m := range n.handover.Moves() {
-		lines = append(lines, protocol.ReportLine{
-			Label: "MOVE",
-			Name:  fmt.Sprintf("%s/%d", m.From, m.Number),
-			Value: fmt.Sprintf("from=%s to=%s partitions=%d items=%d bytes=%d", m.From, m.To, m.Partitions, m.Items, m.Bytes),
-		})
-	}
-	return lines
-}
+func (n *Node) moveLines() []protocol.ReportLine { return stats.MoveLines(n.handover.Moves()) }
 
 // ownerLines is the answer to "cluster owner KEY".
 func (n *Node) ownerLines(key []byte) []protocol.ReportLine {

@@ -3,6 +3,7 @@ package protocol
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/memring/memring/protocol/budget"
 )
@@ -40,6 +41,13 @@ type Pending struct {
 
 	// View says by which view of the cluster the request was sent, see Request.View.
 	View uint64
+
+	// Forwarded says that another member was asked.
+	Forwarded bool
+
+	// Settled, when set, is told of the answer once, when Response is what the client will get; Began is for whoever sets it.
+	Settled func(p *Pending, req *Request)
+	Began   time.Duration
 
 	share *budget.Share // what the memory of the answer is taken from; nil: it is not counted
 	taken int64         // of that
@@ -193,7 +201,7 @@ func (p *Pending) Advance(req *Request) (next *Pending, settled bool) {
 	case p.Moved != nil && p.Response.Status == PeerMoved:
 		then, p.Moved = p.Moved, nil
 	default:
-		return p.settle(), true
+		return p.settle(req), true
 	}
 	if next = then(req, &p.Response); next == nil {
 		return p, false
@@ -204,15 +212,21 @@ func (p *Pending) Advance(req *Request) (next *Pending, settled bool) {
 	if next.Moved == nil {
 		next.Moved = p.Moved
 	}
+	next.Forwarded = next.Forwarded || p.Forwarded
+	next.Settled, next.Began = p.Settled, p.Began
 	p.Release()
 	return next, false
 }
 
 // settle makes of a failure between members what the reader is told.
-func (p *Pending) settle() *Pending {
+func (p *Pending) settle(req *Request) *Pending {
 	if p.OnLoss != Unset && p.Response.Status.FromPeer() {
 		p.Response.Reset()
 		p.Response.Status = p.OnLoss
+	}
+	if told := p.Settled; told != nil {
+		p.Settled = nil
+		told(p, req)
 	}
 	return p
 }
@@ -228,6 +242,7 @@ func (p *Pending) Release() {
 	}
 	p.share, p.taken = nil, 0
 	p.OnLoss, p.Then, p.Moved, p.Holds, p.View, p.flush, p.hear = Unset, nil, nil, false, 0, nil, nil
+	p.Forwarded, p.Settled, p.Began = false, nil, 0
 	p.state.Store(pendingOpen)
 	pendings.Put(p)
 }

@@ -117,6 +117,8 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	c.BoolVar(&o.node.UDPOffLoopback, "udp-off-loopback", false, "let -U listen where other machines reach it: with forged senders it can flood others")
 	c.BoolVar(&o.node.PlainOffLoopback, "plain-off-loopback", false, "let users of -S log in by PLAIN where others may hear the password: without TLS, off loopback")
 	c.StringVar(&o.node.AdminListen, "admin-listen", o.node.AdminListen, "`ADDRESS` for health and metrics over HTTP, or off")
+	c.BoolVar(&o.node.AdminPProf, "admin-pprof", false, "show profiles of this process on the admin port, under /debug/pprof/")
+	c.IntVar(&o.node.MeasureEvery, "measure-every", o.node.MeasureEvery, "of so many requests one is measured, for latencies and hot keys, a `NUMBER`; 0 measures none")
 	c.IntVar(&o.node.Ring.Copies, "copies", o.node.Ring.Copies, "members that are to keep each item, a `NUMBER` from 1 to 8; the most that any member says counts")
 	c.TextVar(&o.node.Ack, "ack", o.node.Ack, "other members that must have a write before it is answered, with --copies of 2 or more: `one`, none, or all")
 	c.StringVar(&o.readFrom, "read-from", "owner", "who answers a get of a key whose owner is another member: its `owner`, or the nearest: the copy here, else in this --zone; on all members")

@@ -1,14 +1,23 @@
-// Package admin is HTTP for operators: health and metrics.
+// Package admin is HTTP for operators: health, metrics, the view of the cluster, a console that shows it, and profiles.
+//
+//	/livez     the process answers
+//	/readyz    clients may be sent here; else why not
+//	/metrics   for Prometheus (node/metrics)
+//	/cluster   members, partitions and moves as JSON (node/overview)
+//	/          the console, which draws what /cluster says
+//	/debug/pprof/
 package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 
@@ -23,7 +32,11 @@ type Config struct {
 	Ready func() error
 	// Metrics are shown beside those of Go and of the process.
 	Metrics prometheus.Collector
-	Log     *slog.Logger
+	// Cluster gives what /cluster shows, as JSON.
+	Cluster func() any
+	// PProf shows profiles under /debug/pprof: whoever asks for them takes processors.
+	PProf bool
+	Log   *slog.Logger
 }
 
 // An Admin serves HTTP on one address.
@@ -90,5 +103,20 @@ func handler(cfg Config) http.Handler {
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
+	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if err := json.NewEncoder(w).Encode(cfg.Cluster()); err != nil {
+			cfg.Log.Debug("/cluster not sent", "err", err)
+		}
+	})
+	showConsole(mux)
+	if cfg.PProf {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }

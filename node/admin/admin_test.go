@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,7 @@ func TestHealthAndMetrics(t *testing.T) {
 			return nil
 		},
 		Metrics: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ours", Help: "Of the node."}),
+		Cluster: func() any { return map[string]int{"members": 3} },
 		Log:     slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -52,6 +54,8 @@ func TestHealthAndMetrics(t *testing.T) {
 	f("/metrics", 200, "go_goroutines")
 	f("/metrics", 200, "ours 0")
 	f("/elsewhere", 404, "")
+	f("/cluster", 200, `{"members":3}`)
+	f("/debug/pprof/", 404, "")
 	why := "no other member reached yet"
 	reason.Store(&why)
 	f("/readyz", 503, why)
@@ -63,6 +67,58 @@ func TestHealthAndMetrics(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", a.Addr()); err == nil {
 		t.Fatal("still listening")
+	}
+}
+
+// The console is whole: all that its pages name is there, and nothing of it comes from elsewhere.
+func TestConsole(t *testing.T) {
+	a, err := admin.Start("127.0.0.1:0", admin.Config{
+		Metrics: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ours", Help: "Of the node."}),
+		PProf:   true,
+		Log:     slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	get := func(path, kind string) string {
+		t.Helper()
+		resp, err := client.Get("http://" + a.Addr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), kind) {
+			t.Errorf("%s: %s, %v, %v", path, resp.Status, resp.Header, err)
+		}
+		if policy := resp.Header.Get("Content-Security-Policy"); kind != "" && (!strings.HasPrefix(policy, "default-src 'none';") || strings.Contains(policy, "unsafe")) {
+			t.Errorf("%s: the policy is %q", path, policy)
+		}
+		return string(body)
+	}
+	texts := map[string]string{"/": get("/", "text/html"), "/console.css": get("/console.css", "text/css")}
+	for _, named := range regexp.MustCompile(`(?:src|href)="([a-z.]+\.[a-z]+)"`).FindAllStringSubmatch(texts["/"], -1) {
+		texts["/"+named[1]] = get("/"+named[1], map[string]string{"js": "text/javascript", "css": "text/css", "svg": "image/svg"}[named[1][strings.IndexByte(named[1], '.')+1:]])
+	}
+	for _, named := range regexp.MustCompile(`from "\./([a-z.]+)"`).FindAllStringSubmatch(texts["/console.js"], -1) {
+		texts["/"+named[1]] = get("/"+named[1], "text/javascript")
+	}
+	if len(texts) != 5 {
+		t.Errorf("%d files are named, want 5", len(texts))
+	}
+	elsewhere := regexp.MustCompile(`(?i)https?://[^ "']*|style="[^"]*|\son[a-z]+="[^"]*|<script>`)
+	for path, text := range texts {
+		for _, found := range elsewhere.FindAllString(text, -1) {
+			if found != "http://www.w3.org/2000/svg" { // a name, not an address
+				t.Errorf("%s has %q", path, found)
+			}
+		}
+	}
+	get("/debug/pprof/goroutine?debug=1", "")
+	client.CloseIdleConnections()
+	if err := a.Stop(context.Background()); err != nil {
+		t.Fatal(err)
 	}
 }
 

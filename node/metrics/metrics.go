@@ -2,17 +2,20 @@
 //
 //	exporter.go  memcached_*: memcached_exporter's names, types and labels, so that what was made for it (dashboards, alerts) works unchanged
 //	cluster.go   memring_*: what memcached has not
+//	requests.go  memring_*: how long requests took, and how hot the hottest keys are (node/meter)
 //
 // Nothing is counted for it: a scrape reads the lines of "stats" (node/stats), so both faces of a figure are the same one. What does not exist here (LRU
 // lists, slab classes but one) has the values that "stats" has for it (node/DESIGN.md, "Operating it").
 package metrics
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/memring/memring/node/handover"
+	"github.com/memring/memring/node/meter"
 	"github.com/memring/memring/node/stats"
 	"github.com/memring/memring/protocol"
 )
@@ -39,12 +42,13 @@ type Config struct {
 type Collector struct {
 	cfg      Config
 	families []family
+	times    *prometheus.Desc
 }
 
 // New makes a Collector.
 func New(cfg Config) *Collector {
-	c := &Collector{cfg: cfg}
-	for _, f := range append(exported(cfg.Figures.Version), ours()...) {
+	c := &Collector{cfg: cfg, times: durations()}
+	for _, f := range slices.Concat(exported(cfg.Figures.Version), ours(), hot()) {
 		f.desc = prometheus.NewDesc(f.name, f.help, f.labels, nil)
 		c.families = append(c.families, f)
 	}
@@ -76,6 +80,7 @@ const (
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
+	to <- c.times
 	for i := range c.families {
 		to <- c.families[i].desc
 	}
@@ -84,6 +89,7 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	now := c.read()
+	c.collectTimes(to)
 	for i := range c.families {
 		f := &c.families[i]
 		for _, s := range f.series {
@@ -100,10 +106,11 @@ type reading struct {
 	lines   map[string]string // of the statistics, by their names; of the groups items and slabs too, and of settings as "settings:NAME"
 	members map[string]int
 	left    left
+	hot     []meter.HotKey
 }
 
 func (c *Collector) read() *reading {
-	now := &reading{Config: &c.cfg, lines: map[string]string{}, members: c.cfg.Members()}
+	now := &reading{Config: &c.cfg, lines: map[string]string{}, members: c.cfg.Members(), hot: c.cfg.Figures.Meter.HotKeys(hotRanks)}
 	list := &stats.List{}
 	c.cfg.Figures.General(list)
 	c.cfg.Figures.Cluster(list)

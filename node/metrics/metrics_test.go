@@ -126,6 +126,32 @@ func TestOfTheCluster(t *testing.T) {
 	}
 }
 
+// Requests are measured by where the answer came from, and a key that many ask for is told of by its rank, not by its name.
+func TestOfRequests(t *testing.T) {
+	c := nodetest.Start(t, 2, withAdmin, func(c *node.Config) { c.MeasureEvery = 1 })
+	table, here := c.Nodes[0].Table(), ""
+	for k := 0; here == ""; k++ {
+		if key := fmt.Sprintf("key%d", k); table.Members()[table.Owner(table.Partition([]byte(key)))].ID == c.Nodes[0].Self().ID {
+			here = key
+		}
+	}
+	say(t, c.Dial(0), "set "+here+" 0 0 1", "1", "get "+here, "get "+here)
+	say(t, c.Dial(1), "get "+here, "get "+here, "get "+here)
+	page, asked := scrape(t, c.Nodes[0])
+	_, other := scrape(t, c.Nodes[1])
+	const of = "memring_request_duration_seconds_"
+	expect(t, asked, map[string]float64{
+		of + `count{command="get",result="hit",route="local"}`:            2,
+		of + `bucket{command="get",result="hit",route="local",le="+Inf"}`: 2,
+		of + `count{command="set",result="stored",route="local"}`:         1,
+		`memring_hot_key_share{rank="1"}`:                                 0, // of the last whole window there was nothing
+	})
+	expect(t, other, map[string]float64{of + `count{command="get",result="hit",route="forwarded"}`: 3})
+	if bytes.Contains(page, []byte(here)) {
+		t.Error("the page tells a key")
+	}
+}
+
 // Prometheus has rules for names and types. What memcached_exporter has against them stays, for dashboards ask for it.
 func TestLint(t *testing.T) {
 	c := nodetest.Start(t, 2, withAdmin)

@@ -152,6 +152,7 @@ func TestCommands(t *testing.T) {
 	f(open, "lru_crawler mgdump all", "ERROR key dump not allowed")
 	f(open, "stats detail on", "CLIENT_ERROR stats detail not allowed")
 	f(open, "stats cachedump", "CLIENT_ERROR stats cachedump not allowed")
+	f(open, "stats hotkeys", "CLIENT_ERROR stats hotkeys not allowed")
 	f(open, "shutdown now", "CLIENT_ERROR invalid shutdown mode")
 	f(open, "shutdown", "")
 	f(open, "shutdown graceful", "")

@@ -26,6 +26,9 @@ func (o *Operator) stats(said []string, resp *protocol.Response) {
 		return
 	case means(group, "conns"):
 		group = "conns"
+	case group == "hotkeys" && o.cfg.NoDump:
+		answer(resp, "CLIENT_ERROR stats hotkeys not allowed")
+		return
 	}
 	lines, known := o.cfg.Stats(group)
 	if resp.Report = lines; !known {

@@ -27,7 +27,7 @@ func (r *Router) fromCopy(now *routes, part uint32, req *protocol.Request, resp 
 	*asked = protocol.Request{}
 	r.spare.Put(asked)
 	r.stats.Forwarded.Add(1)
-	pending.Then, pending.Holds = r.onward, true
+	pending.Then, pending.Holds, pending.Forwarded = r.onward, true, true
 	return pending, true
 }
 

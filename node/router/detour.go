@@ -65,6 +65,7 @@ func (d *detour) ask(req *protocol.Request, resp *protocol.Response) *protocol.P
 	var pending *protocol.Pending
 	if way != nil {
 		pending = way(req)
+		pending.Forwarded = true
 	} else {
 		resp.Reset()
 		if pending = r.here(req, resp); pending == nil {

@@ -187,6 +187,7 @@ func (r *Router) ask(now *routes, way Send, req *protocol.Request, resp *protoco
 	if way != nil {
 		r.stats.Forwarded.Add(1)
 		pending = way(req)
+		pending.Forwarded = true
 	} else if pending = r.here(req, resp); pending == nil {
 		return nil
 	}

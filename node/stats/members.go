@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/protocol"
 )
 
@@ -12,7 +13,8 @@ import (
 type Member struct {
 	ID     string
 	Lines  []protocol.ReportLine
-	Silent string // why it said nothing
+	Moves  []handover.Report // under way from it and to it; only Gather asks for them
+	Silent string            // why it said nothing
 }
 
 // gather asks all members for their statistics, this one first.
@@ -42,6 +44,52 @@ func (s *Sources) gather() []Member {
 	return list
 }
 
+// Gather asks all members for their statistics and for what they hand over, this one first.
+func (s *Sources) Gather() []Member {
+	list := s.gather()
+	list[0].Moves = s.Handover.Moves()
+	table, answers := s.Router.Ask(&protocol.Request{Op: protocol.Moves})
+	for i, pending := range answers {
+		if pending == nil {
+			continue
+		}
+		for k := range list {
+			if m := &list[k]; m.ID == table.Members()[i].ID && pending.Response.Status == protocol.OK {
+				m.Moves = parseMoves(pending.Response.Report)
+			}
+		}
+		pending.Release()
+	}
+	return list
+}
+
+// MoveLines tells of moves, as "cluster moves" does.
+func MoveLines(moves []handover.Report) (lines []protocol.ReportLine) {
+	for _, m := range moves {
+		lines = append(lines, protocol.ReportLine{
+			Label: "MOVE",
+			Name:  fmt.Sprintf("%s/%d", m.From, m.Number),
+			Value: fmt.Sprintf(moveFormat, m.From, m.To, m.Partitions, m.Items, m.Bytes),
+		})
+	}
+	return lines
+}
+
+const moveFormat = "from=%s to=%s partitions=%d items=%d bytes=%d"
+
+// parseMoves reads what MoveLines of another member has written; what it cannot read it leaves out.
+func parseMoves(lines []protocol.ReportLine) (moves []handover.Report) {
+	for _, l := range lines {
+		var m handover.Report
+		number := l.Name[strings.LastIndexByte(l.Name, '/')+1:]
+		_, err1 := fmt.Sscan(number, &m.Number)
+		if _, err2 := fmt.Sscanf(l.Value, moveFormat, &m.From, &m.To, &m.Partitions, &m.Items, &m.Bytes); err1 == nil && err2 == nil {
+			moves = append(moves, m)
+		}
+	}
+	return moves
+}
+
 // own are the lines of this member.
 func (s *Sources) own() []protocol.ReportLine {
 	list := &List{}
@@ -61,10 +109,14 @@ func (s *Sources) Before(next protocol.Handler) protocol.Handler { return counte
 
 // Handle implements protocol.Handler.
 func (c counter) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
-	if req.Op != protocol.Stats {
+	switch req.Op {
+	case protocol.Stats:
+		resp.Status, resp.Report = protocol.OK, c.sources.own()
+	case protocol.Moves:
+		resp.Status, resp.Report = protocol.OK, MoveLines(c.sources.Handover.Moves())
+	default:
 		return c.next.Handle(req, resp)
 	}
-	resp.Status, resp.Report = protocol.OK, c.sources.own()
 	return nil
 }
 
@@ -81,15 +133,15 @@ func Nodes(list *List, members []Member) {
 	}
 }
 
-// partitionsOf is what the names of the lines about partitions begin with, "cluster_partitions_owned".
-const partitionsOf = "cluster_partitions_"
+// PartitionsOf is what the names of the lines about partitions begin with, "cluster_partitions_owned".
+const PartitionsOf = "cluster_partitions_"
 
 // Partitions gives how many partitions each member has in each state, as it says itself.
 func Partitions(list *List, members []Member) {
 	for i := range members {
 		m := &members[i]
 		for _, l := range m.Lines {
-			if state, ok := strings.CutPrefix(l.Name, partitionsOf); ok {
+			if state, ok := strings.CutPrefix(l.Name, PartitionsOf); ok {
 				list.Add(m.ID+":"+state, l.Value)
 			}
 		}
@@ -139,7 +191,7 @@ func join(name, one, other string) string {
 		return addSeconds(one, other)
 	case "uptime", "time", "accepting_conns", "time_since_server_cert_refresh":
 		a = min(a, b)
-	case "max_connections", "hash_power_level":
+	case "max_connections", "hash_power_level", "cluster_hottest_rate":
 		a = max(a, b)
 	default:
 		a += b

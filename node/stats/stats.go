@@ -15,11 +15,13 @@ import (
 	"github.com/memring/memring/node/crawler"
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/handover"
+	"github.com/memring/memring/node/meter"
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/node/replicator"
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
 	"github.com/memring/memring/node/sides"
+	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/protocol/session"
@@ -54,6 +56,7 @@ type Sources struct {
 	Replicator *replicator.Replicator
 	Router     *router.Router
 	Sides      *sides.Sides
+	Meter      *meter.Meter
 }
 
 // A List collects STAT lines.
@@ -79,6 +82,8 @@ func (s *Sources) Add(list *List, group string) (known bool) {
 		s.Conns(list)
 	case "tls":
 		s.Certificates(list)
+	case "hotkeys":
+		s.HotKeys(list)
 	case "cluster":
 		Sum(list, s.gather())
 	case "nodes":
@@ -315,6 +320,11 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_fetch_hits", moved.FetchedHits.Load())
 	list.Add("cluster_waits", moved.Waits.Load())
 	list.Add("cluster_redirected", s.Router.Stats().Redirected.Load())
+	hottest := int64(0)
+	for _, k := range s.Meter.HotKeys(1) {
+		hottest = int64(k.Rate)
+	}
+	list.Add("cluster_hottest_rate", hottest)
 }
 
 // Items gives one class, 1, of all items: this store does not sort them by size. The age is that of the item which
@@ -337,6 +347,20 @@ func (s *Sources) Items(list *List) {
 	list.Add("items:1:evicted_active", items.EvictedActive)
 	list.Add("items:1:crawler_reclaimed", items.Crawled)
 	list.Add("items:1:crawler_items_checked", s.Crawler.Stats().Checked.Load())
+}
+
+// maxHotKeys bounds the list of hot keys; there cannot be more than a hundred.
+const maxHotKeys = 20
+
+// HotKeys gives the keys that take more than a hundredth of this node's requests each, the hottest first, as they were in the last ten seconds.
+func (s *Sources) HotKeys(list *List) {
+	list.Add("measured_every", s.Meter.Every())
+	for i, k := range s.Meter.HotKeys(maxHotKeys) {
+		rank := strconv.Itoa(i + 1)
+		list.Add(rank+":key", watch.Escape([]byte(k.Key)))
+		list.Add(rank+":share", fmt.Sprintf("%.3f", k.Share))
+		list.Add(rank+":rate", int64(k.Rate))
+	}
 }
 
 // slabPageBytes is the size of memcached's slab pages, which its tools count.

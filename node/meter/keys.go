@@ -1,0 +1,124 @@
+package meter
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+	"time"
+)
+
+const (
+	// window is the time over which keys are counted: what HotKeys tells is of the last whole one.
+	window = 10 * time.Second
+
+	// counters is how many keys a stripe counts at a time. A key that takes more than one in so many of its requests is among them.
+	counters = 64
+
+	// hotShare is the part of a node's requests from which on a key is hot, and hotSamples are as many measured ones as make that no accident.
+	hotShare   = 0.01
+	hotSamples = 8
+)
+
+// keys are the keys of a stripe that are asked for most: Space-Saving (Metwally, Agrawal, El Abbadi: Efficient computation of frequent and top-k elements in
+// data streams, 2005), in windows.
+type keys struct {
+	now, last *sketch       // of the window of now, and of the one before; nil while no key was ever counted
+	until     time.Duration // when that of now ends
+}
+
+func (k *keys) add(key []byte, at time.Duration) {
+	k.turn(at)
+	if k.now == nil {
+		k.now, k.last = newSketch(), newSketch()
+	}
+	k.now.add(key)
+}
+
+// turn begins a new window if it is time.
+func (k *keys) turn(at time.Duration) {
+	if at < k.until || k.now == nil {
+		if k.now == nil {
+			k.until = at - at%window + window
+		}
+		return
+	}
+	k.now, k.last = k.last, k.now
+	if at >= k.until+window {
+		k.last.clear() // nothing was counted in the last one
+	}
+	k.now.clear()
+	k.until = at - at%window + window
+}
+
+// A sketch counts keys. Of one that it has had no counter for all the time, it may have counted others' requests: excess says how many at most.
+type sketch struct {
+	seed   maphash.Seed
+	total  uint64
+	used   int
+	hashes [counters]uint64
+	counts [counters]count
+}
+
+type count struct {
+	key          []byte
+	seen, excess uint64
+}
+
+func newSketch() *sketch { return &sketch{seed: maphash.MakeSeed()} }
+
+func (s *sketch) clear() { s.total, s.used = 0, 0 }
+
+func (s *sketch) add(key []byte) {
+	s.total++
+	hash := maphash.Bytes(s.seed, key)
+	if at := slices.Index(s.hashes[:s.used], hash); at >= 0 {
+		s.counts[at].seen++
+		return
+	}
+	at, excess := s.used, uint64(0)
+	if s.used < counters {
+		s.used++
+	} else {
+		at = 0
+		for i := range s.counts {
+			if s.counts[i].seen < s.counts[at].seen {
+				at = i
+			}
+		}
+		excess = s.counts[at].seen
+	}
+	s.hashes[at] = hash
+	s.counts[at] = count{key: append(s.counts[at].key[:0], key...), seen: excess + 1, excess: excess}
+}
+
+// A HotKey is a key that takes more than a hundredth of the requests of this node.
+type HotKey struct {
+	Key   string
+	Share float64 // of this node's requests, from 0 to 1; at least
+	Rate  float64 // requests a second; at least
+}
+
+// HotKeys gives those of the last whole window, the hottest first; limit at most.
+func (m *Meter) HotKeys(limit int) (hot []HotKey) {
+	seen, total := make(map[string]uint64), uint64(0)
+	now := m.cfg.Now()
+	for i := range m.stripes {
+		s := &m.stripes[i]
+		s.mu.Lock()
+		if s.keys.now != nil {
+			s.keys.turn(now)
+			total += s.keys.last.total
+			for _, c := range s.keys.last.counts[:s.keys.last.used] {
+				seen[string(c.key)] += c.seen - c.excess
+			}
+		}
+		s.mu.Unlock()
+	}
+	for key, n := range seen {
+		if share := float64(n) / float64(total); n >= hotSamples && share >= hotShare {
+			hot = append(hot, HotKey{Key: key, Share: share, Rate: float64(n) * float64(m.cfg.Every) / window.Seconds()})
+		}
+	}
+	slices.SortFunc(hot, func(a, b HotKey) int { return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(a.Key, b.Key)) })
+	return hot[:min(limit, len(hot))]
+}

@@ -1,0 +1,160 @@
+// Package meter measures one of some requests of each conversation: how long its answer took, and which keys are asked for most.
+//
+//	client's session -> Client -> operator ...   a request's time until its answer is there, and where it came from; its key, if it was answered here
+//	lane's session ---> Lane ---> reception ...  its key
+//
+// What is not measured costs a request the counting down of a number that only its own conversation knows, so Every is what all of it costs. Which requests
+// those are is drawn, each like any other: no pattern of requests hides from it, and each that was measured stands for Every of them.
+//
+// A key is counted where it is answered, as everything that concerns items. Conversations share stripes, which have a lock each.
+package meter
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/memring/memring/protocol"
+)
+
+// Config says how much is measured.
+type Config struct {
+	// Every is of how many requests one is measured, on average; 0: none.
+	Every int
+
+	// Now is a clock that does not go back. Default: time since New.
+	Now func() time.Duration
+}
+
+// stripes are as many as processors may write at a time without waiting for each other, mostly.
+const stripes = 8
+
+// A Meter knows what was measured in all conversations.
+type Meter struct {
+	cfg     Config
+	scale   float64 // of the exponential distribution whose whole parts are drawn: see draw
+	stripes [stripes]stripe
+}
+
+// A stripe is shared by every eighth conversation.
+type stripe struct {
+	mu    sync.Mutex // guards the rest
+	times map[Series]*Histogram
+	keys  keys
+}
+
+// New makes a Meter.
+func New(cfg Config) *Meter {
+	if began := time.Now(); cfg.Now == nil {
+		cfg.Now = func() time.Duration { return time.Since(began) }
+	}
+	return &Meter{cfg: cfg, scale: -1 / math.Log1p(-1/float64(max(cfg.Every, 1)))}
+}
+
+// Every is of how many requests one is measured.
+func (m *Meter) Every() int { return m.cfg.Every }
+
+// draw says which request is measured next, counted from 1: any is with the same chance, so the number is geometrically distributed.
+func (m *Meter) draw() int { return 1 + int(rand.ExpFloat64()*m.scale) }
+
+// A client measures the requests of one conversation.
+type client struct {
+	meter   *Meter
+	stripe  *stripe
+	next    protocol.Handler
+	left    int // until the next that is measured
+	settled func(*protocol.Pending, *protocol.Request)
+}
+
+// Client gives a handler before next for the conversation with a client whose number is origin.
+func (m *Meter) Client(next protocol.Handler, origin uint32) protocol.Handler {
+	if m.cfg.Every <= 0 {
+		return next
+	}
+	c := &client{meter: m, stripe: &m.stripes[origin%stripes], next: next, left: m.draw()}
+	c.settled = c.later
+	return c
+}
+
+// Handle implements protocol.Handler.
+func (c *client) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	if c.left--; c.left > 0 {
+		return c.next.Handle(req, resp)
+	}
+	c.left = c.meter.draw()
+	if !measured(req) {
+		return c.next.Handle(req, resp)
+	}
+	began := c.meter.cfg.Now()
+	pending := c.next.Handle(req, resp)
+	switch {
+	case pending != nil:
+		pending.Began, pending.Settled = began, c.settled
+	case resp.Status != protocol.AskAgain: // else it comes once more
+		c.stripe.add(req, resp, Local, c.meter.cfg.Now()-began, c.meter)
+	}
+	return pending
+}
+
+// later is told of an answer that comes later.
+func (c *client) later(p *protocol.Pending, req *protocol.Request) {
+	route := Local
+	if p.Forwarded {
+		route = Forwarded
+	}
+	c.stripe.add(req, &p.Response, route, c.meter.cfg.Now()-p.Began, c.meter)
+}
+
+func (s *stripe) add(req *protocol.Request, resp *protocol.Response, route Route, took time.Duration, m *Meter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := Series{req.Op, resultOf(req.Op, resp.Status), route}
+	h := s.times[name]
+	if h == nil {
+		if s.times == nil {
+			s.times = make(map[Series]*Histogram)
+		}
+		h = new(Histogram)
+		s.times[name] = h
+	}
+	h.add(took)
+	if route == Local {
+		s.keys.add(req.Key, m.cfg.Now())
+	}
+}
+
+// A lane counts the keys of one conversation with another member.
+type lane struct {
+	meter  *Meter
+	stripe *stripe
+	next   protocol.Handler
+	left   int
+}
+
+// Lane gives a handler before next for the conversation with another member whose number is origin.
+func (m *Meter) Lane(next protocol.Handler, origin uint32) protocol.Handler {
+	if m.cfg.Every <= 0 {
+		return next
+	}
+	return &lane{meter: m, stripe: &m.stripes[origin%stripes], next: next, left: m.draw()}
+}
+
+// Handle implements protocol.Handler.
+func (l *lane) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	if l.left--; l.left > 0 {
+		return l.next.Handle(req, resp)
+	}
+	l.left = l.meter.draw()
+	if measured(req) {
+		l.stripe.mu.Lock()
+		l.stripe.keys.add(req.Key, l.meter.cfg.Now())
+		l.stripe.mu.Unlock()
+	}
+	return l.next.Handle(req, resp)
+}
+
+// measured reports whether a request is a client's for an item, and not the second half of one.
+func measured(req *protocol.Request) bool {
+	return req.Op >= protocol.Get && req.Op <= protocol.Decr && !req.Options.Has(protocol.Again)
+}
