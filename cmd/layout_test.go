@@ -31,6 +31,7 @@ const module = "github.com/memring/memring"
 var plan = map[string]int{
 	"cmd/memring":   60,
 	"cmd/certfiles": 55,
+	"cmd/userfiles": 55,
 
 	"node/nodetest": 55,
 	"node":          50,
@@ -118,6 +119,7 @@ var homes = map[string][]string{
 	"github.com/spf13/pflag":                  {"cmd/memring"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
+	"golang.org/x/term":                       {"cmd/memring"},
 	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
 	"github.com/HdrHistogram/hdrhistogram-go": {"benchmarks/..."},

@@ -76,6 +76,16 @@ func (c Config) validateLogin() error {
 // overheard reports whether others may hear what is said at an address: it is not encrypted, and other machines reach it.
 func (l Listener) overheard() bool { return l.TLS == certs.None && !onLoopback(l.Address) }
 
+// OpenTo gives the addresses at which other machines may ask everything, without a login and without TLS.
+func (c Config) OpenTo() (addresses []string) {
+	for _, l := range c.Listen {
+		if c.Users == nil && l.overheard() {
+			addresses = append(addresses, l.Address)
+		}
+	}
+	return addresses
+}
+
 func (c Config) wires() (wires []Wire) {
 	for _, l := range c.Listen {
 		wires = append(wires, l.Wire)

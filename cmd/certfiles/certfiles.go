@@ -144,18 +144,21 @@ func (f *Files) refreshIfChanged() {
 }
 
 // Follow looks at the files until stop is called, which waits for that to end.
-func (f *Files) Follow() (stop func()) {
+func (f *Files) Follow() (stop func()) { return Every(f.refreshIfChanged) }
+
+// Every has look called every ten seconds until stop is called, which waits for that to end.
+func Every(look func()) (stop func()) {
 	var following sync.WaitGroup
 	ended := make(chan struct{})
 	following.Go(func() {
-		look := time.NewTicker(lookEvery)
-		defer look.Stop()
+		ticks := time.NewTicker(lookEvery)
+		defer ticks.Stop()
 		for {
 			select {
 			case <-ended:
 				return
-			case <-look.C:
-				f.refreshIfChanged()
+			case <-ticks.C:
+				look()
 			}
 		}
 	})

@@ -46,6 +46,7 @@ func (o *options) resolveListen(flags *pflag.FlagSet) error {
 	if err != nil {
 		return fmt.Errorf("-a %s: not an access mode in octal, such as 700", o.unixMask)
 	}
+	o.listenGiven = flags.Changed("listen")
 	o.node.UnixSocketMode = os.FileMode(mode)
 	if err := o.resolvePlaces(flags); err != nil {
 		return err

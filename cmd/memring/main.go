@@ -68,7 +68,7 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 		}
 		printHelp(cmd.OutOrStdout(), memcached, cluster, idle, o.words())
 	})
-	root.AddCommand(clusterCommand(), versionCommand())
+	root.AddCommand(clusterCommand(), userCommand(), versionCommand())
 	return root
 }
 
@@ -97,9 +97,12 @@ Usage:
   memring cluster members [--addr A]    who is in the cluster
   memring cluster moves [--addr A]      what a member takes over and hands over now
   memring cluster owner KEY [--addr A]  which member answers for a key
+  memring user add FILE USER            a user for -Y or -S, with --rights and --prefix
+  memring user passwd|remove FILE USER  another password; or none
+  memring user list FILE                who may do what
   memring version                       which build this is
 
-cluster and version print JSON with --json.
+cluster, user list and version print JSON with --json.
 
 Memcached's flags:
 %s

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memring/memring/cmd/certfiles"
+	"github.com/memring/memring/cmd/userfiles"
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/sides"
 )
@@ -24,6 +25,7 @@ type options struct {
 
 	port, udpPort    int
 	listen           []string
+	listenGiven      bool // whether -l was
 	memoryMB         int
 	itemSize         string
 	unixMask         string
@@ -51,7 +53,7 @@ type options struct {
 
 	chunkMaxGiven bool   // whether -o slab_chunk_max was
 	slabSizes     string // -o slab_sizes
-	users         *userFile
+	users         *userfiles.File
 	certs         *certfiles.Files
 	idle          []string // what was given and has no effect here
 	firstPort     int      // the client port that the node is named after and the peer port stands beside; 0: any

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/memring/memring/cmd/certfiles"
 	"github.com/memring/memring/node"
 )
 
@@ -68,6 +69,9 @@ func serve(o *options) (err error) {
 	defer removePIDFile()
 	if o.certs != nil {
 		defer o.certs.Follow()()
+	}
+	if o.users != nil {
+		defer certfiles.Every(o.users.Refresh)()
 	}
 	reportReady(nil)
 	tellSupervisor(daemon.SdNotifyReady, o.node.Log)
@@ -134,10 +138,20 @@ func (o *options) prepare() error {
 		}
 	}
 	warnOfFileLimit(o.node)
+	o.tellWhoReachesIt()
 	if len(o.idle) > 0 {
 		o.node.Log.Info("accepted, but without effect here", "flags", strings.Join(o.idle, ", "))
 	}
 	return nil
+}
+
+// tellWhoReachesIt says what opens the client port to the network, or that it is open to everybody there.
+func (o *options) tellWhoReachesIt() {
+	if open := o.node.OpenTo(); len(open) > 0 {
+		o.node.Log.Warn("whoever reaches the client port may read and change everything: -Y lets only users in, -Z encrypts", "at", strings.Join(open, ", "))
+	} else if !o.listenGiven && len(o.node.Listen) > 0 {
+		o.node.Log.Info("clients on this machine only: -l 0.0.0.0 opens the client port to the network, best with -Y (users) and -Z (TLS)")
+	}
 }
 
 // warnOfFileLimit tells when there will be fewer connections than -c promises. (Go has raised the soft limit to the hard one.)

@@ -26,7 +26,7 @@ func mayLogIn(u *login.Users, words string) bool {
 	return user != nil
 }
 
-// With -Y the file is read at the start and on SIGHUP; one that is wrong changes nothing.
+// With -Y the file is read at the start, on SIGHUP and when it has changed; one that is wrong changes nothing.
 func TestAuthFile(t *testing.T) {
 	var logged bytes.Buffer
 	o := &options{authFile: filepath.Join(t.TempDir(), "users"), node: node.Config{Log: slog.New(slog.NewTextHandler(&logged, nil))}}
@@ -41,10 +41,11 @@ func TestAuthFile(t *testing.T) {
 	if err := o.openUsers(); err != nil {
 		t.Fatal(err)
 	}
-	write(t, o.authFile, "foo:new")
-	if !mayLogIn(o.node.Users, "foo bar") {
-		t.Error("read again without SIGHUP")
+	write(t, o.authFile, "foo:other")
+	if mayLogIn(o.node.Users, "foo bar") {
+		t.Error("the file has changed, and was not read")
 	}
+	write(t, o.authFile, "foo:new")
 	o.reload()
 	if mayLogIn(o.node.Users, "foo bar") || !mayLogIn(o.node.Users, "foo new") {
 		t.Error("not reloaded")
@@ -53,6 +54,38 @@ func TestAuthFile(t *testing.T) {
 	if o.reload(); !mayLogIn(o.node.Users, "foo new") || !strings.Contains(logged.String(), "not reloaded") || strings.Contains(logged.String(), "secret") {
 		t.Errorf("after a wrong file: %s", &logged)
 	}
+}
+
+// What a node says of who reaches it, by its flags.
+func TestTellsWhoReachesIt(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		root := command(func(string) string { return "" }, func(o *options) error {
+			var logged bytes.Buffer
+			o.node.Log = slog.New(slog.NewTextHandler(&logged, nil))
+			if err := o.openUsers(); err != nil {
+				return err
+			}
+			o.tellWhoReachesIt()
+			if got := logged.String(); (got == "") != (want == "") || !strings.Contains(got, want) {
+				t.Errorf("%q: %q, want %q", args, got, want)
+			}
+			return nil
+		})
+		root.SetArgs(args)
+		if err := root.Execute(); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	users := filepath.Join(t.TempDir(), "users")
+	write(t, users, "foo:bar")
+	f("-l 0.0.0.0 opens")
+	f("-l 0.0.0.0 opens", "-Y", users)
+	f("", "-l", "127.0.0.1")
+	f("may read and change everything", "-l", "0.0.0.0")
+	f("at=\":11211, 192.0.2.1:7\"", "-l", "*,127.0.0.1:5,192.0.2.1:7")
+	f("", "-l", "0.0.0.0", "-Y", users)
+	f("", "-s", filepath.Join(filepath.Dir(users), "socket"))
 }
 
 // With -S the file is read again whenever it has changed, as memcached does.

@@ -1,0 +1,72 @@
+package userfiles
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// nextSuffix names what becomes the file, beside it. While it is there nobody else can change the file.
+const nextSuffix = ".new"
+
+// Change replaces the file by what edit makes of it, whole or not at all, so that whoever reads it meanwhile reads the one or the other. Only its owner may
+// read it then: who that was stays. A file that is not there yet is empty, if create says so. Where the path is a link, what it leads to is replaced.
+func Change(path string, create bool, edit func(content []byte) ([]byte, error)) (err error) {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	next, err := os.OpenFile(path+nextSuffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there: the file is being changed by somebody else, or was when the machine stopped; then remove that", path+nextSuffix)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, next.Close(), os.Remove(next.Name()))
+		}
+	}()
+	former, err := os.Stat(path)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		former, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	var content []byte
+	if former != nil {
+		if content, err = os.ReadFile(path); err == nil {
+			err = keepOwner(next, former)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if content, err = edit(content); err != nil {
+		return err
+	}
+	if _, err = next.Write(content); err == nil {
+		err = next.Sync()
+	}
+	if err == nil {
+		err = os.Rename(next.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	_ = next.Close() // it is on the disk
+	return nil
+}
+
+// keepOwner gives the file to the owner of the former one: when root changes it, the server, which is somebody else, must still be able to read it.
+func keepOwner(next *os.File, former fs.FileInfo) error {
+	owner, known := former.Sys().(*syscall.Stat_t)
+	if !known || int(owner.Uid) == os.Geteuid() && int(owner.Gid) == os.Getegid() {
+		return nil
+	}
+	return next.Chown(int(owner.Uid), int(owner.Gid))
+}
