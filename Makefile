@@ -10,7 +10,7 @@ race := $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 version  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 packages := memcached libmemcached-tools python3-pymemcache python3-pylibmc php-cli php-memcached ruby ruby-dalli \
-            libcache-memcached-fast-perl libyaml-perl libanyevent-perl libterm-readkey-perl openssl
+            libcache-memcached-fast-perl libyaml-perl libanyevent-perl libterm-readkey-perl openssl prometheus chromium
 
 FUZZTIME ?= 5s
 BENCH    ?= .

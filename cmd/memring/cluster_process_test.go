@@ -22,6 +22,7 @@ type process struct {
 	name    string
 	args    []string
 	address string // for clients
+	admin   string // for operators
 	killed  bool   // ends with an error when told to end: that is its way
 
 	running *exec.Cmd    // nil once ended
@@ -74,21 +75,26 @@ func startCluster(t *testing.T, n int, flags ...string) (nodes []*process) {
 	if printed, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, printed)
 	}
-	ports, seeds := freePorts(t, 3*n), ""
+	ports, seeds := freePorts(t, 4*n), ""
 	for i := range n {
-		seeds += ",127.0.0.1:" + ports[3*i+2]
+		seeds += ",127.0.0.1:" + ports[4*i+2]
 	}
 	for i := range n {
-		client, peer, gossip := ports[3*i], ports[3*i+1], ports[3*i+2]
-		node := &process{name: binary, address: net.JoinHostPort("127.0.0.1", client), args: append([]string{
-			"-u", "root", "--id", fmt.Sprintf("node-%d", i+1), "-l", "127.0.0.1", "-p", client, "--peer-port", peer,
-			"--gossip-port", gossip, "--admin-listen", "off", "--join", seeds[1:],
-		}, flags...)}
+		node := memberAt(binary, fmt.Sprintf("node-%d", i+1), ports[4*i:], seeds[1:], flags...)
 		keep(t, node)
 		nodes = append(nodes, node)
 	}
 	waitFor(t, "the nodes agree on the owners of keys", func() error { return agree(nodes) })
 	return nodes
+}
+
+// memberAt is a node that takes the first four of the ports: for clients, other members, gossip and operators.
+func memberAt(binary, id string, ports []string, seeds string, flags ...string) *process {
+	local := func(port string) string { return net.JoinHostPort("127.0.0.1", port) }
+	return &process{name: binary, address: local(ports[0]), admin: local(ports[3]), args: append([]string{
+		"-u", "root", "--id", id, "-l", "127.0.0.1", "-p", ports[0], "--peer-port", ports[1],
+		"--gossip-port", ports[2], "--admin-listen", local(ports[3]), "--join", seeds,
+	}, flags...)}
 }
 
 // agree says why the nodes do not yet place keys alike, each of them owning some and nobody else any.
