@@ -51,9 +51,12 @@ const figures = [
   { title: "Evictions a second", name: "evictions", format: short, each: rate("evictions") },
   {
     title: "Memory of items", name: "memory", format: bytes, step: 1024, least: 1024, each: (s) => s.stats.bytes,
-    beside: (members) => `of ${bytes(sum(members.map((m) => m.stats?.limit_maxbytes ?? 0)))}`,
+    beside: (c) => `of ${bytes(sum(c.members.map((m) => m.stats?.limit_maxbytes ?? 0)))}`,
   },
-  { title: "Items", name: "items", format: short, each: (s) => s.stats.curr_items },
+  {
+    title: "Items", name: "items", format: short, each: (s) => s.stats.curr_items,
+    beside: (c) => (c.table.copies > 1 ? "copies included" : ""),
+  },
   { title: "Connections of clients", name: "connections", format: short, each: (s) => s.stats.curr_connections },
 ];
 
@@ -107,7 +110,7 @@ function drawCharts(cluster) {
     const series = byNode
       ? ids.map((id) => ({ name: id, color: colorOf(id), points: history.map((h) => value(h, id)) }))
       : [{ name: "cluster", color: 0, points: history.map((h) => add(figure, [...h.samples.values()])) }];
-    charts[i].show(times, 60 * minutes, series, add(figure, [...now.samples.values()]), figure.beside?.(cluster.members));
+    charts[i].show(times, 60 * minutes, series, add(figure, [...now.samples.values()]), figure.beside?.(cluster));
   });
   $("legend").hidden = !byNode;
   $("legend").replaceChildren(...ids.map((id) => make("li", { class: `key c${colorOf(id)}` }, id)));
@@ -176,6 +179,7 @@ function draw(cluster) {
   $("table").textContent = `${whole(cluster.table.partitions)} partitions, ${cluster.table.copies} ${cluster.table.copies === 1 ? "copy" : "copies"} of each, table ${cluster.table.print}`;
   $("members").replaceChildren(...cluster.members.map((m) => memberRow(m, cluster.table.partitions)));
   drawMoves(cluster.moves);
+  document.body.dataset.time = cluster.time; // of what is shown
 }
 
 let shown = null;
