@@ -32,6 +32,7 @@ var plan = map[string]int{
 	"cmd/memring":   60,
 	"cmd/certfiles": 55,
 	"cmd/userfiles": 55,
+	"cmd/cluster":   55,
 
 	"node/nodetest": 55,
 	"node":          50,
@@ -40,6 +41,7 @@ var plan = map[string]int{
 	"node/handover":   40,
 	"node/replicator": 40,
 	"node/operator":   40,
+	"node/dispatch":   46, // it asks for what the handlers and node/stats tell
 	"node/dump":       45,
 	"node/discovery":  40,
 	"node/placement":  40,
@@ -84,13 +86,13 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/crawler", "node/dump", "node/stats", "node", "node/nodetest", "cmd/memring"}
+	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/crawler", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/membership", "node/admin", "node/suspicion", "cmd/memring"}
+	sockets = []string{"node/server", "node/peer", "node/membership", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}
@@ -99,13 +101,13 @@ var (
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
 	"node":            1500, // it names every setting and every room once, to wire them
-	"node/membership": 980,  // the only room that knows memberlist, so all that gossip tells is told here
+	"node/membership": 1020, // the only room that knows memberlist, so all that gossip tells is told here
 	"node/handover":   1600, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1450, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1750, // every flag and word that memcached has, a line or two each
 	"node/peer":       1000, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
 	"node/server":     1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
-	"storage":         2400, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
+	"storage":         2560, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }
 
 // homes says which rooms may import a foreign module (any room below "x" for "x/..."); "x_test" are the tests of x
@@ -115,8 +117,8 @@ var homes = map[string][]string{
 	"github.com/buraksezer/consistent":        {"ring"},
 	"github.com/hashicorp/memberlist":         {"node/membership"},
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
-	"github.com/spf13/cobra":                  {"cmd/memring"},
-	"github.com/spf13/pflag":                  {"cmd/memring"},
+	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster"},
+	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
 	"golang.org/x/term":                       {"cmd/memring"},

@@ -21,6 +21,9 @@ type Config struct {
 	// Version is what "version" answers: three numbers with dots, since clients parse it.
 	Version string
 
+	// Build is what "cluster status" tells of the build, so that it shows when members differ. Without blanks; default "unknown".
+	Build string
+
 	// ID names this node in the cluster, the same after a restart: 1 to 64 bytes without blanks. --id; default HOSTNAME-PORT.
 	ID string
 
@@ -189,6 +192,7 @@ type GiveWay struct{ Peer, Gossip, Admin bool }
 func Default() Config {
 	return Config{
 		Version:        "1.6.45",
+		Build:          "unknown",
 		Cluster:        "memring",
 		Weight:         1,
 		Listen:         []Listener{{Address: "127.0.0.1:11211"}},
@@ -250,6 +254,8 @@ func (c Config) Validate() error {
 	refuse(c.PeerPort < 0 || c.PeerPort > 65535, "--peer-port: %d is not a port", c.PeerPort)
 	refuse(c.GossipPort < 0 || c.GossipPort > 65535, "--gossip-port: %d is not a port", c.GossipPort)
 	refuse(c.MeasureEvery < 0, "--measure-every: must not be negative; 0 measures nothing")
+	refuse(c.PeerPort != 0 && c.PeerPort == c.GossipPort && !c.GiveWay.Gossip, "--gossip-port: %d is the peer port already (--peer-port, by default the client port plus 1); "+
+		"both listen on TCP: choose another one for either, with --gossip-port or --peer-port", c.GossipPort)
 	refuse(c.MaxBytes <= 0, "-m: the memory limit must be above 0")
 	refuse(c.MaxItemBytes < minItemBytes, "-I: item max size must be at least %d bytes", minItemBytes)
 	refuse(c.MaxItemBytes > maxItemBytes, "-I: item max size must be at most %d bytes", maxItemBytes)

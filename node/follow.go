@@ -175,6 +175,28 @@ func (n *Node) wayTo(id string) router.Send {
 	return nil
 }
 
+// askOthers asks at once all who are in the table or here, and waits for the answers, which are to be released.
+func (n *Node) askOthers(req *protocol.Request) (ids []string, answers []*protocol.Pending) {
+	now, table := n.placement(), n.router.Table()
+	for _, m := range table.Members() {
+		if now.Down(m.ID) {
+			ids, answers = append(ids, m.ID), append(answers, protocol.Answered(protocol.PeerLost))
+		}
+	}
+	for _, m := range now.Here {
+		if !n.isSelf(m) {
+			ids, answers = append(ids, m.ID), append(answers, n.peers.Link(m.ID, m.Peer).Send(req))
+		}
+	}
+	for _, pending := range answers {
+		pending.Flush()
+	}
+	for _, pending := range answers {
+		pending.Wait()
+	}
+	return ids, answers
+}
+
 // copyTo sends a request on the copy lanes to a member, or to one that was lost a moment ago.
 func (n *Node) copyTo(id string, req *protocol.Request) *protocol.Pending {
 	if link := n.copies.Known(id); link != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/memring/memring/node/admin"
 	"github.com/memring/memring/node/crawler"
 	"github.com/memring/memring/node/discovery"
+	"github.com/memring/memring/node/dispatch"
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/membership"
@@ -70,6 +71,7 @@ type Node struct {
 	router     *router.Router
 	sides      *sides.Sides
 	mourns     atomic.Int64 // until when deletions leave tombstones, in nanoseconds since started
+	dispatch   *dispatch.Dispatch
 	operator   *operator.Operator
 	meter      *meter.Meter
 	answers    *session.Answers
@@ -149,6 +151,7 @@ func (n *Node) openStore() error {
 		routing.Copy = n.replicator.Read
 	}
 	n.router = router.New(routing)
+	n.openDispatch()
 	n.operator = operator.New(n.operatorConfig(), n.sides.Before(n.router))
 	return nil
 }
@@ -281,7 +284,7 @@ func (n *Node) join() error {
 	lanes.Lost = n.suspicion.Lost
 	n.peers = peer.New(lanes)
 	n.reception = reception.New(reception.Config{Self: lanes.Self, MaxValueBytes: lanes.MaxValueBytes, Log: n.log},
-		n.figures().Before(n.sides.Lane(n.replicator.Before(n.handover.Lane()))), n.copyDoor())
+		n.figures().Before(n.dispatch.Lane(n.sides.Lane(n.replicator.Before(n.handover.Lane())))), n.copyDoor())
 	lanes.Lane = frame.Copy
 	n.copies = peer.New(lanes)
 	n.waitJoined()

@@ -32,6 +32,8 @@ func TestWrongConfigNamesTheFlag(t *testing.T) {
 	f("-l", func(c *node.Config) { c.Listen = []node.Listener{{}} })
 	f("--peer-port", func(c *node.Config) { c.PeerPort = 70_000 })
 	f("--gossip-port", func(c *node.Config) { c.GossipPort = -1 })
+	f("--gossip-port", func(c *node.Config) { c.PeerPort, c.GossipPort = 7000, 7000 })
+	f("--peer-port", func(c *node.Config) { c.PeerPort, c.GossipPort = 7000, 7000 })
 	f("-m", func(c *node.Config) { c.MaxBytes = 0 })
 	f("-I", func(c *node.Config) { c.MaxItemBytes = 1000 })
 	f("-I", func(c *node.Config) { c.MaxItemBytes = 2 << 30 })

@@ -1,12 +1,16 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 
+	"github.com/memring/memring/node/dispatch"
 	"github.com/memring/memring/node/dump"
+	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/ring"
 )
 
 // operatorConfig is what an operator may ask of this node over the client port.
@@ -16,10 +20,8 @@ func (n *Node) operatorConfig() operator.Config {
 		Version:     n.cfg.Version,
 		Stats:       n.statsLines,
 		ResetStats:  n.resetStats,
-		Members:     n.memberLines,
-		Moves:       n.moveLines,
-		Owner:       n.ownerLines,
 		Verbosity:   n.setVerbosity,
+		Cluster:     n.dispatch,
 		Nodes:       n.discovery.Append,
 		SetLimit:    n.store.SetLimit,
 		Crawling:    n.crawler.On,
@@ -60,6 +62,46 @@ func (n *Node) askShutdown(graceful bool) {
 
 // Shutdowns gives what a client asks for by "shutdown" (false) and "shutdown graceful" (true). It comes once; the caller is to stop the node.
 func (n *Node) Shutdowns() <-chan bool { return n.shutdowns }
+
+// openDispatch makes what tells operators of the cluster, and drains this node for them.
+func (n *Node) openDispatch() {
+	cfg := dispatch.Config{
+		Self:      membership.Member{Member: ring.Member{ID: n.cfg.ID}, Boot: uint64(n.started.UnixNano())},
+		Cluster:   n.cfg.Cluster,
+		Placement: n.placement,
+		Lost:      func() []membership.Lost { _, lost := n.members.Everybody(); return lost },
+		Members:   n.eachMember,
+		Table:     n.router.Table,
+		Send: func(m membership.Member, req *protocol.Request) *protocol.Pending {
+			return n.peers.Link(m.ID, m.Peer).Send(req)
+		},
+		Figures:    func() []protocol.ReportLine { return n.figures().Own() },
+		Now:        n.clock.Now,
+		Store:      n.store,
+		Handover:   n.handover,
+		Replicator: n.replicator,
+		Forget:     func(id string, boot uint64) (uint64, bool) { return n.members.Forget(id, boot) },
+	}
+	if n.cfg.EnableShutdown {
+		cfg.Drain = n.askDrain
+	}
+	n.dispatch = dispatch.New(cfg)
+}
+
+// askDrain has this node hand over all it has and leave, or says why that would lose items.
+func (n *Node) askDrain() error {
+	switch {
+	case n.leaving.Load():
+		return nil // it does
+	case n.cfg.DrainTimeout == 0:
+		return errors.New("started with --drain-timeout 0, it would leave without handing anything over")
+	case !n.othersActive():
+		return errors.New("no other active member could take what is here: a last one is stopped by a signal")
+	}
+	n.log.Info("a client says cluster drain")
+	n.askShutdown(true)
+	return nil
+}
 
 func (n *Node) debugClock(d operator.Debug) {
 	switch {

@@ -104,3 +104,9 @@ func (n *Node) verbosity() int {
 	}
 	return 0
 }
+
+// shared are the settings that are to be the same on all members: "cluster status" tells where they are not.
+func (c *Config) shared() string {
+	return fmt.Sprintf("item_size=%d,ack=%v,read_from=%s,on_minority=%v,min_members=%d,rebalance_delay=%v",
+		c.MaxItemBytes, c.Ack, either(c.ReadNearest, "nearest", "owner"), c.OnMinority, c.MinMembers, c.RebalanceDelay)
+}

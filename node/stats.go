@@ -48,6 +48,10 @@ func (n *Node) figures() *stats.Sources {
 		Router:        n.router,
 		Sides:         n.sides,
 		Meter:         n.meter,
+		Build:         n.cfg.Build,
+		Settings:      n.cfg.shared(),
+		State:         func() string { return n.Self().State.String() },
+		Ask:           n.askOthers,
 	}
 }
 

@@ -91,8 +91,6 @@ func nobody(store *storage.Store) operator.Config {
 			return nil, false
 		},
 		ResetStats:  func() {},
-		Members:     nothing,
-		Owner:       func([]byte) []protocol.ReportLine { return nil },
 		Verbosity:   func(uint64) {},
 		SetLimit:    store.SetLimit,
 		Crawling:    crawling.Load,

@@ -35,6 +35,10 @@ const (
 	Members
 	Moves
 	Owner
+	ClusterStatus
+	Explain
+	Drain
+	Forget
 	Hello
 
 	Mechanisms
@@ -97,10 +101,14 @@ var table = [opCount]struct {
 	Operate:       {name: "operate", needs: Admin},     // Key: a command that concerns this node alone (lru_crawler, watch...); Value: its words, as sent
 	Configuration: {name: "config get", needs: Common}, // Key: whose; "cluster": where its nodes are (auto discovery)
 
-	Members: {name: "cluster members", needs: Common},
-	Moves:   {name: "cluster moves", needs: Common}, // what the member that is asked hands over, or takes over
-	Owner:   {name: "cluster owner", needs: Common}, // Key: the key in question; answered by any member
-	Hello:   {name: "hello", needs: Internal},       // between members: the first request of a lane
+	Members:       {name: "cluster members", needs: Common},
+	Moves:         {name: "cluster moves", needs: Common},  // what the member that is asked hands over, or takes over
+	Owner:         {name: "cluster owner", needs: Common},  // Key: the key in question; answered by any member
+	ClusterStatus: {name: "cluster status", needs: Common}, // of all members
+	Explain:       {name: "explain", needs: Read},          // Key: the key in question; to a client of all members, on a lane of the one that is asked
+	Drain:         {name: "cluster drain", needs: Admin},   // Key: the member that is to hand over what it has, and leave
+	Forget:        {name: "cluster forget", needs: Admin},  // Key: the member that is gone for good; on a lane Delta: its boot
+	Hello:         {name: "hello", needs: Internal},        // between members: the first request of a lane
 
 	Mechanisms: {name: "login mechanisms", needs: Public}, // by which one may log in
 	Login:      {name: "login", needs: Public},            // Key: the mechanism, none on a wire that knows but one way; Value: the client's first word

@@ -50,7 +50,7 @@ type Request struct {
 	VivifyExptime int64 // with Vivify: the exptime of the item that is made
 	RecacheTTL    int64 // with Recache: what the item should have left, as an exptime
 
-	Key   []byte // 1 to MaxKeyBytes bytes for a keyed op; the argument of Stats, Members, Owner
+	Key   []byte // 1 to MaxKeyBytes bytes for a keyed op; the argument of Stats, Owner, Explain, Drain
 	Value []byte // the data block
 	Raw   []byte // meta wire: the flags as sent, for the encoder
 }
@@ -114,7 +114,7 @@ type Response struct {
 	// It lies in Scratch or is constant, and is good until the Response is reset.
 	Value []byte
 
-	Report []ReportLine // Stats, Members, Owner: the lines of the answer
+	Report []ReportLine // Stats, Members, Owner, Status...: the lines of the answer
 	Stream Stream       // the answer, when it is too long for memory; with it, Value names the command
 
 	Scratch []byte // memory for Value, kept from one answer to the next

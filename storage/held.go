@@ -192,7 +192,7 @@ func (h *Held) put(it *Item, as metaBits) error {
 	}
 	if len(h.key) > maxKey || st.store.TooLarge(len(h.key), len(it.Value), it.Flags) {
 		h.remove(overwritten)
-		return ErrTooLarge
+		return h.refuse(as, ErrTooLarge)
 	}
 	m := meta{hash: [2]uint32{uint32(h.hash), uint32(h.hash >> 32)}, expiry: expiryOf(it.Expiry), access: uint32(h.now), bits: as}
 	m.set(flagged, it.Flags != 0)
@@ -215,11 +215,11 @@ func (h *Held) put(it *Item, as metaBits) error {
 	length := recordBytes(h.key, it)
 	st.keepSpare(length)
 	if !st.prepareLink(t) || !st.makeRoom(l, length) {
-		return ErrNoMemory
+		return h.refuse(as, ErrNoMemory)
 	}
 	ref := st.write(l, m, h.key, it)
 	if ref == 0 {
-		return ErrNoMemory
+		return h.refuse(as, ErrNoMemory)
 	}
 	t.add(h.hash, tagOf(h.hash)<<(32-tagBits)|ref)
 	h.segment, h.number = st.locate(ref)
@@ -233,6 +233,14 @@ func (h *Held) put(it *Item, as metaBits) error {
 	st.squares += squareOf(length)
 	st.count.Stored++
 	return nil
+}
+
+// refuse remembers that an item was not stored, for who asks why there is none.
+func (h *Held) refuse(as metaBits, why error) error {
+	if as != tombstone {
+		h.st.fates.note(h.hash, Refused, h.now)
+	}
+	return why
 }
 
 // Delete removes the item, and leaves a tombstone if such are left (Store.Mourn). false if there was none.

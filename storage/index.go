@@ -1,5 +1,7 @@
 package storage
 
+import "slices"
+
 // A table is a piece of a stripe's index, from hashes to references, with the ghost of what it has lost. There are many, each for its share of
 // the hashes, and each grows on its own, so that no growth takes long. An item stays in its table for life, wherever its records go: who has
 // visited all tables has met all items.
@@ -176,18 +178,22 @@ func (st *stripe) remember(t *table, hash uint64) {
 
 // recall reports whether the key of this hash was evicted not long ago, and forgets it.
 func (t *table) recall(hash uint64) bool {
-	if t.ghost == nil {
+	i := t.remembers(hash)
+	if i < 0 {
 		return false
 	}
-	set, mark := t.ghostOf(hash), fingerprint(hash)
-	for i := range set {
-		if set[i] == mark {
-			copy(set[i:], set[i+1:])
-			set[len(set)-1] = 0
-			return true
-		}
+	set := t.ghostOf(hash)
+	copy(set[i:], set[i+1:])
+	set[len(set)-1] = 0
+	return true
+}
+
+// remembers gives the place in its set of what the ghost knows of a hash; -1: nothing.
+func (t *table) remembers(hash uint64) int {
+	if t.ghost == nil {
+		return -1
 	}
-	return false
+	return slices.Index(t.ghostOf(hash)[:], fingerprint(hash))
 }
 
 func (t *table) ghostOf(hash uint64) *ghostSet {

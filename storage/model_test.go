@@ -340,7 +340,7 @@ func checkStripe(t testing.TB, st *stripe) {
 	t.Helper()
 	tombstones, sections := 0, len(st.sections)
 	squares := uint64(0)
-	heads, charged, size := 0, heapCost(len(st.tables)*tableHeadBytes)+heapCost(st.made*sectionSize*metaBytes), int64(0)
+	heads, charged, size := 0, heapCost(len(st.tables)*tableHeadBytes+st.fates.bytes())+heapCost(st.made*sectionSize*metaBytes), int64(0)
 	for _, g := range st.segments {
 		live, written, begun := 0, 0, 0
 		for n := 1; n <= g.count; n++ {

@@ -33,6 +33,7 @@ type stripe struct {
 	tombstones int // which are no items
 	graves     int // bytes of them, about
 	count      counts
+	fates      fates
 
 	compose scratch // for a record to be written
 	reread  scratch // for a held item's value
@@ -41,7 +42,8 @@ type stripe struct {
 
 func newStripe(s *Store) *stripe {
 	st := &stripe{store: s, tables: make([]table, s.tables), limit: s.share(s.cfg.MaxBytes)}
-	st.chargeHeap(s.tables * tableHeadBytes)
+	st.fates = newFates(st.limit, s.clock.Now())
+	st.chargeHeap(s.tables*tableHeadBytes + st.fates.bytes())
 	return st
 }
 
@@ -175,8 +177,15 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 			st.count.ExpiredUnfetched++
 		}
 	}
-	if why == flushed {
+	switch why {
+	case flushed:
 		st.count.Reclaimed++
+	case deleted:
+		st.fates.note(m.key(), Deleted, st.store.clock.Now())
+	case expired:
+		st.fates.note(m.key(), Expired, int64(m.expiry))
+	case dropped:
+		st.fates.dropped = st.store.clock.Now()
 	}
 	if why != evicted {
 		return
@@ -189,6 +198,7 @@ func (st *stripe) forget(m *meta, length int, why cause) {
 	}
 	st.count.evictedAt = st.store.clock.Now()
 	st.count.EvictedTime = max(0, st.count.evictedAt-int64(m.access))
+	st.fates.note(m.key(), Evicted, st.count.evictedAt)
 }
 
 // dropAll removes all items at once: no item is looked at.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/node"
 )
 
@@ -103,17 +104,17 @@ func agree(nodes []*process) error {
 	for n := range 60 {
 		question, first := fmt.Sprintf("cluster owner key-%d", n), ""
 		for i, node := range nodes {
-			lines, err := ask(node.address, nil, question)
+			lines, err := cluster.Ask(node.address, nil, question)
 			switch {
 			case err != nil:
 				return fmt.Errorf("%s: %w", node.address, err)
 			case len(lines) != 1:
 				return fmt.Errorf("%s: %d lines for %s", node.address, len(lines), question)
 			case i == 0:
-				first = lines[0].id
+				first = lines[0].ID
 				owners[first] = true
-			case lines[0].id != first:
-				return fmt.Errorf("%s: %s says %s, %s says %s", question, nodes[0].address, first, node.address, lines[0].id)
+			case lines[0].ID != first:
+				return fmt.Errorf("%s: %s says %s, %s says %s", question, nodes[0].address, first, node.address, lines[0].ID)
 			}
 		}
 	}

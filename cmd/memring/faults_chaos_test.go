@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/node"
 )
 
@@ -402,12 +403,12 @@ func (r *trial) owners() map[string]int {
 	defer conn.Close()
 	for _, key := range allKeys() {
 		fmt.Fprintf(conn, "cluster owner %s\r\n", key)
-		lines, err := readReport(conn)
+		lines, err := cluster.ReadReport(conn)
 		if err != nil || len(lines) != 1 {
 			r.t.Fatalf("who owns %s: %v: %v", key, lines, err)
 		}
 		var number int
-		fmt.Sscanf(lines[0].id, "node-%d", &number)
+		fmt.Sscanf(lines[0].ID, "node-%d", &number)
 		owners[key] = number - 1
 	}
 	return owners
@@ -469,13 +470,13 @@ func (r *trial) figures(i int) (map[string]string, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(askTimeout))
+	_ = conn.SetDeadline(time.Now().Add(settleBound))
 	fmt.Fprint(conn, "stats cluster\r\n")
 	figures := map[string]string{}
-	lines, err := readReport(conn)
+	lines, err := cluster.ReadReport(conn)
 	for _, line := range lines {
-		if len(line.fields) == 1 {
-			figures[line.id] = line.fields[0][0] + line.fields[0][1]
+		if len(line.Fields) == 1 {
+			figures[line.ID] = line.Fields[0][0] + line.Fields[0][1]
 		}
 	}
 	return figures, err

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/node"
 )
 
@@ -23,14 +24,14 @@ var build = ""
 func main() {
 	if err := command(os.Getenv, serve).Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "memring:", err)
-		os.Exit(1)
+		os.Exit(cluster.ExitCode(err))
 	}
 }
 
 // command gives the whole command line. Without a subcommand it is the server, run by serve. getenv reads the environment.
 func command(getenv func(string) string, serve func(*options) error) *cobra.Command {
 	o := newOptions()
-	memcached, cluster := o.flags()
+	memcached, own := o.flags()
 	idle := o.idleFlags()
 	root := &cobra.Command{
 		Use:           "memring",
@@ -59,16 +60,16 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // -h is enough
 	root.Flags().AddFlagSet(memcached)
-	root.Flags().AddFlagSet(cluster)
+	root.Flags().AddFlagSet(own)
 	root.Flags().AddFlagSet(idle)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd != root {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nUsage:\n  %s\n\n%s", cmd.Short, cmd.UseLine(), cmd.Flags().FlagUsagesWrapped(helpColumns))
 			return
 		}
-		printHelp(cmd.OutOrStdout(), memcached, cluster, idle, o.words())
+		printHelp(cmd.OutOrStdout(), memcached, own, idle, o.words())
 	})
-	root.AddCommand(clusterCommand(), userCommand(), versionCommand())
+	root.AddCommand(cluster.Command(defaultPort), userCommand(), versionCommand())
 	return root
 }
 
@@ -78,7 +79,7 @@ func versionCommand() *cobra.Command {
 		if !asJSON {
 			return printVersion(cmd.OutOrStdout())
 		}
-		return printJSON(cmd.OutOrStdout(), map[string]string{
+		return cluster.PrintJSON(cmd.OutOrStdout(), map[string]string{
 			"version": revision(), "memcached": node.Default().Version, "go": runtime.Version(), "platform": platform,
 		})
 	}}
@@ -89,7 +90,7 @@ func versionCommand() *cobra.Command {
 // helpColumns is the width that help is wrapped to.
 const helpColumns = 120
 
-func printHelp(w io.Writer, memcached, cluster, idle *pflag.FlagSet, words []word) {
+func printHelp(w io.Writer, memcached, own, idle *pflag.FlagSet, words []word) {
 	fmt.Fprintf(w, `memring %s: a memcached cluster that stays warm
 
 Usage:
@@ -97,12 +98,17 @@ Usage:
   memring cluster members [--addr A]    who is in the cluster
   memring cluster moves [--addr A]      what a member takes over and hands over now
   memring cluster owner KEY [--addr A]  which member answers for a key
+  memring cluster explain KEY           where a key lives, and why it is there or not
+  memring cluster status [--addr A]     how the cluster is: members, moves, what differs
+  memring cluster drain MEMBER          have a member hand over all it has and leave; needs -A
+  memring cluster forget MEMBER         reckon no more with one that is gone for good
   memring user add FILE USER            a user for -Y or -S, with --rights and --prefix
   memring user passwd|remove FILE USER  another password; or none
   memring user list FILE                who may do what
   memring version                       which build this is
 
-cluster, user list and version print JSON with --json.
+cluster, user list and version print JSON with --json. Exit codes: 0 done; 1 not done; 2 cluster status: there are problems;
+3 cluster drain: the member is still there after --timeout.
 
 Memcached's flags:
 %s
@@ -118,7 +124,7 @@ Every long flag may be given in the environment too: --peer-port as MEMRING_PEER
 When $MEMCACHED_PORT_FILENAME names a file, the ports for clients are written there once they are open.
 Of the ports for members and for HTTP, those that no flag names give way to any free one when taken.
 Started as root without -u it stays root, and says so; -u root says that this is meant.
-`, revision(), memcached.FlagUsagesWrapped(helpColumns), cluster.FlagUsagesWrapped(helpColumns), usagesOf(words), idle.FlagUsagesWrapped(helpColumns),
+`, revision(), memcached.FlagUsagesWrapped(helpColumns), own.FlagUsagesWrapped(helpColumns), usagesOf(words), idle.FlagUsagesWrapped(helpColumns),
 		idleWords(words))
 }
 

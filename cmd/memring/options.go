@@ -181,6 +181,7 @@ func (o *options) resolve(flags *pflag.FlagSet) error {
 	o.node.Level = new(slog.LevelVar)
 	o.node.Level.Set(slog.LevelInfo - slog.Level(4*o.verbose))
 	o.node.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.node.Level}))
+	o.node.Build = revision()
 	return o.node.Validate()
 }
 

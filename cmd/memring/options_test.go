@@ -38,7 +38,7 @@ func TestFlags(t *testing.T) {
 	f := func(line string, change func(*node.Config)) {
 		t.Helper()
 		want := node.Default()
-		want.ID = hostname(t) + "-11211"
+		want.ID, want.Build = hostname(t)+"-11211", revision()
 		want.GiveWay = node.GiveWay{Peer: true, Gossip: true, Admin: true}
 		if change != nil {
 			change(&want)

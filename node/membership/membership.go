@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
 	"github.com/memring/memring/ring"
 )
 
@@ -187,6 +188,19 @@ func (m *Membership) Believes(run Member) (alive, missed bool) {
 	defer m.mu.Unlock()
 	_, alive = m.view.alive[gossipName(run)]
 	return alive, !m.view.superseded(run)
+}
+
+// Forget takes a member that went without a word for one that has left: no place is kept for it, and no split is reckoned with. boot tells which run of it, 0: the last.
+// It gives that run; false if it is not missed. Others hear of it with the next full exchanges. If it is not gone after all it is found again, and joins as ever.
+func (m *Membership) Forget(id string, boot uint64) (uint64, bool) {
+	m.mu.Lock()
+	run, missed := m.view.forget(id, boot)
+	m.mu.Unlock()
+	if missed {
+		m.log.Info("member forgotten: no place is kept for it", "member", id)
+		m.note()
+	}
+	return run, missed
 }
 
 // Changes holds a note whenever Members or Joined (or Everybody) may have something new to say since the last note was taken.

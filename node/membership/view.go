@@ -17,7 +17,7 @@ type view struct {
 	lost  map[string]Lost   // by id: who went without leaving, and may be on the other side of a split
 }
 
-// A Lost member went without a word, and is looked for.
+// A Lost member went without a word, and is looked for. One whose State is Draining has been forgotten: nobody counts on it.
 type Lost struct {
 	Member
 	Since time.Time // when that was found out, here or by who told us
@@ -90,13 +90,26 @@ func (v *view) miss(l Lost) {
 // hear takes in whom another member misses, if we neither see them nor miss them, and reports whether there was such a one.
 func (v *view) hear(missed []Lost) (news bool) {
 	for _, l := range missed {
-		if before, known := v.lost[l.ID]; known && before.Boot >= l.Boot || l.ID == v.self.ID || v.hasID(l.ID) {
+		before, known := v.lost[l.ID]
+		forgotten := known && before.Boot == l.Boot && l.State == Draining && before.State != Draining
+		if known && before.Boot >= l.Boot && !forgotten || l.ID == v.self.ID || v.hasID(l.ID) {
 			continue
 		}
 		v.miss(l)
 		news = true
 	}
 	return news
+}
+
+// forget takes one of the lost for one that has said goodbye, but that it is still looked for.
+func (v *view) forget(id string, boot uint64) (run uint64, missed bool) {
+	l, known := v.lost[id]
+	if !known || boot != 0 && l.Boot != boot {
+		return 0, false
+	}
+	l.State = Draining
+	v.lost[id] = l
+	return l.Boot, true
 }
 
 // everyLost gives the lost by rising ID.

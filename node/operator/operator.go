@@ -1,4 +1,4 @@
-// Package operator answers what is asked of the node itself: its version, statistics, the cluster's members, what is handed over, the owner of a key.
+// Package operator answers what is asked of the node itself: its version, statistics, what an operator may do to it.
 //
 //	commands.go  lru_crawler, cache_memlimit, watch...: what an operator may do to a running node
 //	stats.go     stats, in every form
@@ -18,10 +18,10 @@ type Config struct {
 	// Stats gives the lines of a group of statistics ("" for the general ones), and false if there is no such group.
 	Stats      func(group string) (lines []protocol.ReportLine, known bool)
 	ResetStats func()
-	Members    func() []protocol.ReportLine
-	Moves      func() []protocol.ReportLine
-	Owner      func(key []byte) []protocol.ReportLine
 	Verbosity  func(level uint64)
+
+	// Cluster answers what is asked of the cluster: its members, their moves, who owns a key...
+	Cluster protocol.Handler
 
 	// Nodes appends what clients that look for the nodes are told (auto discovery).
 	Nodes func(dst []byte) []byte
@@ -101,12 +101,8 @@ func (o *Operator) Handle(req *protocol.Request, resp *protocol.Response) *proto
 		} else {
 			resp.Status = protocol.UnknownCommand // at once, and in these words: some clients ask for others first, and wait
 		}
-	case protocol.Members:
-		resp.Status, resp.Report = protocol.OK, o.cfg.Members()
-	case protocol.Moves:
-		resp.Status, resp.Report = protocol.OK, o.cfg.Moves()
-	case protocol.Owner:
-		resp.Status, resp.Report = protocol.OK, o.cfg.Owner(req.Key)
+	case protocol.Members, protocol.Moves, protocol.Owner, protocol.ClusterStatus, protocol.Explain, protocol.Drain, protocol.Forget:
+		return o.cfg.Cluster.Handle(req, resp)
 	default:
 		return o.next.Handle(req, resp)
 	}

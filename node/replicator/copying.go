@@ -378,6 +378,12 @@ func (r *Replicator) Clean(part uint32) bool {
 // Keeps reports whether a copy of a partition is kept here.
 func (r *Replicator) Keeps(part uint32) bool { return r.copies[part].Load() != nil }
 
+// Copy reports whether a copy of a partition is kept here, and whether it is whole.
+func (r *Replicator) Copy(part uint32) (kept, whole bool) {
+	c := r.copies[part].Load()
+	return c != nil, c != nil && c.whole.Load()
+}
+
 // Copied reports whether a copy is here that may be used: it was kept well, and its holder is gone.
 func (r *Replicator) Copied(part uint32) bool {
 	r.mu.Lock()

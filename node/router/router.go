@@ -215,15 +215,7 @@ func (r *Router) here(req *protocol.Request, resp *protocol.Response) *protocol.
 	return pending
 }
 
-// Ask asks every other member at once, and waits for the answers, which each is to be released. The table tells which members, by their places; the
-// answer of this node is nil.
-func (r *Router) Ask(req *protocol.Request) (*ring.Table, []*protocol.Pending) {
-	if now := r.routes.Load(); now != nil {
-		return now.table, ask(now.ways, req)
-	}
-	return nil, nil
-}
-
+// ask asks every other member at once, and waits for the answers, which each is to be released; where there is no way there is none.
 func ask(ways []Send, req *protocol.Request) []*protocol.Pending {
 	answers := make([]*protocol.Pending, len(ways))
 	for i, way := range ways {

@@ -21,13 +21,10 @@ type Member struct {
 //
 //	stats nodes -> Stats, to every member at once -> its counter -> lines, or after --peer-timeout the reason why there are none
 func (s *Sources) gather() []Member {
-	list := []Member{{ID: s.ID, Lines: s.own()}}
-	table, answers := s.Router.Ask(&protocol.Request{Op: protocol.Stats})
+	list := []Member{{ID: s.ID, Lines: s.Own()}}
+	ids, answers := s.Ask(&protocol.Request{Op: protocol.Stats})
 	for i, pending := range answers {
-		if pending == nil {
-			continue
-		}
-		m := Member{ID: table.Members()[i].ID}
+		m := Member{ID: ids[i]}
 		switch pending.Response.Status {
 		case protocol.OK:
 			m.Lines = pending.Response.Report
@@ -48,13 +45,10 @@ func (s *Sources) gather() []Member {
 func (s *Sources) Gather() []Member {
 	list := s.gather()
 	list[0].Moves = s.Handover.Moves()
-	table, answers := s.Router.Ask(&protocol.Request{Op: protocol.Moves})
+	ids, answers := s.Ask(&protocol.Request{Op: protocol.Moves})
 	for i, pending := range answers {
-		if pending == nil {
-			continue
-		}
 		for k := range list {
-			if m := &list[k]; m.ID == table.Members()[i].ID && pending.Response.Status == protocol.OK {
+			if m := &list[k]; m.ID == ids[i] && pending.Response.Status == protocol.OK {
 				m.Moves = parseMoves(pending.Response.Report)
 			}
 		}
@@ -90,8 +84,8 @@ func parseMoves(lines []protocol.ReportLine) (moves []handover.Report) {
 	return moves
 }
 
-// own are the lines of this member.
-func (s *Sources) own() []protocol.ReportLine {
+// Own are the lines of this member.
+func (s *Sources) Own() []protocol.ReportLine {
 	list := &List{}
 	s.Cluster(list)
 	s.General(list)
@@ -111,7 +105,7 @@ func (s *Sources) Before(next protocol.Handler) protocol.Handler { return counte
 func (c counter) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	switch req.Op {
 	case protocol.Stats:
-		resp.Status, resp.Report = protocol.OK, c.sources.own()
+		resp.Status, resp.Report = protocol.OK, c.sources.Own()
 	case protocol.Moves:
 		resp.Status, resp.Report = protocol.OK, MoveLines(c.sources.Handover.Moves())
 	default:
@@ -185,7 +179,7 @@ func join(name, one, other string) string {
 	b, err2 := strconv.ParseUint(other, 10, 64)
 	number := err1 == nil && err2 == nil
 	switch name {
-	case "pid", "version", "libevent", "pointer_size", "cluster_members", "cluster_members_down", "cluster_copies", "cluster_print":
+	case "pid", "version", "libevent", "pointer_size", "cluster_members", "cluster_members_down", "cluster_copies", "cluster_print", "cluster_state", "cluster_build", "cluster_settings":
 		return one
 	case "rusage_user", "rusage_system":
 		return addSeconds(one, other)

@@ -32,6 +32,9 @@ import (
 type Sources struct {
 	Version  string
 	ID       string
+	Build    string // what "memring version" says
+	Settings string // those that are to be the same on all members
+	State    func() string
 	Started  time.Time
 	MaxConns int
 	Log      *slog.Logger
@@ -57,6 +60,9 @@ type Sources struct {
 	Router     *router.Router
 	Sides      *sides.Sides
 	Meter      *meter.Meter
+
+	// Ask asks all other members at once, and waits for their answers, which are to be released.
+	Ask func(req *protocol.Request) (ids []string, answers []*protocol.Pending)
 }
 
 // A List collects STAT lines.
@@ -281,6 +287,9 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_members_down", down)
 	list.Add("cluster_copies", table.Copies())
 	s.sides(list)
+	list.Add("cluster_state", s.State())
+	list.Add("cluster_build", s.Build)
+	list.Add("cluster_settings", s.Settings)
 	list.Add("cluster_tables", s.Router.Stats().Tables.Load())
 	list.Add("cluster_print", fmt.Sprintf("%016x", table.Print()))
 	list.Add("cluster_partitions_owned", table.Owned(table.Index(s.ID)))

@@ -153,7 +153,7 @@ func TestNothingPassesBeforeLogin(t *testing.T) {
 	for _, command := range []string{
 		"get k", "gets k k", "gat 0 k", "gats 0 k", "set k 0 0 x", "add k 0 0 1", "replace k 0 0 1", "append k 0 0 1", "prepend k 0 0 1", "cas k 0 0 1 1",
 		"delete k", "incr k 1", "decr k 1", "touch k 0", "flush_all", "version", "verbosity 1", "stats", "stats reset", "cluster members", "cluster moves",
-		"cluster owner k", "config get cluster", "shutdown", "watch", "lru_crawler metadump all", "cache_memlimit 64", "debugtime 1", "lru tune",
+		"cluster owner k", "cluster status", "cluster drain n", "cluster forget n", "explain k", "config get cluster", "shutdown", "watch", "lru_crawler metadump all", "cache_memlimit 64", "debugtime 1", "lru tune",
 		"slabs automove 1", "refresh_certs", "mg k v", "ms k 1", "md key", "ma key", "me key", "unknown", "POST / HTTP/1.1", "get " + strings.Repeat("k ", 900),
 		"set k 0 0 2 noreply x", "setx k 0 0 7", "\x80get k", "\x00\x00\x00\x00\x00\x00",
 	} {

@@ -75,7 +75,7 @@ func needs() map[string]string {
 		"get": "rp", "inspect": "rp", "gat": "rwp", "incr": "rwp", "decr": "rwp",
 		"discard": "wp", "touch": "wp", "set": "wp", "add": "wp", "replace": "wp", "append": "wp", "prepend": "wp", "delete": "wp",
 		"flush_all": "a", "verbosity": "a", "stats reset": "a", "operate": "a",
-		"stats": "", "config get": "", "cluster members": "", "cluster moves": "", "cluster owner": "",
+		"stats": "", "config get": "", "cluster members": "", "cluster moves": "", "cluster owner": "", "cluster status": "", "explain": "rp", "cluster drain": "a", "cluster forget": "a",
 	}
 	for _, op := range strings.Split("flush mark,hello,deliver,collect,take over,offer,fetch,pull,pulled,follow,unfollow,copy,draw,confirm,suspect", ",") {
 		all[op] = "members"
@@ -180,7 +180,7 @@ type command struct{ said, needs string }
 func linesOf() (all []command) {
 	for said := range strings.SplitSeq("get K|gets K|gat 0 K|gats 0 K|get K K|gat 0 K K|get own:k K own:k|get "+strings.Repeat("own:k ", 20000)+"K|"+
 		"delete K|delete K 0|incr K 1|decr K 1|touch K 0|"+
-		"flush_all|flush_all 10|verbosity 1|version|quit|config get cluster|cluster members|cluster moves|cluster owner K|"+
+		"flush_all|flush_all 10|verbosity 1|version|quit|config get cluster|cluster members|cluster moves|cluster owner K|cluster status|cluster drain K|cluster forget K|explain K|"+
 		"shutdown|shutdown graceful|watch|watch fetchers|lru_crawler metadump all|lru_crawler mgdump all|lru_crawler disable|cache_memlimit 64|debugtime 1|"+
 		"lru tune 1 1 1 1|slabs automove 1|refresh_certs|mn|me K|unknown|get", "|") {
 		all = append(all, command{said: said})

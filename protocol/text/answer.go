@@ -100,7 +100,7 @@ func appendDone(dst []byte, req *protocol.Request, resp *protocol.Response) []by
 		return append(dst, "\r\n"...)
 	case protocol.Noop:
 		return append(dst, "END\r\n"...) // of a streamed line of keys
-	case protocol.Flush, protocol.Verbosity:
+	case protocol.Flush, protocol.Verbosity, protocol.Drain, protocol.Forget:
 		return append(dst, "OK\r\n"...)
 	case protocol.Version:
 		dst = append(dst, "VERSION "...)
@@ -110,7 +110,7 @@ func appendDone(dst []byte, req *protocol.Request, resp *protocol.Response) []by
 		return append(dst, "RESET\r\n"...)
 	case protocol.Configuration:
 		return appendConfiguration(dst, req, resp)
-	case protocol.Stats, protocol.Members, protocol.Moves, protocol.Owner:
+	case protocol.Stats, protocol.Members, protocol.Moves, protocol.Owner, protocol.ClusterStatus, protocol.Explain:
 		return appendReport(dst, resp.Report)
 	default:
 		return append(dst, "STORED\r\n"...)

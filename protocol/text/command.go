@@ -182,6 +182,8 @@ func parseRare(text, name, words []byte, req *protocol.Request) {
 		parseStats(words, first, req)
 	case "cluster":
 		parseCluster(first, more, req)
+	case "explain":
+		parseAbout(words, req, protocol.Explain)
 	case "flush_all":
 		parseFlush(words, first, more, req)
 	case "verbosity":

@@ -41,25 +41,36 @@ func parseConfiguration(what, rest []byte, req *protocol.Request) {
 	req.Op, req.Key = protocol.Configuration, name
 }
 
-// parseCluster reads "members", "moves" and "owner KEY": ours, for whoever asks with telnet.
+// parseCluster reads "members", "moves", "status", "owner KEY", "drain MEMBER" and "forget MEMBER": ours, for whoever asks with telnet.
 func parseCluster(what, rest []byte, req *protocol.Request) {
-	key, _ := line.Word(rest)
 	switch string(what) {
 	case "members":
 		req.Op = protocol.Members
 	case "moves":
 		req.Op = protocol.Moves
+	case "status":
+		req.Op = protocol.ClusterStatus
 	case "owner":
-		if len(key) == 0 || len(key) > protocol.MaxKeyBytes {
-			reject(req, protocol.BadFormat)
-			return
-		}
-		req.Op, req.Key = protocol.Owner, key
+		parseAbout(rest, req, protocol.Owner)
+	case "drain":
+		parseAbout(rest, req, protocol.Drain)
+	case "forget":
+		parseAbout(rest, req, protocol.Forget)
 	case "":
 		reject(req, protocol.BadFormat)
 	default:
 		reject(req, protocol.UnknownCommand)
 	}
+}
+
+// parseAbout reads the one word that an op is about: a key, or a member.
+func parseAbout(words []byte, req *protocol.Request, op protocol.Op) {
+	word, _ := line.Word(words)
+	if len(word) == 0 || len(word) > protocol.MaxKeyBytes {
+		reject(req, protocol.BadFormat)
+		return
+	}
+	req.Op, req.Key = op, word
 }
 
 // appendConfiguration adds "CONFIG NAME FLAGS LENGTH", what it says, and END. Clients read LENGTH bytes and look for the end behind.

@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"net"
@@ -29,11 +29,23 @@ func answering(t *testing.T, answer string) (address string, asked <-chan string
 	return l.Addr().String(), question
 }
 
+// run runs the subcommand.
+func run(args ...string) (printed string, err error) {
+	var out strings.Builder
+	cmd := Command(11211)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err = cmd.Execute()
+	return out.String(), err
+}
+
 func TestClusterQuestions(t *testing.T) {
 	f := func(answer, line, wantAsked, wantPrinted, wantErr string) {
 		t.Helper()
 		address, asked := answering(t, answer)
-		_, printed, err := run(map[string]string{"MEMRING_ADDR": address}, strings.Fields(line)...)
+		printed, err := run(strings.Fields(line + " --addr " + address)...)
 		if got := <-asked; got != wantAsked {
 			t.Errorf("%s: asked %q, want %q", line, got, wantAsked)
 		}
@@ -45,32 +57,32 @@ func TestClusterQuestions(t *testing.T) {
 		}
 	}
 	members := "MEMBER n1 zone= state=active client=127.0.0.1:11211\r\nMEMBER node-2 zone=b state=active client=127.0.0.1:11221\r\nEND\r\n"
-	f(members, "cluster members", "cluster members\r\n", ""+
+	f(members, "members", "cluster members\r\n", ""+
 		"ID      ZONE  STATE   CLIENT\n"+
 		"n1      -     active  127.0.0.1:11211\n"+
 		"node-2  b     active  127.0.0.1:11221\n", "")
 	moves := "MOVE n1/3 from=n1 to=n2 partitions=90 items=1234 bytes=5678\r\nEND\r\n"
-	f(moves, "cluster moves", "cluster moves\r\n", ""+
+	f(moves, "moves", "cluster moves\r\n", ""+
 		"ID    FROM  TO  PARTITIONS  ITEMS  BYTES\n"+
 		"n1/3  n1    n2  90          1234   5678\n", "")
-	f("END\r\n", "cluster moves --json", "cluster moves\r\n", "[]\n", "")
-	f("OWNER n1 partition=7\r\nEND\r\n", "cluster owner k --json", "cluster owner k\r\n", `[
+	f("END\r\n", "moves --json", "cluster moves\r\n", "[]\n", "")
+	f("OWNER n1 partition=7\r\nEND\r\n", "owner k --json", "cluster owner k\r\n", `[
   {
     "id": "n1",
     "partition": "7"
   }
 ]
 `, "")
-	f("END\r\n", "cluster members --json", "cluster members\r\n", "[]\n", "")
-	f("ERROR\r\n", "cluster members", "cluster members\r\n", "", "is it a memring node?")
-	f("SERVER_ERROR out of memory\r\n", "cluster members", "cluster members\r\n", "", "out of memory")
-	f("MEMBER n1\r\n", "cluster members", "cluster members\r\n", "", "no END")
-	f("", "cluster owner k", "cluster owner k\r\n", "", "no END")
+	f("END\r\n", "members --json", "cluster members\r\n", "[]\n", "")
+	f("ERROR\r\n", "members", "cluster members\r\n", "", "is it a memring node?")
+	f("SERVER_ERROR out of memory\r\n", "members", "cluster members\r\n", "", "out of memory")
+	f("MEMBER n1\r\n", "members", "cluster members\r\n", "", "no END")
+	f("", "owner k", "cluster owner k\r\n", "", "no END")
 }
 
 func TestClusterRefusesKeys(t *testing.T) {
 	for _, key := range []string{"", "a b", "a\r\nflush_all"} {
-		if _, _, err := run(map[string]string{"MEMRING_ADDR": "127.0.0.1:1"}, "cluster", "owner", key); err == nil || !strings.HasPrefix(err.Error(), "KEY ") {
+		if _, err := run("owner", key, "--addr", "127.0.0.1:1"); err == nil || !strings.HasPrefix(err.Error(), "KEY ") {
 			t.Errorf("owner %q: %v", key, err)
 		}
 	}
@@ -81,12 +93,12 @@ func FuzzReadReport(f *testing.F) {
 	f.Add("ERROR\r\n")
 	f.Add("MEMBER n1")
 	f.Fuzz(func(t *testing.T, answer string) {
-		lines, err := readReport(strings.NewReader(answer))
+		lines, err := ReadReport(strings.NewReader(answer))
 		if err == nil && !strings.Contains(answer, "END") {
 			t.Errorf("%q has no END and was believed", answer)
 		}
 		for _, l := range lines {
-			if l.id == "" {
+			if l.ID == "" {
 				t.Errorf("%q: a line without an id", answer)
 			}
 		}

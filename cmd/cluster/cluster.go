@@ -1,0 +1,140 @@
+// Package cluster is the subcommand that asks a running cluster about itself, and tells it who is to leave: over a member's client port, in the wire's own words.
+//
+//	members, moves, owner, explain, status -> Ask -> a report -> a table, lines, or JSON
+//	drain, forget                          -> tell -> OK, or why not; drain goes on asking for the status until the member is gone
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The exit codes of the process, besides 0 for what was done and is well, and 1 for what could not be asked for, was refused, or was not said right.
+const (
+	exitProblems = 2 // status: there are problems
+	exitTimeout  = 3 // drain: the member is still there
+)
+
+// An exitError is an error with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+// ExitCode is that of the process which ends with an error of Command.
+func ExitCode(err error) int {
+	var exit exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return 1
+}
+
+// A command is what all subcommands have in common.
+type command struct {
+	address string
+	asJSON  bool
+	over    encryption
+}
+
+// Command gives the subcommand; port is that of a member on this machine by default.
+func Command(port int) *cobra.Command {
+	c := &command{}
+	root := &cobra.Command{Use: "cluster", Short: "Ask a running cluster about itself.", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return cmd.Help()
+	}}
+	root.PersistentFlags().StringVar(&c.address, "addr", fmt.Sprintf("127.0.0.1:%d", port), "client `ADDRESS` of any member")
+	root.PersistentFlags().BoolVar(&c.asJSON, "json", false, "print JSON")
+	c.over.flags(root.PersistentFlags())
+	root.AddCommand(
+		c.question("members", "Who is in the cluster, as one member sees it.", printTable),
+		c.question("moves", "What one member takes over and hands over now, and how far it is.", printTable),
+		c.question("owner KEY", "Which member answers for a key.", printTable),
+		c.question("explain KEY", "Where a key lives, and why it is there or not, as each holder knows it.", printLines),
+		c.status(), c.drain(), c.forget(),
+	)
+	return root
+}
+
+// question is a subcommand whose words are the question, and whose answer is shown.
+func (c *command) question(use, short string, show func(io.Writer, []Line) error) *cobra.Command {
+	words := strings.Fields(use)
+	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(len(words) - 1), RunE: func(cmd *cobra.Command, args []string) error {
+		what := "cluster " + words[0]
+		if words[0] == "explain" {
+			what = words[0]
+		}
+		for _, arg := range args {
+			if err := checkWord(words[1], arg); err != nil {
+				return err
+			}
+			what += " " + arg
+		}
+		lines, err := c.ask(what)
+		if err != nil {
+			return err
+		}
+		if c.asJSON {
+			return PrintJSON(cmd.OutOrStdout(), objects(lines))
+		}
+		return show(cmd.OutOrStdout(), lines)
+	}}
+}
+
+func (c *command) forget() *cobra.Command {
+	return &cobra.Command{
+		Use:   "forget MEMBER",
+		Short: "Reckon no more with a member that went without a word: its copies are restored at once.",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(_ *cobra.Command, args []string) error { return c.tell("forget", args[0]) },
+	}
+}
+
+// ask puts a question to the member at --addr.
+func (c *command) ask(question string) ([]Line, error) { return c.askAt(c.address, question) }
+
+func (c *command) askAt(address, question string) ([]Line, error) {
+	secure, err := c.over.config()
+	if err != nil {
+		return nil, err
+	}
+	lines, err := Ask(address, secure, question)
+	if err != nil {
+		return nil, fmt.Errorf("--addr %s: %w", address, err)
+	}
+	return lines, nil
+}
+
+// tell has the member at --addr do something about another.
+func (c *command) tell(what, member string) error {
+	if err := checkWord("MEMBER", member); err != nil {
+		return err
+	}
+	secure, err := c.over.config()
+	if err != nil {
+		return err
+	}
+	if err := tell(c.address, secure, "cluster "+what+" "+member); err != nil {
+		return fmt.Errorf("--addr %s: %w", c.address, err)
+	}
+	return nil
+}
+
+// checkWord refuses what could not be said in one word of a line.
+func checkWord(name, word string) error {
+	if word == "" || strings.ContainsAny(word, " \r\n") {
+		return fmt.Errorf("%s %q: has neither blanks nor line ends", name, word)
+	}
+	return nil
+}
+
+// timeoutFlag adds --timeout.
+func timeoutFlag(set *pflag.FlagSet, to *time.Duration, usual time.Duration, about string) {
+	set.DurationVar(to, "timeout", usual, about)
+}
