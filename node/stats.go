@@ -77,7 +77,7 @@ func (n *Node) collector() prometheus.Collector {
 
 // resetStats is the answer to "stats reset": what is counted starts again, what is there stays.
 func (n *Node) resetStats() {
-	n.executor.Stats().Reset()
+	n.executor.ResetStats()
 	if n.cfg.Users != nil {
 		n.cfg.Users.Stats().Reset()
 	}

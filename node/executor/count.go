@@ -30,7 +30,7 @@ func (e *Executor) count(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.NonNumeric
 		return
 	}
-	e.stats.count(req.Op, true)
+	e.counts(req).count(req.Op, true)
 	switch {
 	case req.Op == protocol.Incr:
 		number += req.Delta
@@ -53,7 +53,7 @@ func (e *Executor) count(req *protocol.Request, resp *protocol.Response) {
 // begin answers for a number that is absent: with Vivify it is made.
 func (e *Executor) begin(req *protocol.Request, resp *protocol.Response, held *storage.Held) {
 	if !req.Options.Has(protocol.Vivify) {
-		e.stats.count(req.Op, false)
+		e.counts(req).count(req.Op, false)
 		resp.Status = protocol.NotFound
 		return
 	}

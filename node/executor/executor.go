@@ -26,7 +26,7 @@ type Executor struct {
 	clock   *storage.Clock
 	noFlush bool
 	noCAS   bool
-	stats   Stats
+	stats   [stripes]stripe
 
 	prefixes Prefixes
 	watch    watch.Board
@@ -91,7 +91,7 @@ func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *proto
 }
 
 func (e *Executor) flush(req *protocol.Request, resp *protocol.Response) {
-	e.stats.Flushes.Add(1)
+	e.counts(req).Flushes.Add(1)
 	if e.noFlush {
 		resp.Status = protocol.NotAllowed
 		return

@@ -22,7 +22,7 @@ func (e *Executor) get(req *protocol.Request, resp *protocol.Response) {
 		}
 		return
 	}
-	e.stats.read(req, found)
+	e.counts(req).read(req, found)
 	if !found {
 		resp.Status = protocol.NotFound
 		return
@@ -35,7 +35,7 @@ func (e *Executor) gat(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
 	item, found := held.Item()
-	e.stats.read(req, found)
+	e.counts(req).read(req, found)
 	if !found {
 		e.vivify(req, resp, &held)
 		return
@@ -86,7 +86,7 @@ func (e *Executor) vivify(req *protocol.Request, resp *protocol.Response, held *
 func (e *Executor) inspect(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
-	e.stats.Inspects.Add(1)
+	e.counts(req).Inspects.Add(1)
 	item, found := held.Item()
 	if !found {
 		resp.Status = protocol.NotFound
@@ -135,7 +135,7 @@ func (e *Executor) touch(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
 	found := held.Touch(e.expiry(req.Exptime))
-	e.stats.touch(found)
+	e.counts(req).touch(found)
 	if resp.Status = protocol.OK; !found {
 		resp.Status = protocol.NotFound
 	}

@@ -12,7 +12,7 @@ import (
 func (e *Executor) set(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
-	e.stats.Sets.Add(1)
+	e.counts(req).Sets.Add(1)
 	item := storage.Item{Value: req.Value, Flags: req.Flags, Expiry: e.expiry(req.Exptime)}
 	if req.Op == protocol.Set && !req.Options.Has(protocol.Compare) {
 		e.put(req, resp, &held, item)
@@ -37,16 +37,16 @@ func (e *Executor) set(req *protocol.Request, resp *protocol.Response) {
 func (e *Executor) compare(req *protocol.Request, item *storage.Item, old storage.Item, found bool) protocol.Status {
 	switch {
 	case !found:
-		e.stats.CasMisses.Add(1)
+		e.counts(req).CasMisses.Add(1)
 		return protocol.NotFound
 	case old.CAS == req.CAS:
 	case req.Options.Has(protocol.Invalidate) && req.CAS < old.CAS:
 		item.Expiry, item.Stale, item.Won = old.Expiry, true, old.Won
 	default:
-		e.stats.CasBadval.Add(1)
+		e.counts(req).CasBadval.Add(1)
 		return protocol.Exists
 	}
-	e.stats.CasHits.Add(1)
+	e.counts(req).CasHits.Add(1)
 	return protocol.OK
 }
 
@@ -54,7 +54,7 @@ func (e *Executor) compare(req *protocol.Request, item *storage.Item, old storag
 func (e *Executor) extend(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
-	e.stats.Sets.Add(1)
+	e.counts(req).Sets.Add(1)
 	item, found := held.Item()
 	switch {
 	case !found && req.Options.Has(protocol.Vivify):
@@ -89,7 +89,7 @@ func (e *Executor) delete(req *protocol.Request, resp *protocol.Response) {
 		return
 	}
 	found := held.Delete()
-	e.stats.delete(found)
+	e.counts(req).delete(found)
 	if resp.Status = protocol.OK; !found {
 		resp.Status = protocol.NotFound
 	}
@@ -99,14 +99,14 @@ func (e *Executor) delete(req *protocol.Request, resp *protocol.Response) {
 func (e *Executor) deleteIf(req *protocol.Request, resp *protocol.Response, held *storage.Held) {
 	item, found := held.Item()
 	if !found || req.Options.Has(protocol.Compare) && item.CAS != req.CAS {
-		e.stats.delete(false)
+		e.counts(req).delete(false)
 		if resp.Status = protocol.NotFound; found {
 			resp.Status = protocol.Exists
 		}
 		return
 	}
 	if !req.Options.Has(protocol.Invalidate) {
-		e.stats.delete(true)
+		e.counts(req).delete(true)
 	}
 	if req.Options&(protocol.Invalidate|protocol.Clear) == 0 {
 		held.Delete()
@@ -140,7 +140,7 @@ func (e *Executor) discard(req *protocol.Request, resp *protocol.Response) {
 	held := e.store.Hold(req.Key)
 	defer held.Release()
 	held.Delete()
-	e.stats.refused(req.Reason)
+	e.counts(req).refused(req.Reason)
 	resp.Status = req.Reason
 }
 
@@ -161,5 +161,5 @@ func (e *Executor) put(req *protocol.Request, resp *protocol.Response, held *sto
 	default:
 		resp.Status, resp.CAS, resp.Size = protocol.OK, item.CAS, uint32(len(item.Value))
 	}
-	e.stats.refused(resp.Status)
+	e.counts(req).refused(resp.Status)
 }
