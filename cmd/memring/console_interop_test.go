@@ -35,7 +35,7 @@ func TestInteropConsole(t *testing.T) {
 	}
 	look("console", "settled")
 
-	// It takes its share of some 8 MB slowly enough for somebody to look on.
+	// It takes its share of some 30 MB slowly enough for somebody to look on: in two minutes, the first of which a busy machine may need to start a browser.
 	late := memberAt(nodes[0].name, "node-4", freePorts(t, 4), gossipOf(nodes[0]), "--copies", "2", "--drain-timeout", "0", "--handover-rate", "64k")
 	keep(t, late)
 	look("console-join", "moving")
@@ -67,7 +67,7 @@ func keepAsking(t *testing.T, nodes []*process) {
 					key = "hot"
 				}
 				if _, err := client.Get(key); err != nil {
-					_ = client.Set(&memcache.Item{Key: key, Value: make([]byte, 1000)}) // a node that joins may have it fail, which is not the matter here
+					_ = client.Set(&memcache.Item{Key: key, Value: make([]byte, 4000)}) // a node that joins may have it fail, which is not the matter here
 				}
 				select {
 				case <-time.After(time.Millisecond):

@@ -277,7 +277,7 @@ func startMemcached(t *testing.T) (address string) {
 }
 
 // executeBound is far more than any client here needs: it ends one that waits for an answer that does not come.
-const executeBound = time.Minute
+const executeBound = 3 * time.Minute
 
 // execute runs a command to its end and gives what it printed; it must end well.
 func execute(t *testing.T, name string, args ...string) string {
