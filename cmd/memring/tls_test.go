@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -198,6 +200,62 @@ func TestProcessWithTLS(t *testing.T) {
 		}
 	}
 	signal(syscall.SIGTERM)
+}
+
+// Certificates are replaced again and again, as Kubernetes does it, while clients come and go: no handshake fails, and none is left with an old one.
+func TestCertificatesSwappedUnderLoad(t *testing.T) {
+	a, dir := certstest.New(t), t.TempDir()
+	swap := func(name string) {
+		t.Helper()
+		folder, link := filepath.Join(dir, name), filepath.Join(dir, "link")
+		err := os.Mkdir(folder, 0o700)
+		if err == nil {
+			a.Files(folder, name)
+			err = os.Symlink(folder, link)
+		}
+		if err == nil {
+			err = os.Rename(link, filepath.Join(dir, "now"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("first")
+	signal, address := startedTLS(t, "-o", "ssl_chain_cert="+filepath.Join(dir, "now", "cert.pem")+",ssl_key="+filepath.Join(dir, "now", "key.pem"))
+
+	client := a.Client("")
+	var clients sync.WaitGroup
+	var shaken atomic.Int64
+	ended := make(chan struct{})
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				if answer, _, err := askTLS(address, client, "version"); err != nil || answer != "VERSION 1.6.45" {
+					t.Errorf("%q, %v", answer, err)
+					return
+				}
+				shaken.Add(1)
+			}
+		})
+	}
+	for i := range 10 {
+		before, name := shaken.Load(), fmt.Sprintf("number %d", i)
+		swap(name)
+		signal(syscall.SIGHUP)
+		waitFor(t, name+" is shown, and others have come", func() error {
+			if _, got, err := askTLS(address, client, "version"); err != nil || got != name || shaken.Load() < before+8 {
+				return fmt.Errorf("%s, %v, %d handshakes", got, err, shaken.Load()-before)
+			}
+			return nil
+		})
+	}
+	close(ended)
+	clients.Wait()
 }
 
 func TestCannotStartTLS(t *testing.T) {
