@@ -14,7 +14,7 @@ import (
 )
 
 // TestInteropLogin lets other people's clients log in to the real binary: pymemcache in lines, libmemcached over Cyrus SASL by each mechanism,
-// and with passwords that are hashed.
+// with passwords that are hashed, and as users who may not do all.
 func TestInteropLogin(t *testing.T) {
 	hash, err := login.Hash([]byte("bar"))
 	if err != nil {
@@ -30,7 +30,7 @@ func TestInteropLogin(t *testing.T) {
 			t.Setenv("SASL_CONF_PATH", dir)
 			t.Setenv("MEMCACHED_PORT_FILENAME", ports)
 			flags := []string{"-S"}
-			if way == "lines" {
+			if strings.HasPrefix(way, "lines") {
 				flags = []string{"-Y", users}
 			}
 			cmd, _, _ := started(t, flags...)
@@ -55,4 +55,7 @@ func TestInteropLogin(t *testing.T) {
 	}
 	f("plain, hashed", "sasl", "plain", hash)
 	f("scram, hashed", "sasl", "scram-sha-256", hash)
+	f("lines, limited", "lines-limited", "", hash+" prefix=own:")
+	f("plain, limited", "sasl-limited", "plain", hash+" prefix=own:")
+	f("scram, limited", "sasl-limited", "scram-sha-256", hash+" prefix=own:")
 }

@@ -1,4 +1,6 @@
-"""Logs in to the server given, HOST:PORT, with the user foo and the password bar: in "sasl" with pylibmc, in "lines" with pymemcache. Prints ok."""
+"""Logs in to the server given, HOST:PORT, with the user foo and the password bar: in "sasl" with pylibmc, in "lines" with pymemcache. Prints ok.
+
+In "sasl-limited" and "lines-limited" foo may read and write only keys that begin with own:."""
 
 import sys
 
@@ -30,7 +32,25 @@ def lines():
     return Client((host, int(port)), timeout=5)
 
 
-if way == "sasl":
+if way == "sasl-limited":
+    client = sasl("bar")
+    check(client.set("own:k", "v"), True)
+    refused(pylibmc.Error, lambda: client.set("k", "v"))
+    refused(pylibmc.Error, lambda: client.get("k"))
+    refused(pylibmc.Error, lambda: client.flush_all())
+    check(client.get("own:k"), "v")
+    check(client.get_multi(["own:k", "own:none"]), {"own:k": "v"})
+elif way == "lines-limited":
+    client = lines()
+    check(client.set("login", "foo bar", noreply=False), True)
+    check(client.set("own:k", "v", noreply=False), True)
+    refused(MemcacheClientError, lambda: client.set("k", "v", noreply=False))
+    check(client.get("own:k"), b"v")
+    check(client.get_many(["own:k", "own:none"]), {"own:k": b"v"})
+    refused(MemcacheClientError, lambda: client.flush_all(noreply=False))
+    check(client.incr("own:none", 1), None)
+    refused(MemcacheClientError, lambda: client.get_many(["own:k", "k"]))
+elif way == "sasl":
     client = sasl("bar")
     check(client.set("k", "v"), True)
     check(client.get("k"), "v")
