@@ -129,7 +129,7 @@ func appendError(dst []byte, req *protocol.Request, status protocol.Status, mess
 	return append(dst, message...)
 }
 
-// The statuses of an answer (protocol-binary.txt, "Response Status"; the last three are of its later revisions).
+// The statuses of an answer (protocol-binary.txt, "Response Status"; noAccess and the last three are of its later revisions).
 const (
 	done           uint16 = 0x0000
 	notFound       uint16 = 0x0001
@@ -140,6 +140,7 @@ const (
 	nonNumeric     uint16 = 0x0006
 	notAllowed     uint16 = 0x0020
 	goOn           uint16 = 0x0021
+	noAccess       uint16 = 0x0024
 	unknownCommand uint16 = 0x0081
 	outOfMemory    uint16 = 0x0082
 	internalError  uint16 = 0x0084
@@ -175,7 +176,7 @@ func failure(op protocol.Op, status protocol.Status) (code uint16, text string) 
 	case protocol.NotAllowed:
 		return notAllowed, "Auth failure."
 	case protocol.Denied:
-		return notAllowed, "Permission denied"
+		return noAccess, "Permission denied" // by an incr that is answered notAllowed libmemcached is killed, by an assertion of its own
 	case protocol.UnknownCommand:
 		if op == protocol.Stats {
 			return notFound, "Not found" // the group

@@ -99,7 +99,7 @@ func TestWhoIsGone(t *testing.T) {
 	if got := converse(s, "get k\r\nget k\r\n", 100); got != refusal || !s.Ended() {
 		t.Errorf("after another password: %q", got)
 	}
-	if got := converse(packets, string(packetOf(0x0a, "", "")), 100); len(got) < 24 || got[7] != 0x20 || !packets.Ended() {
+	if got := converse(packets, string(packetOf(0x0a, "", "")), 100); len(got) < 24 || got[7] != 0x24 || !packets.Ended() {
 		t.Errorf("who is gone is told %q", got)
 	}
 	if len(chain.asked) > 0 {
