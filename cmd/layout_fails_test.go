@@ -78,7 +78,7 @@ func TestLayoutComplains(t *testing.T) {
 	f("storage/storage.go", `import _ "github.com/VictoriaMetrics/fastcache"`, "fastcache belongs in storage/arena, storage_test only")
 	f("storage/speed_test.go", `import _ "github.com/VictoriaMetrics/fastcache"`, "")
 	f("node/router/router.go", `import _ "github.com/buraksezer/consistent"`, "consistent belongs in ring only")
-	f("node/node.go", `import _ "github.com/hashicorp/memberlist"`, "memberlist belongs in node/membership only")
+	f("node/node.go", `import _ "github.com/hashicorp/memberlist"`, "memberlist belongs in node/membership, node/carrier only")
 	f("storage/arena/arena.go", `import _ "github.com/cespare/xxhash/v2"`, "")
 	f("node/router/router.go", `import _ "github.com/cespare/xxhash/v2"`, "xxhash/v2 belongs in ring, storage/... only")
 	f("node/peer/peer.go", `import _ "go.uber.org/goleak"`, "belongs in tests only")

@@ -62,7 +62,12 @@ var plan = map[string]int{
 	"node/admin":      30,
 	"node/crawler":    30,
 	"node/watch":      25,
-	"node/certs":      25,
+	"node/certs":      20,
+	"node/identity":   25,
+	"node/carrier":    28,
+	"node/seal":       5,
+	"node/lobby":      5,
+	"node/socket":     5,
 	"node/certstest":  15,
 
 	"protocol/session":    20,
@@ -92,7 +97,7 @@ var (
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/membership", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster"}
+	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}
@@ -101,12 +106,12 @@ var (
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
 	"node":            1500, // it names every setting and every room once, to wire them
-	"node/membership": 1020, // the only room that knows memberlist, so all that gossip tells is told here
+	"node/membership": 1030, // the only room that knows memberlist, so all that gossip tells is told here
 	"node/handover":   1600, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1450, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1750, // every flag and word that memcached has, a line or two each
 	"node/peer":       1000, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
-	"node/server":     1100, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
+	"node/server":     1110, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":         2560, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }
 
@@ -115,7 +120,7 @@ var largeRooms = map[string]int{
 var homes = map[string][]string{
 	"github.com/VictoriaMetrics/fastcache":    {"storage/arena", "storage_test"},
 	"github.com/buraksezer/consistent":        {"ring"},
-	"github.com/hashicorp/memberlist":         {"node/membership"},
+	"github.com/hashicorp/memberlist":         {"node/membership", "node/carrier"},
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
 	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster"},
 	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster"},
