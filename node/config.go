@@ -112,6 +112,9 @@ type Config struct {
 	// TLS encrypts the connections of clients. -Z; default not.
 	TLS TLS
 
+	// Trust is how members know each other.
+	Trust Trust
+
 	// PlainOffLoopback takes passwords as they are (SASL's PLAIN) also where other machines reach an address without TLS. --plain-off-loopback;
 	// default: there users log in by a mechanism that does not send them. (-Y knows no other way than to send them.)
 	PlainOffLoopback bool
@@ -267,7 +270,7 @@ func (c Config) Validate() error {
 	refuse(c.PeerDeadline <= 0, "--peer-timeout: must be above 0")
 	refuse(c.DrainTimeout < 0, "--drain-timeout: must not be negative; 0 leaves at once")
 	refuse(c.HandoverRate < minHandoverRate, "--handover-rate: must be at least 64k (bytes a second)")
-	return errors.Join(append(errs, c.validateLogin(), c.validateTLS())...)
+	return errors.Join(append(errs, c.validateLogin(), c.validateTLS(), c.validateTrust())...)
 }
 
 // onLoopback reports whether no other machine can reach an address. A name may mean any machine, but localhost.

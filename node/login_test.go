@@ -158,6 +158,7 @@ func TestPlainIsForLoopback(t *testing.T) {
 		c := nodetest.Start(t, 1, func(cfg *node.Config) {
 			cfg.Users, cfg.SASL, cfg.Wire = knownUsers(t, login.Plain, login.Scram), true, node.BinaryWire
 			cfg.Listen[0].Address, cfg.Advertise = address, netip.MustParseAddr("127.0.0.1")
+			cfg.Trust.Insecure = true
 		}, change)
 		conn := c.Dial(0)
 		login := "\x00foo\x00bar"
@@ -186,7 +187,7 @@ func TestLoginNeedsItsWire(t *testing.T) {
 	f := func(want string, change func(*node.Config)) {
 		t.Helper()
 		cfg := node.Default()
-		cfg.ID, cfg.Users = "n", users
+		cfg.ID, cfg.Users, cfg.Trust.Insecure = "n", users, true
 		change(&cfg)
 		switch err := cfg.Validate(); {
 		case err == nil && want != "":

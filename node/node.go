@@ -174,8 +174,7 @@ func (n *Node) bind() error {
 		Told:            func(e server.ConnEvent) { n.tell(watch.ConnEvents, e) },
 		Log:             n.log,
 	})
-	n.lanes = server.New(server.Config{Awake: n.awake, Session: n.laneSession, MaxRequestBytes: frame.MaxBytes, Log: n.log})
-
+	n.openLanes()
 	if err := n.bindClients(); err != nil {
 		return err
 	}
@@ -225,9 +224,9 @@ func (n *Node) bindClients() error {
 
 // bindLanes takes the address for other members, on any free port if the one wanted may give way.
 func (n *Node) bindLanes(wanted netip.AddrPort) (bound string, err error) {
-	bound, err = n.lanes.Listen("tcp", wanted.String(), 0)
+	bound, err = n.listenLanes(wanted.String())
 	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.GiveWay.Peer {
-		bound, err = n.lanes.Listen("tcp", netip.AddrPortFrom(wanted.Addr(), 0).String(), 0)
+		bound, err = n.listenLanes(netip.AddrPortFrom(wanted.Addr(), 0).String())
 		n.log.Warn("the peer port is taken: another one (choose with --peer-port)", "wanted", wanted, "bound", bound)
 	}
 	return bound, err
@@ -263,6 +262,7 @@ func (n *Node) join() error {
 		Self:      n.self,
 		Params:    n.cfg.Ring,
 		Cluster:   n.cfg.Cluster,
+		Identity:  n.cfg.Trust.gossip(),
 		Bind:      netip.AddrPortFrom(n.clientAddr().Addr(), uint16(n.cfg.GossipPort)),
 		Advertise: n.cfg.Advertise,
 		AnyPort:   n.cfg.GiveWay.Gossip,
@@ -278,6 +278,7 @@ func (n *Node) join() error {
 		Self:          peer.Self{ID: n.self.ID, Boot: n.self.Boot, Cluster: n.cfg.Cluster, Print: n.cfg.Ring.Print()},
 		Deadline:      n.cfg.PeerDeadline + itemTime(n.cfg.MaxItemBytes),
 		MaxValueBytes: n.cfg.MaxItemBytes,
+		Identity:      n.cfg.Trust.lanes(),
 		Log:           n.log,
 	}
 	n.openSuspicion()
@@ -343,16 +344,6 @@ func (n *Node) clientWires(wire Wire) *session.Wires {
 		packets = binary.New(binary.Config{MaxItemBytes: n.cfg.MaxItemBytes, Login: n.cfg.Users != nil})
 	}
 	return session.NewWires(classic, modern, meta.Speaks, packets)
-}
-
-// laneSession begins a conversation with another member. Its requests go to the executor: they have been routed.
-func (n *Node) laneSession() *session.Session {
-	door, codec, origin := n.reception.Door(), frame.NewCodec(), n.origins.Add(1)
-	codec.Cut = door.Cut
-	s := session.New(n.meter.Lane(door, origin), codec, origin)
-	door.BeforeWait = s.Waits
-	s.AtEnd(door.Close)
-	return s
 }
 
 // itemTime is how long a member may be busy with one item of that size, and answer nobody else on the lane: it is copied some times, at 100 MB a

@@ -18,6 +18,9 @@ func (n *Node) statsLines(group string) (lines []protocol.ReportLine, known bool
 	} else {
 		known = n.figures().Add(list, group)
 	}
+	if group == "tls" {
+		n.trustFigures(list)
+	}
 	return list.Lines, known
 }
 
@@ -43,6 +46,7 @@ func (n *Node) figures() *stats.Sources {
 		Lanes:         n.lanes,
 		Peers:         n.peers,
 		Parcels:       func() int64 { return n.reception.RefusedParcels() },
+		Strangers:     n.strangers,
 		Handover:      n.handover,
 		Replicator:    n.replicator,
 		Router:        n.router,

@@ -1,6 +1,6 @@
-// Package certfiles reads the certificates of TLS from files, and again when they change.
+// Package certfiles reads certificates and keys from files, and again when they change.
 //
-//	Follow (ten seconds), SIGHUP, refresh_certs -> Refresh: read, certs.Load -> the connections that come use them
+//	Follow (ten seconds), SIGHUP, refresh_certs -> Refresh: read, Load -> the connections that come use them
 package certfiles
 
 import (
@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,23 +25,42 @@ const (
 	maxBytes = 4 << 20
 )
 
-// Config says which files.
+// Config says which files, and what is done with them.
 type Config struct {
-	Chain, Key, Authorities Flag // as in certs.Files; only the chain is needed
-	KeyDER                  bool // the key is in DER, not in PEM
-	Certs                   *certs.Certs
-	Log                     *slog.Logger
+	Name   string                         // of what is in them, for the log: "TLS certificates"
+	Flags  []Flag                         // those without a path are not read
+	Load   func(files []certs.File) error // uses their contents, in the order of Flags, or says what is wrong
+	Failed func()                         // counts that they could not be read
+	Tell   func()                         // tells of what is in use; nil: there is nothing to tell
+	Log    *slog.Logger
+}
+
+// Certificates is the Config of certificates: only the chain must have a path. keyDER: the key is in DER, not in PEM.
+func Certificates(name string, chain, key, authorities Flag, keyDER bool, into *certs.Certs, log *slog.Logger) Config {
+	return Config{
+		Name: name, Flags: []Flag{chain, key, authorities}, Failed: into.Failed, Log: log,
+		Load: func(files []certs.File) error {
+			return into.Load(certs.Files{Chain: files[0], Key: files[1], KeyDER: keyDER, Authorities: files[2]})
+		},
+		Tell: func() {
+			status := into.Status()
+			log.Info(name+" loaded", "expires", status.Expires)
+			if now := time.Now(); now.After(status.Expires) || now.Before(status.Begins) {
+				log.Warn("others will refuse our certificate: it is not good now", "of", name, "from", status.Begins, "to", status.Expires)
+			}
+		},
+	}
 }
 
 // A Flag names a file, and is how errors name it: "-o ssl_key".
 type Flag struct{ Name, Path string }
 
-// Files are the files of one set of certificates.
+// Files are files that belong together.
 type Files struct {
 	cfg Config
 
 	mu   sync.Mutex // guards the rest
-	seen [3]stamp   // the files as they were when they were last tried
+	seen []stamp    // the files as they were when they were last tried
 }
 
 // A stamp tells one state of a file from another. Its path has no links left in it: where Kubernetes mounts certificates it replaces a link to
@@ -62,23 +82,21 @@ func (f *Files) load() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seen = f.look() // before they are read: if one changes meanwhile it is read once more
-	var read [3]certs.File
-	for i, flag := range f.flags() {
+	read := make([]certs.File, len(f.cfg.Flags))
+	for i, flag := range f.cfg.Flags {
 		read[i].Name = flag.Name + "=" + flag.Path
 		if flag.Path == "" {
 			continue
 		}
 		content, err := readBounded(flag.Path)
 		if err != nil {
-			f.cfg.Certs.Failed()
+			f.cfg.Failed()
 			return fmt.Errorf("%s: %w", read[i].Name, err)
 		}
 		read[i].Content = content
 	}
-	return f.cfg.Certs.Load(certs.Files{Chain: read[0], Key: read[1], KeyDER: f.cfg.KeyDER, Authorities: read[2]})
+	return f.cfg.Load(read)
 }
-
-func (f *Files) flags() [3]Flag { return [3]Flag{f.cfg.Chain, f.cfg.Key, f.cfg.Authorities} }
 
 // readBounded reads a file that is neither empty nor too large. Its errors leave out the path.
 func readBounded(path string) (content []byte, err error) {
@@ -102,8 +120,9 @@ func readBounded(path string) (content []byte, err error) {
 }
 
 // look gives the files as they are now; what cannot be seen is as if it was not there.
-func (f *Files) look() (stamps [3]stamp) {
-	for i, flag := range f.flags() {
+func (f *Files) look() []stamp {
+	stamps := make([]stamp, len(f.cfg.Flags))
+	for i, flag := range f.cfg.Flags {
 		if resolved, err := filepath.EvalSymlinks(flag.Path); flag.Path != "" && err == nil {
 			if info, err := os.Stat(resolved); err == nil {
 				stamps[i] = stamp{resolved, info.ModTime(), info.Size()}
@@ -113,30 +132,28 @@ func (f *Files) look() (stamps [3]stamp) {
 	return stamps
 }
 
-// Refresh reads the files again, and tells what has come of it. After an error the certificates in use stay in use.
+// Refresh reads the files again, and tells what has come of it. After an error what is in use stays in use.
 func (f *Files) Refresh() error {
 	err := f.load()
 	if err != nil {
-		f.cfg.Log.Warn("the TLS certificates are not replaced: those in use stay", "err", err)
+		f.cfg.Log.Warn("the "+f.cfg.Name+" are not replaced: those in use stay", "err", err)
 		return err
 	}
 	f.Tell()
 	return nil
 }
 
-// Tell tells how long the certificate in use is good.
+// Tell tells of what is in use.
 func (f *Files) Tell() {
-	status := f.cfg.Certs.Status()
-	f.cfg.Log.Info("TLS certificates loaded", "expires", status.Expires)
-	if now := time.Now(); now.After(status.Expires) || now.Before(status.Begins) {
-		f.cfg.Log.Warn("clients will refuse our TLS certificate: it is not good now", "from", status.Begins, "to", status.Expires)
+	if f.cfg.Tell != nil {
+		f.cfg.Tell()
 	}
 }
 
 // refreshIfChanged does not try again what has failed: only what has changed since.
 func (f *Files) refreshIfChanged() {
 	f.mu.Lock()
-	changed := f.look() != f.seen
+	changed := !slices.Equal(f.look(), f.seen)
 	f.mu.Unlock()
 	if changed {
 		_ = f.Refresh() // which has told it
@@ -167,12 +184,12 @@ func Every(look func()) (stop func()) {
 
 // CheckReadable tells, when the process has become another user, of files that this one cannot read again.
 func (f *Files) CheckReadable() {
-	for _, flag := range f.flags() {
+	for _, flag := range f.cfg.Flags {
 		if flag.Path == "" {
 			continue
 		}
 		if _, err := readBounded(flag.Path); err != nil {
-			f.cfg.Log.Warn("the user of -u cannot read a file of TLS: what replaces it will not be used", "file", flag.Path, "err", err)
+			f.cfg.Log.Warn("the user of -u cannot read a file again: what replaces it will not be used", "file", flag.Path, "err", err)
 		}
 	}
 }

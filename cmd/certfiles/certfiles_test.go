@@ -84,12 +84,8 @@ func TestCertificatesAreFollowed(t *testing.T) {
 		var logged logbook
 		inUse := certs.New(certs.Config{})
 		version("one")
-		files, err := Open(Config{
-			Chain: Flag{"chain", filepath.Join(dir, "..data", "cert.pem")},
-			Key:   Flag{"key", filepath.Join(dir, "..data", "key.pem")},
-			Certs: inUse,
-			Log:   slog.New(slog.NewTextHandler(&logged, nil)),
-		})
+		chain, key := Flag{"chain", filepath.Join(dir, "..data", "cert.pem")}, Flag{"key", filepath.Join(dir, "..data", "key.pem")}
+		files, err := Open(Certificates("certificates", chain, key, Flag{}, false, inUse, slog.New(slog.NewTextHandler(&logged, nil))))
 		if err != nil {
 			t.Fatal(err)
 		}

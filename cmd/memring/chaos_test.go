@@ -122,6 +122,7 @@ type load struct {
 	answered, missed, failed atomic.Int64
 	slowest                  atomic.Int64           // of the nodes that were well, in nanoseconds
 	unwell                   atomic.Pointer[string] // the address of the node that is being hurt
+	patient                  atomic.Bool            // how long a node that is well may take is no matter
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -180,7 +181,7 @@ func (l *load) talk(ctx context.Context, address string, talker int) {
 // judge holds the time that a request took against the bound of the node that was asked.
 func (l *load) judge(address, key string, took time.Duration) {
 	bound := 2 * answerBound
-	if *l.unwell.Load() != address {
+	if *l.unwell.Load() != address && !l.patient.Load() {
 		bound = requestBound
 		for slowest := l.slowest.Load(); int64(took) > slowest && !l.slowest.CompareAndSwap(slowest, int64(took)); slowest = l.slowest.Load() {
 		}

@@ -213,6 +213,11 @@ func playRound(t *testing.T, net *network, binary string, k kind, seed uint64, t
 	for i := range mostHosts {
 		seeds = append(seeds, fmt.Sprintf("10.77.0.%d", i+1))
 	}
+	trust := []string{"--insecure-peers"}
+	if seed%3 == 0 {
+		trust = []string{"--cluster-key-file", filepath.Join(dir, "key")}
+		clusterKey(t, trust[1], fmt.Sprintf("the cluster key of round %020d", seed))
+	}
 	r.patience, r.peerWait = talkBound, node.Default().PeerDeadline
 	if k.strict { // nothing may fail, but on a busy machine all may be slow
 		r.patience, r.peerWait = 10*talkBound, 8*talkBound
@@ -229,7 +234,7 @@ func playRound(t *testing.T, net *network, binary string, k kind, seed uint64, t
 			"--copies", fmt.Sprint(k.copies), "--rebalance-delay", "2s", "--peer-timeout", r.peerWait.String(),
 			"--get-errors", "error", // tells what is a miss, and what is not known since the owner cannot be reached
 			"--admin-listen", "off",
-		}, k.flags...)})
+		}, slices.Concat(trust, k.flags)...)})
 	}
 	defer func() {
 		r.endAll()

@@ -54,10 +54,10 @@ type options struct {
 	chunkMaxGiven bool   // whether -o slab_chunk_max was
 	slabSizes     string // -o slab_sizes
 	users         *userfiles.File
-	certs         *certfiles.Files
-	idle          []string // what was given and has no effect here
-	firstPort     int      // the client port that the node is named after and the peer port stands beside; 0: any
-	portFile      string   // where to write the client ports, once bound: $MEMCACHED_PORT_FILENAME
+	files         []*certfiles.Files // of certificates and keys
+	idle          []string           // what was given and has no effect here
+	firstPort     int                // the client port that the node is named after and the peer port stands beside; 0: any
+	portFile      string             // where to write the client ports, once bound: $MEMCACHED_PORT_FILENAME
 }
 
 const defaultPort = 11211
@@ -131,6 +131,7 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	c.StringVar(&o.onMinority, "on-minority", "serve", "what clients are told on the small side of a split: `serve`, they get what is here; miss, reads find nothing and "+
 		"writes get an error; refuse, all get an error")
 	c.IntVar(&o.node.MinMembers, "min-members", 0, "fewer active members than this `NUMBER` are a minority, too; with --on-minority")
+	trustFlags(&o.node.Trust, c)
 	c.StringVar(&o.config, "config", "", "a YAML `FILE` of these settings; not there yet")
 	return m, c
 }

@@ -77,10 +77,14 @@ func TestFlags(t *testing.T) {
 	f("-p 11300 --peer-port 0", func(c *node.Config) { port(c); c.PeerPort, c.GiveWay.Peer = 0, false })
 	f("-p -1", func(c *node.Config) { c.Listen, c.PeerPort, c.ID = at("127.0.0.1:0"), 0, anyID })
 	f("-p 0", func(c *node.Config) { c.Listen, c.PeerPort, c.ID = nil, 0, anyID })
-	f("-l 0.0.0.0", func(c *node.Config) { c.Listen = at("0.0.0.0:11211") })
-	f("-l *", func(c *node.Config) { c.Listen = at(":11211") })
-	f("-l 10.0.0.1,[::1]:1 -l ::1;[::2] -l cache.local,::1", func(c *node.Config) {
-		c.Listen = at("10.0.0.1:11211", "[::1]:1", "[::1]:11211", "[::2]:11211", "cache.local:11211")
+	f("-l 0.0.0.0 --insecure-peers", func(c *node.Config) { c.Listen, c.Trust.Insecure = at("0.0.0.0:11211"), true })
+	f("-l 0.0.0.0 --cluster-key-file f", func(c *node.Config) { c.Listen, c.Trust.KeyFile = at("0.0.0.0:11211"), "f" })
+	f("--peer-tls-cert c --peer-tls-key k --peer-tls-ca a", func(c *node.Config) {
+		c.Trust.ChainFile, c.Trust.CertKeyFile, c.Trust.AuthorityFile = "c", "k", "a"
+	})
+	f("-l * --insecure-peers", func(c *node.Config) { c.Listen, c.Trust.Insecure = at(":11211"), true })
+	f("-l 10.0.0.1,[::1]:1 -l ::1;[::2] -l cache.local,::1 --insecure-peers", func(c *node.Config) {
+		c.Listen, c.Trust.Insecure = at("10.0.0.1:11211", "[::1]:1", "[::1]:11211", "[::2]:11211", "cache.local:11211"), true
 	})
 	f("-s /run/m.sock -a 770", func(c *node.Config) {
 		c.Listen, c.UnixSocket, c.UnixSocketMode, c.PeerPort = nil, "/run/m.sock", 0o770, 0
@@ -105,8 +109,8 @@ func TestFlags(t *testing.T) {
 	f("-U 11300 -p 0 -l ::1", func(c *node.Config) { c.Listen, c.UDP, c.PeerPort, c.ID = nil, []string{"[::1]:11300"}, 0, anyID })
 	f("-U 2 -p 1 -l 127.0.0.1:11300", func(c *node.Config) { port(c); c.UDP = []string{"127.0.0.1:11300"} })
 
-	f("-U 11300 -p 11211 -l 0.0.0.0 --udp-off-loopback", func(c *node.Config) {
-		c.Listen, c.UDP, c.UDPOffLoopback = at("0.0.0.0:11211"), []string{"0.0.0.0:11300"}, true
+	f("-U 11300 -p 11211 -l 0.0.0.0 --udp-off-loopback --insecure-peers", func(c *node.Config) {
+		c.Listen, c.UDP, c.UDPOffLoopback, c.Trust.Insecure = at("0.0.0.0:11211"), []string{"0.0.0.0:11300"}, true, true
 	})
 	f("-U 11300 -p 11211 -l localhost", func(c *node.Config) { c.Listen, c.UDP = at("localhost:11211"), []string{"localhost:11300"} })
 
@@ -336,6 +340,12 @@ func TestRefusals(t *testing.T) {
 	f("-U 11211 -l 0.0.0.0", "--udp-off-loopback")
 	f("-U 11211 -l 127.0.0.1 -l cache.local", "UDP on cache.local:11211")
 	f("-U 11211 -l *", "--udp-off-loopback")
+	f("-l 10.0.0.1", "--cluster-key-file FILE")
+	f("-l *", "--insecure-peers")
+	f("-l cache.local --peer-tls-cert c --peer-tls-ca a", "--cluster-key-file FILE")
+	f("--peer-tls-cert c", "--peer-tls-ca")
+	f("--peer-tls-ca a", "--peer-tls-cert")
+	f("--peer-tls-key k", "--peer-tls-cert")
 	f("--get-errors maybe", "miss or error")
 	f("--ack two", "none, one or all")
 	f("--on-minority maybe", "serve, miss or refuse")
@@ -389,8 +399,8 @@ func TestEnvironment(t *testing.T) {
 	f("MEMRING_PORT=7000", "-p 8000", peerPort, 8001)
 	f("MEMRING_JOIN=a,b", "", join, []string{"a", "b"})
 	f("MEMRING_JOIN=a,b", "--join c", join, []string{"c"})
-	f("MEMRING_LISTEN=10.0.0.1,proto[ascii]:10.0.0.2:1", "", func(o *options) any { return o.node.Listen }, []node.Listener{
-		{Address: "10.0.0.1:11211"}, {Address: "10.0.0.2:1", Wire: node.TextWire},
+	f("MEMRING_LISTEN=127.0.0.1,proto[ascii]:10.0.0.2:1", "", func(o *options) any { return o.node.Listen }, []node.Listener{
+		{Address: "127.0.0.1:11211"}, {Address: "10.0.0.2:1", Wire: node.TextWire},
 	})
 	f("MEMRING_EXTENDED=idle_timeout=1,no_modern", "", func(o *options) any { return o.node.IdleTimeout }, time.Second)
 	f("MEMRING_DISABLE_EVICTIONS=true", "", func(o *options) any { return o.node.NoEvict }, true)

@@ -67,8 +67,8 @@ func serve(o *options) (err error) {
 		return errors.Join(err, stop(n.Stop, bound, signals, o.node.Log))
 	}
 	defer removePIDFile()
-	if o.certs != nil {
-		defer o.certs.Follow()()
+	for _, files := range o.files {
+		defer files.Follow()()
 	}
 	if o.users != nil {
 		defer certfiles.Every(o.users.Refresh)()
@@ -116,15 +116,15 @@ func (o *options) prepare() error {
 			return fmt.Errorf("-r: %w", err)
 		}
 	}
-	if err := o.openCerts(); err != nil {
+	if err := errors.Join(o.openCerts(), o.openTrust()); err != nil {
 		return err
 	}
 	if err := becomeUser(o.user, o.node.Log); err != nil {
 		return err
 	}
-	if o.certs != nil {
-		o.certs.CheckReadable()
-		o.certs.Tell()
+	for _, files := range o.files {
+		files.CheckReadable()
+		files.Tell()
 	}
 	if err := o.openUsers(); err != nil {
 		return err

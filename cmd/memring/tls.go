@@ -67,18 +67,15 @@ func (o *options) openCerts() (err error) {
 		cfg.CipherSuites, _ = certs.ParseCiphers(t.Ciphers) // checked by its word
 	}
 	t.Certs = certs.New(cfg)
-	o.certs, err = certfiles.Open(certfiles.Config{
-		Chain:       certfiles.Flag{Name: "-o ssl_chain_cert", Path: t.ChainFile},
-		Key:         certfiles.Flag{Name: "-o ssl_key", Path: t.KeyFile},
-		Authorities: certfiles.Flag{Name: "-o ssl_ca_cert", Path: t.AuthorityFile},
-		KeyDER:      t.KeyFormat == 2,
-		Certs:       t.Certs,
-		Log:         o.node.Log,
-	})
+	err = o.follow(certfiles.Certificates("TLS certificates",
+		certfiles.Flag{Name: "-o ssl_chain_cert", Path: t.ChainFile},
+		certfiles.Flag{Name: "-o ssl_key", Path: t.KeyFile},
+		certfiles.Flag{Name: "-o ssl_ca_cert", Path: t.AuthorityFile},
+		t.KeyFormat == 2, t.Certs, o.node.Log))
 	if err != nil {
 		return err
 	}
-	t.Refresh = o.certs.Refresh
+	t.Refresh = o.refresh
 	asks := t.VerifyMode > 0 || slices.ContainsFunc(o.node.Listen, func(l node.Listener) bool { return l.TLS == certs.Mutual })
 	if asks && t.AuthorityFile == "" {
 		o.node.Log.Warn("clients are asked for certificates, and none is good enough: -o ssl_ca_cert names no authority for them")

@@ -71,7 +71,7 @@ func TestCertificatesAreAccepted(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		o.certs.Tell()
+		o.files[0].Tell()
 		if !strings.Contains(logged.String(), wantLogged) || wantLogged == "" && strings.Contains(logged.String(), "WARN") {
 			t.Errorf("logged %s, want %q", logged, wantLogged)
 		}

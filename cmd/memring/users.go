@@ -65,12 +65,10 @@ func saslMechanisms(named string) (mechanisms []string, given bool) {
 
 // reload does what SIGHUP asks for.
 func (o *options) reload() {
-	if o.certs == nil && o.users == nil {
+	if len(o.files) == 0 && o.users == nil {
 		o.node.Log.Info("nothing to reload")
 	}
-	if o.certs != nil {
-		_ = o.certs.Refresh() // which has told it
-	}
+	_ = o.refresh() // which has told it
 	if o.users == nil {
 		return
 	}

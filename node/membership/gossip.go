@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -171,6 +173,15 @@ func (c callbacks) MergeRemoteState(told []byte, _ bool) {
 
 const markBytes = 8
 
+// refuseStranger counts who has not our key, and says so.
+func (m *Membership) refuseStranger(from net.Addr, why error) {
+	m.metrics.Strangers.Add(1)
+	host, _, _ := net.SplitHostPort(from.String())
+	if m.refusals.due("stranger "+host, time.Now()) {
+		m.log.Warn("gossip refused", "from", from.String(), "reason", why)
+	}
+}
+
 // refusals remembers whom it was said of lately, since who is refused keeps asking.
 type refusals struct {
 	mu   sync.Mutex // guards said
@@ -203,7 +214,8 @@ func (r *refusals) due(offender string, now time.Time) bool {
 
 // A gossipLog passes memberlist's log on.
 type gossipLog struct {
-	log *slog.Logger
+	log       *slog.Logger
+	strangers *atomic.Uint64 // Metrics.Strangers
 
 	mu     sync.Mutex // guards the rest
 	minute time.Time  // when the count began
@@ -223,8 +235,14 @@ func (l *gossipLog) Write(line []byte) (int, error) {
 	if _, after, found := bytes.Cut(text, []byte("] memberlist: ")); found {
 		text = after
 	}
+	if bytes.HasPrefix(text, []byte("Binding to public address")) { // encryption is not its business here
+		return len(line), nil
+	}
 	// Of refusals check has said more than this.
 	refusal := bytes.HasPrefix(text, []byte("ignoring alive message")) || bytes.HasPrefix(text, []byte("Failed push/pull merge"))
+	if bytes.HasPrefix(text, []byte("discarding ")) { // "packet", or "stream with unacceptable label"
+		l.strangers.Add(1)
+	}
 	if level == slog.LevelWarn && (refusal || !l.pass(time.Now())) {
 		level = slog.LevelDebug
 	}

@@ -24,6 +24,8 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/memring/memring/node/carrier"
+	"github.com/memring/memring/node/identity"
 	"github.com/memring/memring/ring"
 )
 
@@ -35,7 +37,9 @@ type Config struct {
 
 	Params  ring.Params // members with others are refused, and refuse us
 	Cluster string      // name of the cluster, up to 255 bytes; gossip of another name is dropped unread
-	Key     []byte      // 16, 24 or 32 bytes encrypt all gossip; nil leaves it readable, and open to whoever reaches the port
+
+	// Identity, with a cluster key, encrypts all gossip, and refuses others'. nil leaves it readable, and open to whoever reaches the port.
+	Identity *identity.Identity
 
 	// Bind is where gossip listens, UDP and TCP; port 0 takes any free one. Default: every address, any port.
 	Bind netip.AddrPort
@@ -94,6 +98,7 @@ type Metrics struct {
 	Joins        atomic.Uint64 // seeds and lost members that answered
 	JoinFailures atomic.Uint64 // that did not
 	Refused      atomic.Uint64 // messages about members that cannot be of this cluster
+	Strangers    atomic.Uint64 // datagrams and streams of who has not our key, or another name of the cluster; and copies of what was recorded
 	Left         atomic.Uint64 // members that said goodbye
 	Lost         atomic.Uint64 // members that went without
 }
@@ -115,14 +120,8 @@ func Start(cfg Config) (*Membership, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.list, err = memberlist.Create(gossip)
-	if err != nil && cfg.AnyPort { // memberlist does not say what is wrong; if it is not the port, it fails again
-		m.log.Warn("cannot gossip on the port wanted: on another one (choose with --gossip-port)", "wanted", cfg.Bind, "err", err)
-		gossip.BindPort, gossip.AdvertisePort = 0, 0
-		m.list, err = memberlist.Create(gossip)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen for gossip on %v: %w (change it with --gossip-port)", cfg.Bind, err)
+	if m.list, err = memberlist.Create(gossip); err != nil {
+		return nil, errors.Join(fmt.Errorf("begin to gossip: %w", err), gossip.Transport.Shutdown())
 	}
 	if !m.Addr().IsValid() { // memberlist has refused its own node, and would not live without it
 		_ = m.list.Shutdown()
@@ -158,11 +157,6 @@ func (c *Config) complete() ([]seed, error) {
 	}
 	if len(c.Cluster) > memberlist.LabelMaxSize {
 		return nil, fmt.Errorf("name of the cluster: %d bytes, want up to %d", len(c.Cluster), memberlist.LabelMaxSize)
-	}
-	if len(c.Key) > 0 {
-		if err := memberlist.ValidateKey(c.Key); err != nil {
-			return nil, fmt.Errorf("key of the cluster: %d bytes, want 16, 24 or 32", len(c.Key))
-		}
 	}
 	return parseSeeds(c.Seeds)
 }
@@ -325,13 +319,14 @@ func DefaultTimings() Timings {
 	}
 }
 
-// gossipConfig is memberlist's view of ours.
+// gossipConfig is memberlist's view of ours. It opens the port.
 func (m *Membership) gossipConfig() (*memberlist.Config, error) {
 	c := memberlist.DefaultLANConfig()
 	c.Name = gossipName(m.cfg.Self)
-	c.Label, c.SecretKey = m.cfg.Cluster, m.cfg.Key
-	c.Transport = m.cfg.Transport
-	if c.Transport == nil {
+	c.Label = m.cfg.Cluster
+	c.Logger = log.New(&gossipLog{log: m.log, strangers: &m.metrics.Strangers}, "", 0)
+	c.UDPBufferSize = 1400 // one packet of an Ethernet, with room for tunnels
+	if c.Transport = m.cfg.Transport; c.Transport == nil {
 		advertise := m.cfg.Advertise
 		if !advertise.IsValid() {
 			var err error
@@ -339,8 +334,18 @@ func (m *Membership) gossipConfig() (*memberlist.Config, error) {
 				return nil, err
 			}
 		}
-		c.BindAddr, c.BindPort = m.cfg.Bind.Addr().String(), int(m.cfg.Bind.Port())
-		c.AdvertiseAddr, c.AdvertisePort = advertise.String(), int(m.cfg.Bind.Port())
+		network, err := carrier.Listen(m.cfg.Bind, m.cfg.AnyPort, c.Logger)
+		if err != nil {
+			return nil, fmt.Errorf("listen for gossip on %v: %w (change it with --gossip-port)", m.cfg.Bind, err)
+		}
+		if c.Transport, c.BindPort = network, network.GetAutoBindPort(); c.BindPort != int(m.cfg.Bind.Port()) && m.cfg.Bind.Port() != 0 {
+			m.log.Warn("cannot gossip on the port wanted: on another one (choose with --gossip-port)", "wanted", m.cfg.Bind, "bound", c.BindPort)
+		}
+		c.AdvertiseAddr, c.AdvertisePort = advertise.String(), c.BindPort
+	}
+	if m.cfg.Identity != nil {
+		c.UDPBufferSize -= carrier.Overhead
+		c.Transport = carrier.New(carrier.Config{Under: c.Transport, Identity: m.cfg.Identity, Timeout: m.cfg.Timings.TCP, Refused: m.refuseStranger})
 	}
 	t := m.cfg.Timings
 	c.ProbeInterval, c.ProbeTimeout = t.ProbeInterval, t.ProbeTimeout
@@ -348,13 +353,11 @@ func (m *Membership) gossipConfig() (*memberlist.Config, error) {
 	c.GossipInterval, c.GossipNodes = t.GossipInterval, t.GossipNodes
 	c.PushPullInterval, c.TCPTimeout = t.PushPullInterval, t.TCP
 	c.RetransmitMult = 16        // with 8, one silence of a second in 250 ended in a verdict, for the news had not reached who was silent; with 16, one in 1400
-	c.UDPBufferSize = 1400       // one packet of an Ethernet, with room for tunnels
 	c.HandoffQueueDepth = 4096   // messages that may wait for a busy node before the oldest news is dropped
 	c.AwarenessMaxMultiplier = 8 // how much slower an overloaded node probes, before it blames others
 	c.GossipToTheDeadTime = 30 * time.Second
 	c.DeadNodeReclaimTime = time.Second // of no effect on us, whose names are new at each start
 	callbacks := callbacks{m}
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = callbacks, callbacks, callbacks, callbacks, callbacks
-	c.Logger = log.New(&gossipLog{log: m.log}, "", 0)
 	return c, nil
 }

@@ -12,8 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/memring/memring/ring"
 	"go.uber.org/goleak"
+
+	"github.com/memring/memring/node/certs"
+	"github.com/memring/memring/node/identity"
+	"github.com/memring/memring/ring"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -374,23 +377,121 @@ func TestMembersOfOtherParametersRefuseEachOther(t *testing.T) {
 	})
 }
 
+// keyed gives a node of a cluster these keys, one a line.
+func keyed(t *testing.T, keys string) func(cfg *Config) {
+	return func(cfg *Config) {
+		cfg.Identity = identity.New(identity.Config{Cluster: cfg.Cluster, ID: cfg.Self.ID})
+		if err := cfg.Identity.LoadKeys(certs.File{Name: "keys", Content: []byte(keys)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var ourKey, anotherKey = strings.Repeat("our key ", 5), strings.Repeat("another ", 5)
+
 func TestClustersOfOtherNamesOrKeysStayApart(t *testing.T) {
 	f := func(name string, change func(cfg *Config)) {
 		t.Run(name, func(t *testing.T) {
 			virtually(t, func(c *cluster) {
-				c.start(1, func(cfg *Config) { cfg.Key = make([]byte, 32) })
-				c.start(2, func(cfg *Config) { cfg.Key = make([]byte, 32) })
-				c.start(3, func(cfg *Config) { cfg.Key = make([]byte, 32); change(cfg) })
+				c.start(1, keyed(t, ourKey))
+				c.start(2, keyed(t, ourKey))
+				c.within(time.Second, "those of one key to see each other", func() bool { return seeAll(c.nodes, 2) })
+				c.start(3, change)
 				pass(20 * time.Second)
 				if ids(c.nodes[0]) != "m1 m2" || ids(c.nodes[1]) != "m1 m2" || ids(c.nodes[2]) != "m3" {
 					t.Errorf("%s; %s; %s", ids(c.nodes[0]), ids(c.nodes[1]), ids(c.nodes[2]))
 				}
+				if n := c.nodes[0].Metrics().Strangers.Load(); n < 5 {
+					t.Errorf("%d strangers counted", n)
+				}
+				if told := c.logs[0].lines("gossip refused"); len(told) != 1 {
+					t.Errorf("told: %q", told)
+				}
 			})
 		})
 	}
-	f("name", func(cfg *Config) { cfg.Cluster = "other" })
-	f("key", func(cfg *Config) { cfg.Key = []byte("0123456789abcdef") })
-	f("no key", func(cfg *Config) { cfg.Key = nil })
+	f("name", func(cfg *Config) { cfg.Cluster = "other"; keyed(t, ourKey)(cfg) })
+	f("key", keyed(t, anotherKey))
+	f("no key", nil)
+}
+
+func TestClustersOfOtherNamesStayApartWithoutKeys(t *testing.T) {
+	virtually(t, func(c *cluster) {
+		c.start(1, nil)
+		c.start(2, func(cfg *Config) { cfg.Cluster = "other" })
+		pass(20 * time.Second)
+		if ids(c.nodes[0]) != "m1" || ids(c.nodes[1]) != "m2" {
+			t.Errorf("%s; %s", ids(c.nodes[0]), ids(c.nodes[1]))
+		}
+		if n := c.nodes[0].Metrics().Strangers.Load(); n < 5 {
+			t.Errorf("%d strangers counted", n)
+		}
+	})
+}
+
+// Whoever has recorded gossip can send it again later: without a key that brings back who is long gone, with one it is worth nothing.
+func TestRecordedGossipIsWorthNothing(t *testing.T) {
+	f := func(change func(cfg *Config), comesBack bool) {
+		t.Helper()
+		virtually(t, func(c *cluster) {
+			c.start(1, change)
+			c.start(2, change)
+			c.within(time.Second, "two to see each other", func() bool { return seeAll(c.nodes, 2) })
+			c.net.record()
+			gone := c.start(3, change)
+			c.within(time.Second, "all to see all", func() bool { return seeAll(c.nodes, 3) })
+			taped := c.net.recorded()
+			gone.Stop()
+			c.nodes = c.nodes[:2]
+			c.within(10*time.Second, "the loss to be seen", func() bool { return seeAll(c.nodes, 2) })
+			pass(3 * time.Minute) // until gossip has forgotten it
+			back := false
+			c.net.replay(taped)
+			for range 100 {
+				pass(10 * time.Millisecond)
+				back = back || !seeAll(c.nodes, 2)
+			}
+			if back != comesBack {
+				t.Errorf("comes back: %v", back)
+			}
+			if !comesBack && c.nodes[0].Metrics().Lost.Load() != 1 {
+				t.Errorf("%d members lost", c.nodes[0].Metrics().Lost.Load())
+			}
+		})
+	}
+	f(nil, true)
+	f(keyed(t, ourKey), false)
+}
+
+// One node after the other learns of a new key, then uses it, then forgets the old one: they never lose each other.
+func TestKeysAreReplacedOneNodeAtATime(t *testing.T) {
+	virtually(t, func(c *cluster) {
+		for n := 1; n <= 3; n++ {
+			c.start(n, keyed(t, ourKey))
+		}
+		c.within(time.Second, "all to see all", func() bool { return seeAll(c.nodes, 3) })
+		for _, keys := range []string{ourKey + "\n" + anotherKey, anotherKey + "\n" + ourKey, anotherKey} {
+			for _, m := range c.nodes {
+				if err := m.cfg.Identity.LoadKeys(certs.File{Name: "keys", Content: []byte(keys)}); err != nil {
+					t.Fatal(err)
+				}
+				pass(20 * time.Second)
+				if !seeAll(c.nodes, 3) {
+					t.Fatalf("%s; %s; %s", ids(c.nodes[0]), ids(c.nodes[1]), ids(c.nodes[2]))
+				}
+			}
+		}
+		for _, m := range c.nodes {
+			if m.metrics.Lost.Load() > 0 || m.metrics.Strangers.Load() > 0 {
+				t.Errorf("%s: %d lost, %d strangers", m.cfg.Self.ID, m.metrics.Lost.Load(), m.metrics.Strangers.Load())
+			}
+		}
+		c.start(4, keyed(t, ourKey))
+		pass(10 * time.Second)
+		if !seeAll(c.nodes[:3], 3) {
+			t.Error("the old key is still good")
+		}
+	})
 }
 
 func TestANameStandsForAllItsAddresses(t *testing.T) {
@@ -596,7 +697,6 @@ func TestStartNamesWhatIsWrong(t *testing.T) {
 	f("partitions 0", func(cfg *Config) { cfg.Params.Partitions = 0 })
 	f(`--join "a b"`, func(cfg *Config) { cfg.Seeds = []string{"ok:7946", "a b"} })
 	f("name of the cluster", func(cfg *Config) { cfg.Cluster = strings.Repeat("x", 256) })
-	f("key of the cluster", func(cfg *Config) { cfg.Key = []byte("short") })
 	f("listen for gossip on 192.0.2.1:0", func(cfg *Config) { cfg.Bind = netip.MustParseAddrPort("192.0.2.1:0") })
 }
 

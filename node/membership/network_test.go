@@ -3,6 +3,7 @@ package membership
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -20,6 +21,44 @@ type network struct {
 	sides [][]netip.Addr                   // while split: who still reaches whom
 	loss  float64                          // of packets, 0 to 1
 	dial  map[netip.AddrPort]time.Duration // how long it takes to reach it
+	taped []recorded                       // while it is not nil: all packets
+}
+
+// A recorded packet can be sent again.
+type recorded struct {
+	from   netip.AddrPort
+	packet []byte
+}
+
+// record begins to record all packets.
+func (n *network) record() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.taped = []recorded{}
+}
+
+// recorded ends that, and gives what was recorded.
+func (n *network) recorded() []recorded {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	taped := n.taped
+	n.taped = nil
+	return taped
+}
+
+// replay sends recorded packets again, to everybody.
+func (n *network) replay(taped []recorded) {
+	n.mu.Lock()
+	wires := slices.Collect(maps.Values(n.wires))
+	n.mu.Unlock()
+	for _, r := range taped {
+		for _, w := range wires {
+			select {
+			case w.packets <- &memberlist.Packet{Buf: bytes.Clone(r.packet), From: net.UDPAddrFromAddrPort(r.from), Timestamp: time.Now()}:
+			default:
+			}
+		}
+	}
 }
 
 func newNetwork() *network { return &network{wires: map[netip.AddrPort]*wire{}} }
@@ -97,6 +136,11 @@ func (w *wire) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 
 func (w *wire) WriteTo(b []byte, to string) (time.Time, error) {
 	if peer, err := w.net.find(w, to); err == nil && !w.net.drops() {
+		w.net.mu.Lock()
+		if w.net.taped != nil {
+			w.net.taped = append(w.net.taped, recorded{w.addr, bytes.Clone(b)})
+		}
+		w.net.mu.Unlock()
 		select {
 		case peer.packets <- &memberlist.Packet{Buf: bytes.Clone(b), From: net.UDPAddrFromAddrPort(w.addr), Timestamp: time.Now()}:
 		default: // as UDP does

@@ -5,17 +5,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memring/memring/node/identity"
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/protocol"
 )
 
 // Requests over loopback, both sides in this process: the time and the writes per request, for callers that wait for each answer, and for
-// one that has many under way.
+// one that has many under way; as it is, and encrypted.
 func BenchmarkForward(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchmarkForward(b, nil, member(b, echo{})) })
+	b.Run("encrypted", func(b *testing.B) {
+		benchmarkForward(b, keyed(b, "here", aKey), secureMember(b, echo{}, keyed(b, "there", aKey)))
+	})
+}
+
+func benchmarkForward(b *testing.B, identity *identity.Identity, there *host) {
 	f := func(name string, callers, pipelined int) {
 		b.Run(name, func(b *testing.B) {
-			p := peersOf(b, peer.Config{Deadline: 5 * time.Second})
-			link := p.Link("there", member(b, echo{}).addr)
+			p := peersOf(b, peer.Config{Deadline: 5 * time.Second, Identity: identity})
+			link := p.Link("there", there.addr)
 			ask(b, link, get("warm"))
 			b.ReportAllocs()
 			b.ResetTimer()

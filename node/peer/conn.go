@@ -2,11 +2,13 @@ package peer
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
-	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/memring/memring/node/socket"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 )
@@ -20,9 +22,9 @@ type conn struct {
 	ctx   context.Context    // of the dialing
 	stop  context.CancelFunc // ends it
 
-	mu       sync.Mutex // guards what follows
-	net      net.Conn   // nil while dialing
-	over     bool       // lost or closed: no more requests
+	mu       sync.Mutex     // guards what follows
+	socket   *socket.Socket // nil while dialing
+	over     bool           // lost or closed: no more requests
 	seats    seats
 	together int           // how many answers came at a time, the last time
 	out      []byte        // frames not yet written
@@ -35,13 +37,17 @@ type conn struct {
 	armed    bool          // the read deadline is set, to a moment no later than the first awaited seat is due
 	room     chan struct{} // closed when seats become free; nil: nobody waits for that
 	shipped  uint64        // how many values went in parts: their numbers
-	raw      rawSocket     // writes to net without waiting, where that can be done
+	replaced bool          // it was given up since what was proven on it is out of date
+
+	delivering atomic.Bool // answers are being given out, which may lead to more requests
+	retiring   atomic.Bool // somebody has found that what was proven is out of date
 
 	// Of who is writing:
 	frames  []byte // what is written now
 	written int    // of that
 
-	// The run goroutine's own:
+	// The run goroutine's own, but that others may read proven once socket is set:
+	proven  *x509.CertPool    // by what we know the peer, and it us; nil: nobody proves anything
 	in      []byte            // what is read
 	filled  int               // how much of it was at most, since the last look at the clock
 	greeted bool              // the Hello was answered with OK
@@ -102,7 +108,7 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 		peers.stats.Timeouts.Add(1)
 		return protocol.Answered(protocol.PeerTimeout)
 	}
-	if !c.over && c.fullLocked(req) && !c.waitForRoomLocked(req) {
+	if !c.over && (c.fullLocked(req) || c.retiresLocked()) && !c.waitForRoomLocked(req) {
 		peers.stats.Overloaded.Add(1)
 		return protocol.Answered(protocol.PeerOverloaded)
 	}
@@ -112,7 +118,7 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 	pending := protocol.NewPending(c.flush)
 	pending.ToShare(req.Share)
 	c.addLocked(req, pending, due)
-	if !c.armed && c.net != nil {
+	if !c.armed && c.socket != nil {
 		c.armLocked(c.seats.at(c.seats.awaited).due)
 	}
 	return pending
@@ -135,7 +141,7 @@ func (c *conn) fullLocked(req *protocol.Request) bool {
 func (c *conn) waitForRoomLocked(req *protocol.Request) bool {
 	timer := time.NewTimer(c.lane.link.peers.cfg.Deadline)
 	defer timer.Stop()
-	for c.fullLocked(req) && !c.over {
+	for !c.over && (c.fullLocked(req) || c.retiresLocked()) {
 		if c.room == nil {
 			c.room = make(chan struct{})
 		}
@@ -155,6 +161,32 @@ func (c *conn) waitForRoomLocked(req *protocol.Request) bool {
 	return true
 }
 
+// retiresLocked reports whether the connection takes nothing new, since keys or certificates were replaced since it was made: the peer might soon take what we have proven on
+// it for nothing. It ends as soon as all is answered, so that the order of requests holds; who waits for that finds it over, and has another one made.
+func (c *conn) retiresLocked() bool {
+	identity := c.lane.link.peers.cfg.Identity
+	if identity == nil || c.socket == nil || c.proven == identity.Authorities() || len(c.lane.ships) > 0 { // who ships a value needs this one to its end
+		return false
+	}
+	c.retiring.Store(true)
+	if c.seats.len() == 0 && !c.delivering.Load() {
+		c.over, c.replaced = true, true
+		c.hangUpLocked()
+		c.giveRoomLocked()
+	}
+	return true
+}
+
+// delivered is told when answers have been given out.
+func (c *conn) delivered() {
+	c.delivering.Store(false)
+	if c.retiring.Load() {
+		c.mu.Lock()
+		c.giveRoomLocked()
+		c.mu.Unlock()
+	}
+}
+
 // giveRoomLocked wakes those who wait for room.
 func (c *conn) giveRoomLocked() {
 	if c.room != nil {
@@ -172,7 +204,7 @@ func (c *conn) addLocked(req *protocol.Request, pending *protocol.Pending, due t
 // armLocked makes the reader look up at that time.
 func (c *conn) armLocked(at time.Duration) {
 	c.armed = true
-	_ = c.net.SetReadDeadline(c.lane.link.peers.began.Add(at)) // fails on a closed connection, which the reader notices itself
+	_ = c.socket.SetReadDeadline(c.lane.link.peers.began.Add(at)) // fails on a closed connection, which the reader notices itself
 }
 
 // close ends the connection from outside; run notices.
@@ -187,11 +219,12 @@ func (c *conn) close() {
 // hangUpLocked closes the socket. Whoever asked and has no answer is told that it is lost, so what has not gone out must not be done later, when newer requests
 // have been: of a socket that is merely closed the system goes on sending the rest, for minutes if the link is down. So the rest is dropped.
 func (c *conn) hangUpLocked() {
-	if c.net == nil {
+	if c.socket == nil {
 		return
 	}
-	if socket, ok := c.net.(*net.TCPConn); ok && c.seats.len() > 0 { // also those that were told that it takes too long
-		_ = socket.SetLinger(0)
+	if c.seats.len() > 0 { // also those that were told that it takes too long
+		_ = c.socket.Abort()
+		return
 	}
-	_ = c.net.Close()
+	_ = c.socket.Close()
 }

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/memring/memring/node/identity"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 )
@@ -55,7 +56,10 @@ type Config struct {
 	// Lost is told of the members a lane to whom was lost, or could not be opened. It must not block. Default: nobody is told.
 	Lost func(id string)
 
-	// Dial opens a connection before ctx ends. Default: plain TCP.
+	// Identity is what encrypts the connections, and proves who is at both ends. nil: nothing is encrypted, and nobody proves anything.
+	Identity *identity.Identity
+
+	// Dial opens a connection before ctx ends. Default: TCP.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 }
 

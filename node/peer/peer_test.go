@@ -16,12 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/node/reception"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/protocol/session"
-	"go.uber.org/goleak"
 )
 
 var (
@@ -71,7 +72,7 @@ func member(tb testing.TB, handler protocol.Handler, name ...string) *host {
 	self := there
 	self.ID = cmp.Or(strings.Join(name, ""), self.ID)
 	door := reception.New(reception.Config{Self: self}, handler, nil)
-	return newHost(tb, func(nc net.Conn) { converse(nc, session.New(door.Door(), frame.NewCodec(), 1)) })
+	return newHost(tb, func(nc net.Conn) { converse(nc, session.New(door.Door(nil), frame.NewCodec(), 1)) })
 }
 
 // converse is the engine at its simplest.

@@ -3,11 +3,11 @@ package peer
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync/atomic"
 	"time"
 
+	"github.com/memring/memring/node/socket"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 )
@@ -16,22 +16,40 @@ import (
 func (c *conn) run() {
 	peers := c.lane.link.peers
 	peers.stats.Dials.Add(1)
-	nc, err := peers.cfg.Dial(c.ctx, c.lane.link.addr)
+	s, err := c.dial()
 	c.stop()
 	if err != nil {
 		peers.stats.DialErrors.Add(1)
-	} else if err = c.open(nc); err == nil {
+	} else if err = c.open(s); err == nil {
 		err = c.read()
 	}
 	c.lose(err)
 }
 
-// open begins to send on nc.
-func (c *conn) open(nc net.Conn) error {
+// dial connects to the peer, which proves there that it is the one, if members do that.
+func (c *conn) dial() (*socket.Socket, error) {
+	cfg := &c.lane.link.peers.cfg
+	nc, err := cfg.Dial(c.ctx, c.lane.link.addr)
+	if err != nil {
+		return nil, err
+	}
+	s := socket.New(nc)
+	if cfg.Identity == nil {
+		return s, nil
+	}
+	c.proven = cfg.Identity.Authorities()
+	if err := s.Encrypt(c.ctx, cfg.Identity.Call(c.lane.link.id)); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("encrypt: %w", err)
+	}
+	return s, nil
+}
+
+// open begins to send on s.
+func (c *conn) open(s *socket.Socket) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.net = nc
-	c.raw.open(nc)
+	c.socket = s
 	if c.over {
 		return errClosed
 	}
@@ -45,7 +63,7 @@ func (c *conn) open(nc net.Conn) error {
 func (c *conn) read() error {
 	c.in = make([]byte, minKeptBytes)
 	for end := 0; ; {
-		n, err := c.net.Read(c.in[end:])
+		n, err := c.socket.Read(c.in[end:])
 		c.lane.link.peers.stats.BytesRead.Add(int64(n))
 		end += n
 		full := end == len(c.in)
@@ -89,8 +107,10 @@ func (c *conn) deliver(in []byte) (used int, err error) {
 		first, n := c.seats.give(c.batch[:whole])
 		c.together = n
 		c.giveRoomLocked()
+		c.delivering.Store(true)
 		c.mu.Unlock()
 		took, err := c.answer(first, c.batch[:n], in[used:])
+		c.delivered()
 		if used += took; err != nil {
 			return used, err
 		}
@@ -185,7 +205,7 @@ func (c *conn) look(unread int) bool {
 			return true
 		}
 		c.armed = false
-		_ = c.net.SetReadDeadline(time.Time{})
+		_ = c.socket.SetReadDeadline(time.Time{})
 		return true
 	}
 	owedSince := c.seats.at(c.seats.head).due - peers.cfg.Deadline
@@ -252,8 +272,11 @@ func (c *conn) lose(why error) {
 	}
 	c.mu.Lock()
 	why = errors.Join(why, c.broken) // if writing has failed, reading has ended because of that only
+	replaced := c.replaced
 	c.mu.Unlock()
-	c.lane.lost(held, why)
+	if !replaced {
+		c.lane.lost(held, why)
+	}
 
 	c.mu.Lock()
 	c.over = true

@@ -156,7 +156,7 @@ func (c *conn) add(req *protocol.Request, pending *protocol.Pending, collect boo
 	}
 	c.addLocked(req, pending, peers.now()+peers.cfg.Deadline)
 	c.seats.at(c.seats.tail - 1).collect = collect
-	if !c.armed && c.net != nil {
+	if !c.armed && c.socket != nil {
 		c.armLocked(c.seats.at(c.seats.awaited).due)
 	}
 	peers.running.Go(c.flush) // not on this goroutine, which may have to go on reading

@@ -50,7 +50,7 @@ func shelves(t testing.TB, cfg peer.Config) (*peer.Link, *shelf, *host) {
 	s := &shelf{values: map[string][]byte{}}
 	atOwner := reception.New(reception.Config{Self: there, MaxValueBytes: cfg.MaxValueBytes, Log: cfg.Log}, s, nil)
 	h := newHost(t, func(nc net.Conn) {
-		door, codec := atOwner.Door(), frame.NewCodec()
+		door, codec := atOwner.Door(nil), frame.NewCodec()
 		codec.Cut = door.Cut
 		converse(nc, session.New(door, codec, 1))
 	})
@@ -224,7 +224,7 @@ func TestLongValueIsGivenUp(t *testing.T) {
 	atOwner := reception.New(reception.Config{Self: there}, &shelf{values: map[string][]byte{}}, nil)
 	w := &warden{late: make(chan struct{}), heard: make(chan uint64, 10)}
 	h := newHost(t, func(nc net.Conn) {
-		w.next = atOwner.Door()
+		w.next = atOwner.Door(nil)
 		converse(nc, session.New(w, frame.NewCodec(), 1))
 	})
 	link := peersOf(t, peer.Config{Lanes: 1}).Link("there", h.addr)

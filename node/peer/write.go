@@ -13,7 +13,7 @@ import "runtime"
 func (c *conn) write() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.out) == 0 || c.writing || c.net == nil {
+	if len(c.out) == 0 || c.writing || c.socket == nil {
 		return // while dialing: run writes once there is a connection
 	}
 	c.writing = true
@@ -35,9 +35,9 @@ func (c *conn) writeOnLocked() {
 		}
 		c.beginLocked()
 		c.mu.Unlock()
-		n := c.raw.write(c.frames)
+		n, out := c.socket.Offer(c.frames)
 		c.mu.Lock()
-		if c.written = n; n < len(c.frames) && !c.over {
+		if c.written = n; (n < len(c.frames) || !out) && !c.over {
 			c.lane.link.peers.running.Go(c.finish)
 			return // and writing goes on
 		}
@@ -48,7 +48,7 @@ func (c *conn) writeOnLocked() {
 
 // finish writes, as a goroutine that may wait, what the socket has not taken at once, and then what was queued meanwhile.
 func (c *conn) finish() {
-	n, err := c.net.Write(c.frames[c.written:])
+	n, err := c.socket.Finish(c.frames[c.written:])
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *conn) beginLocked() {
 	// Setting a deadline costs a tenth of the write: it is renewed when half of it is gone.
 	if now := peers.now(); c.writeBy < now+peers.cfg.Deadline/2 {
 		c.writeBy = now + peers.cfg.Deadline
-		_ = c.net.SetWriteDeadline(peers.began.Add(c.writeBy))
+		_ = c.socket.SetWriteDeadline(peers.began.Add(c.writeBy))
 	}
 }
 

@@ -6,11 +6,13 @@ package reception
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"github.com/memring/memring/node/identity"
 	"github.com/memring/memring/node/parcel"
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/protocol"
@@ -41,8 +43,8 @@ type Reception struct {
 	refused atomic.Int64 // since the start
 }
 
-// logEvery is how often a refusal is logged at most: a member that is set up wrongly knocks again and again.
-const logEvery = time.Second
+// logEvery is how often a refusal is logged at most: a member that is set up wrongly knocks again and again, and whoever reaches the port can.
+const logEvery = 10 * time.Second
 
 // New makes the Reception of cfg.Self. forward answers requests for this member's own items, copies keeps copies of others';
 // a nil one refuses its lanes.
@@ -60,10 +62,12 @@ func New(cfg Config, forward, copies protocol.Handler) *Reception {
 // RefusedParcels is the number of values too long for a frame that there was no room for since the start.
 func (r *Reception) RefusedParcels() int64 { return r.depot.Refused() }
 
-// Door gives the door of one new lane.
-func (r *Reception) Door() *Door { return &Door{reception: r, lane: r.doors.Add(1)} }
+// Door gives the door of one new lane: of a peer that must prove who it is, or nil.
+func (r *Reception) Door(with *identity.Peer) *Door {
+	return &Door{reception: r, with: with, lane: r.doors.Add(1)}
+}
 
-// Refused is the number of Hellos refused since the start.
+// Refused is the number of peers refused since the start.
 func (r *Reception) Refused() int64 { return r.refused.Load() }
 
 // A Door lets requests through once a Hello has opened it, and puts together what comes in parts. One session at a time uses it.
@@ -72,14 +76,20 @@ type Door struct {
 	BeforeWait func()
 
 	reception *Reception
+	with      *identity.Peer   // nil: nobody proves anything
 	lane      uint64           // its number among the lanes
 	next      protocol.Handler // nil: closed
+	sender    string           // who opened it
 	parcels   uint64           // how many values were kept to be collected: their numbers
 	whole     protocol.Request // one that was put together
 }
 
 // Handle implements protocol.Handler.
 func (d *Door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+	if d.next != nil && d.with != nil && !d.with.Holds() {
+		d.next = nil // for good: a new lane is made with what holds now
+		d.reception.Refuse(d.sender, errOutdated)
+	}
 	if d.next != nil && req.Op != protocol.Hello {
 		return d.pass(req, resp)
 	}
@@ -87,12 +97,13 @@ func (d *Door) Handle(req *protocol.Request, resp *protocol.Response) *protocol.
 		resp.Fail("a lane begins with one hello")
 		return nil
 	}
-	next, err := d.reception.admit(req.Value)
-	if err != nil {
+	var hello frame.Hello
+	if err := d.reception.admit(req.Value, &hello, d.with); err != nil {
+		d.reception.Refuse(hello.Sender, err)
 		resp.Fail(err.Error())
 		return nil
 	}
-	d.next, resp.Status = next, protocol.OK
+	d.next, d.sender, resp.Status = d.reception.handler[hello.Lane], hello.Sender, protocol.OK
 	return nil
 }
 
@@ -157,23 +168,27 @@ func (d *Door) Cut(resp *protocol.Response) {
 	resp.Marks, resp.Number = resp.Marks|protocol.Parted, d.parcels
 }
 
-// admit gives the handler for a lane that begins with this Hello, or says what is wrong with it.
-func (r *Reception) admit(value []byte) (protocol.Handler, error) {
-	var h frame.Hello
-	err := frame.ParseHello(value, &h)
-	if err == nil {
-		err = r.check(&h)
+// admit reads the Hello that a lane begins with, and says what is wrong with it.
+func (r *Reception) admit(value []byte, h *frame.Hello, with *identity.Peer) error {
+	if err := frame.ParseHello(value, h); err != nil {
+		return err
 	}
-	if err == nil {
-		return r.handler[h.Lane], nil
+	if err := r.check(h); err != nil || with == nil {
+		return err
 	}
+	return with.Is(h.Sender)
+}
+
+// Refuse counts a peer that is refused, by the name it has given or its address, and logs it if that has not been done lately.
+func (r *Reception) Refuse(who string, why error) {
 	n := r.refused.Add(1)
 	now := int64(time.Since(r.began)) + 1
 	if last := r.logged.Load(); (last == 0 || now-last >= int64(logEvery)) && r.logged.CompareAndSwap(last, now) {
-		r.log.Warn("peer refused", "peer", h.Sender, "err", err, "refused", n)
+		r.log.Warn("peer refused", "peer", who, "err", why, "refused", n)
 	}
-	return nil, err
 }
+
+var errOutdated = errors.New("the key or the authority that it was let in by is accepted no more")
 
 func (r *Reception) check(h *frame.Hello) error {
 	switch {

@@ -28,7 +28,7 @@ func (n named) Handle(_ *protocol.Request, resp *protocol.Response) *protocol.Pe
 
 // knock says a Hello at a new door and then asks for a key; it gives both answers.
 func knock(r *reception.Reception, hello []byte) (welcome, answer protocol.Response) {
-	door := r.Door()
+	door := r.Door(nil)
 	door.Handle(&protocol.Request{Op: protocol.Hello, Value: hello}, &welcome)
 	door.Handle(get("k"), &answer)
 	return welcome, answer
@@ -69,7 +69,7 @@ func TestReceptionLetsInWhoBelongs(t *testing.T) {
 		t.Errorf("%d refusals counted, want 6", n)
 	}
 	if lines := strings.Count(log.String(), "\n"); lines != 1 {
-		t.Errorf("%d lines logged within a second, want 1:\n%s", lines, &log)
+		t.Errorf("%d lines logged within ten seconds, want 1:\n%s", lines, &log)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestReceptionWithoutCopies(t *testing.T) {
 
 func TestDoorOpensOnce(t *testing.T) {
 	r := reception.New(reception.Config{Self: there}, named("forward"), nil)
-	door, resp := r.Door(), protocol.Response{}
+	door, resp := r.Door(nil), protocol.Response{}
 	if door.Handle(get("k"), &resp); resp.Status != protocol.ServerError {
 		t.Fatalf("before the hello: status %d", resp.Status)
 	}
@@ -103,7 +103,7 @@ func TestDoorOpensOnce(t *testing.T) {
 func TestParcelsOfALaneEndWithIt(t *testing.T) {
 	r := reception.New(reception.Config{Self: there, MaxValueBytes: 32 << 20}, named("forward"), nil)
 	open := func() *reception.Door {
-		door, resp := r.Door(), protocol.Response{}
+		door, resp := r.Door(nil), protocol.Response{}
 		h := frame.Hello{Version: frame.Version, Lane: frame.Forward, Print: 7, Sender: "here", Receiver: "there", Cluster: "memring"}
 		if door.Handle(&protocol.Request{Op: protocol.Hello, Value: frame.AppendHello(nil, &h)}, &resp); resp.Status != protocol.OK {
 			t.Fatalf("hello: status %d", resp.Status)

@@ -24,7 +24,8 @@ func (s *Server) admit(nc net.Conn, l *listener) {
 		nc.Close()
 	default:
 		s.lastID++
-		c := &conn{server: s, id: s.lastID, net: nc, listener: l, session: l.begin()}
+		c := &conn{server: s, id: s.lastID, net: nc}
+		c.session, c.config = l.begin()
 		c.mark(reading, s.cfg.Now())
 		if s.cfg.IdleTimeout > 0 {
 			_ = nc.SetReadDeadline(time.Now().Add(s.cfg.IdleTimeout))

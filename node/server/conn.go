@@ -15,12 +15,12 @@ import (
 
 // A conn is one connection and the goroutine that serves it.
 type conn struct {
-	server   *Server
-	id       int64
-	listener *listener
-	net      net.Conn  // the socket
-	secure   *tls.Conn // the same encrypted; nil: it is not
-	session  *session.Session
+	server  *Server
+	id      int64
+	net     net.Conn    // the socket
+	config  *tls.Config // how it is to be encrypted; nil: not
+	secure  *tls.Conn   // the same encrypted; nil: it is not
+	session *session.Session
 
 	in         []byte // what has been read and not answered is in[start:end]; nil while c waits with nothing
 	start, end int
@@ -44,7 +44,7 @@ func (c *conn) serve() {
 	defer c.close()
 	defer c.leaveSeat()
 	c.session.BeforeWait(c.leaveSeat)
-	if c.listener.secure == nil || c.shakeHands() {
+	if c.config == nil || c.shakeHands() {
 		c.converse()
 	}
 }

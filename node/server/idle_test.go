@@ -12,7 +12,7 @@ import (
 // plug gives the client's end of a connection that s has just accepted.
 func plug(s *Server) net.Conn {
 	client, served := net.Pipe()
-	s.admit(served, &listener{begin: s.cfg.Session})
+	s.admit(served, &listener{begin: plain(s.cfg.Session)})
 	return client
 }
 
@@ -145,7 +145,7 @@ func TestPauseAtLimit(t *testing.T) {
 		exchange(t, first, "5:first")
 
 		client, served := net.Pipe()
-		go s.admit(served, &listener{begin: s.cfg.Session})
+		go s.admit(served, &listener{begin: plain(s.cfg.Session)})
 		synctest.Wait()
 		if s.stats.Accepting.Load() || s.stats.ListenDisabled.Load() != 1 || s.stats.CurrConns.Load() != 1 {
 			t.Fatal("it does not wait")
@@ -158,7 +158,7 @@ func TestPauseAtLimit(t *testing.T) {
 		}
 
 		third, served := net.Pipe()
-		go s.admit(served, &listener{begin: s.cfg.Session})
+		go s.admit(served, &listener{begin: plain(s.cfg.Session)})
 		synctest.Wait()
 		if err := s.Stop(0); err != nil {
 			t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/memring/memring/node/lobby"
 	"github.com/memring/memring/protocol/budget"
 	"github.com/memring/memring/protocol/session"
 )
@@ -65,6 +66,12 @@ type Config struct {
 	MaxBufferBytes int64
 	NoMemory       string
 
+	// MaxStrangers bounds the connections that are about to be encrypted; when there are more, the one that has taken longest is closed. 0: any number.
+	MaxStrangers int
+
+	// Refused, if not nil, hears of every connection that could not be encrypted, though its client has said something. It is called by the connection's goroutine.
+	Refused func(client string, why error)
+
 	// Told, if not nil, hears of every connection when it begins and when it ends. It is called by the connection's goroutine.
 	Told func(e ConnEvent)
 
@@ -103,6 +110,7 @@ type Server struct {
 	running    sync.WaitGroup // listeners, sockets and connections
 	stopping   chan struct{}  // closed when Stop begins
 	handshakes chan struct{}  // seats for those that compute: see tlsSocket
+	strangers  *lobby.Lobby   // those about to be encrypted; nil: any number
 	seats      chan struct{}  // for those with long requests or answers: see seat.go
 
 	mu        sync.Mutex // guards the rest
@@ -118,10 +126,9 @@ type Server struct {
 // A listener is where connections come in.
 type listener struct {
 	net.Listener
-	begin  func() *session.Session
-	secure func() *tls.Config // nil: not encrypted
-	id     int64
-	since  int64 // seconds
+	begin func() (*session.Session, *tls.Config) // without the latter a connection is not encrypted
+	id    int64
+	since int64 // seconds
 }
 
 // acceptPause is waited after a failed accept: it fails for want of descriptors, and at once again.
@@ -146,6 +153,9 @@ func New(cfg Config) *Server {
 	s.handshakes = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.seats = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.seat = sync.NewCond(&s.mu)
+	if cfg.MaxStrangers > 0 {
+		s.strangers = lobby.New(cfg.MaxStrangers)
+	}
 	return s
 }
 
@@ -164,15 +174,28 @@ func (s *Server) Listen(network, address string, mode os.FileMode) (bound string
 
 // ListenAs is Listen for connections whose conversations begin otherwise than by Config.Session: each address may have wires of its own.
 func (s *Server) ListenAs(begin func() *session.Session, network, address string, mode os.FileMode) (bound string, err error) {
-	return s.listen(&listener{begin: begin}, network, address, mode)
+	return s.listen(plain(begin), network, address, mode)
 }
 
 // ListenTLS is ListenAs for connections that are encrypted: each with the configuration that secure gives when it comes.
 func (s *Server) ListenTLS(secure func() *tls.Config, begin func() *session.Session, network, address string) (bound string, err error) {
-	return s.listen(&listener{begin: begin, secure: secure}, network, address, 0)
+	return s.ListenEach(encrypted(secure, begin), network, address)
 }
 
-func (s *Server) listen(as *listener, network, address string, mode os.FileMode) (bound string, err error) {
+func plain(begin func() *session.Session) func() (*session.Session, *tls.Config) {
+	return func() (*session.Session, *tls.Config) { return begin(), nil }
+}
+
+func encrypted(secure func() *tls.Config, begin func() *session.Session) func() (*session.Session, *tls.Config) {
+	return func() (*session.Session, *tls.Config) { return begin(), secure() }
+}
+
+// ListenEach is ListenTLS for conversations that depend on whom they are with: one is begun with the configuration of its connection.
+func (s *Server) ListenEach(begin func() (*session.Session, *tls.Config), network, address string) (bound string, err error) {
+	return s.listen(begin, network, address, 0)
+}
+
+func (s *Server) listen(begin func() (*session.Session, *tls.Config), network, address string, mode os.FileMode) (bound string, err error) {
 	var l net.Listener
 	if network == "unix" {
 		l, err = listenUnix(address, mode)
@@ -188,8 +211,7 @@ func (s *Server) listen(as *listener, network, address string, mode os.FileMode)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastID++
-	as.Listener, as.id, as.since = l, s.lastID, s.cfg.Now()
-	s.listeners = append(s.listeners, as)
+	s.listeners = append(s.listeners, &listener{Listener: l, begin: begin, id: s.lastID, since: s.cfg.Now()})
 	return l.Addr().String(), nil
 }
 

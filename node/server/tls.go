@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -38,16 +39,22 @@ func (c *conn) shakeHands() bool {
 	if !s.limit(c, socket.until) {
 		return false
 	}
-	c.secure = tls.Server(socket, c.listener.secure())
+	if s.strangers != nil {
+		defer s.strangers.Enter(func() { c.net.Close() })()
+	}
+	c.secure = tls.Server(socket, c.config)
 	err := c.secure.Handshake()
 	socket.leaveSeat()
-	socket.until = time.Time{}
+	socket.until, c.config = time.Time{}, nil
 	switch {
 	case s.stopped():
 		return false
 	case err != nil:
 		s.stats.HandshakeErrors.Add(1)
 		s.cfg.Log.Debug("a TLS handshake failed", "client", c.net.RemoteAddr().String(), "err", err)
+		if s.cfg.Refused != nil && !errors.Is(err, io.EOF) {
+			s.cfg.Refused(c.net.RemoteAddr().String(), err)
+		}
 		return false
 	}
 	if !c.secure.ConnectionState().DidResume {

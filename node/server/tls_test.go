@@ -202,7 +202,7 @@ func TestHandshakesAreBounded(t *testing.T) {
 		secure, _ := secured(t)
 		synctest.Test(t, func(t *testing.T) {
 			s := New(Config{Session: EchoSession, IdleTimeout: idle, MaxConns: 1, Refusal: "full\n", Log: slog.New(slog.DiscardHandler)})
-			l := &listener{begin: EchoSession, secure: secure}
+			l := &listener{begin: encrypted(secure, EchoSession)}
 			c, served := net.Pipe()
 			start := time.Now()
 			s.admit(served, l)
@@ -233,7 +233,7 @@ func TestHandshakesTakeSeats(t *testing.T) {
 	secure, client := secured(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Session: EchoSession, Log: slog.New(slog.DiscardHandler)})
-		l := &listener{begin: EchoSession, secure: secure}
+		l := &listener{begin: encrypted(secure, EchoSession)}
 		for range cap(s.handshakes) {
 			s.handshakes <- struct{}{}
 		}
@@ -277,7 +277,7 @@ func TestTLSIdleConnectionsAreClosed(t *testing.T) {
 			const timeout = 3 * time.Second
 			s := New(Config{Session: EchoSession, IdleTimeout: timeout, Log: slog.New(slog.DiscardHandler)})
 			pipe, served := net.Pipe()
-			s.admit(served, &listener{begin: EchoSession, secure: secure})
+			s.admit(served, &listener{begin: encrypted(secure, EchoSession)})
 			c := tls.Client(pipe, client)
 			if err := c.Handshake(); err != nil {
 				t.Fatal(err)

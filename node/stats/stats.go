@@ -54,7 +54,8 @@ type Sources struct {
 	Clients    *server.Server
 	Lanes      *server.Server
 	Peers      *peer.Peers
-	Parcels    func() int64 // those refused
+	Parcels    func() int64                        // those refused
+	Strangers  func() (lanes int64, gossip uint64) // and those
 	Handover   *handover.Handover
 	Replicator *replicator.Replicator
 	Router     *router.Router
@@ -320,6 +321,9 @@ func (s *Sources) Cluster(list *List) {
 	}
 	list.Add("cluster_commands_denied", denied)
 	list.Add("cluster_lanes_in", lanes.CurrConns.Load())
+	refused, unheard := s.Strangers()
+	list.Add("cluster_peers_refused", refused)
+	list.Add("cluster_gossip_refused", unheard)
 	list.Add("cluster_handover_items_in", moved.ItemsIn.Load())
 	list.Add("cluster_handover_items_out", moved.ItemsOut.Load())
 	list.Add("cluster_handover_bytes_in", moved.BytesIn.Load())
