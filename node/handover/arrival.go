@@ -17,6 +17,8 @@ type arrival struct {
 	rate   int64          // bytes in a second; 0: its share of Config.Rate
 	stage  uint64         // usedFirst, unusedThen: most of what is asked for is here soon
 	cursor storage.Cursor // what is pulled next
+	rest   *arrival       // what another member gave as well, and is taken of this one when that has arrived; nil: nothing
+	left   piece.Set      // of a rest that has not begun: its partitions
 	lacks  piece.Set      // partitions of which its former holder thinks that we have a whole copy; nil: none
 	progress
 

@@ -104,8 +104,11 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) *protoco
 		default:
 			early = early || state == held && !his
 			answer.contests.Add(part)
-			if state == held || state == arriving {
+			switch state {
+			case held, arriving:
 				answer.keeps.Add(part)
+			case doubted:
+				answer.wants.Add(part)
 			}
 		}
 	}
@@ -286,6 +289,7 @@ func (h *Handover) drop(due []uint64) {
 		delete(h.moves, number)
 	}
 	h.dropping = false
+	h.rests = slices.DeleteFunc(h.rests, h.beginRestLocked)
 	h.wantLocked()
 	h.wakeLocked()
 	begin := h.beginLocked()

@@ -100,6 +100,7 @@ type Handover struct {
 	empty      []uint8              // by partition: how many rounds in a row found nobody who has it
 	pause      time.Duration        // before the next round
 	arrivals   []*arrival           // under way
+	rests      []*arrival           // that wait for others of the same partitions
 	moves      map[uint64]*move
 	moved      uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
 	asks       uint64            // numbers what we ask

@@ -19,3 +19,9 @@ func manyOf(count uint64) uint64 {
 	}
 	return count
 }
+
+// And some whose members are cut in two, and heal.
+func TestChaosSimCut(t *testing.T) { simulate(t, cutPlan, manyOf(3_000)) }
+
+// And some whose stores are full, or flushed.
+func TestChaosSimFull(t *testing.T) { simulate(t, fullPlan, manyOf(5_000)) }

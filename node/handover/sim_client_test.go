@@ -31,7 +31,9 @@ type op struct {
 	value     uint64
 	unique    uint64 // of the answer
 	asked     *node
-	last      bool // asked when all is over
+	side      side          // it was asked on
+	at, until time.Duration // when it was called and answered
+	last      bool          // asked when all is over
 }
 
 type opKind uint8
@@ -43,15 +45,20 @@ const (
 	opDelete
 	opIncr
 	opCAS
+	opFlush // of all keys
+	opFill  // of a key that nobody looks at, with so long a value that others are evicted
 )
 
 func (o *op) String() string {
-	kind := [...]string{"get", "set", "add", "delete", "incr", "cas"}[o.kind]
-	return fmt.Sprintf("client %d at %v, steps %d-%d: %s %d (%x) -> status %d, %d (%x)", o.client, o.asked, o.call, o.ret, kind, o.arg, o.cas, o.status, o.value, o.unique)
+	kind := [...]string{"get", "set", "add", "delete", "incr", "cas", "flush_all", "fill"}[o.kind]
+	return fmt.Sprintf("client %d at %v (side %d), steps %d-%d: %s %d (%x) -> status %d, %d (%x)", o.client, o.asked, o.side, o.call, o.ret, kind, o.arg, o.cas, o.status, o.value, o.unique)
 }
 
 const (
-	simKeys  = 30
+	simKeys      = 30
+	simFills     = 40
+	simFillBytes = 40 << 10
+
 	maxOps   = 64 // of a key: a bit each
 	openStep = math.MaxInt
 )
@@ -86,22 +93,37 @@ func (c *client) ask() {
 		if len(w.history[key]) >= maxOps-8 {
 			continue
 		}
-		c.send(key, c.draw(key))
+		if o := c.draw(key); o.kind != opFill {
+			c.send(key, o)
+		} else {
+			c.send(fmt.Sprintf("fill%d", w.rnd.IntN(simFills)), o)
+		}
 	}
 	if len(c.open) == 0 { // these keys' histories are long enough
 		w.after(10*time.Millisecond, nil, c.ask)
 	}
 }
 
+// lotDelete is the lot of draw that is a deletion.
+const lotDelete = 3
+
 func (c *client) draw(key string) *op {
 	w := c.w
 	o := &op{kind: opGet, arg: uint64(w.step+1) * 1000}
-	switch w.rnd.IntN(12) {
+	if w.evicts && w.rnd.IntN(4) == 0 {
+		o.kind = opFill
+		return o
+	}
+	lot := w.rnd.IntN(12)
+	if w.cut != nil && w.cut.quiet(key, c.node.side, lot) {
+		lot = 11
+	}
+	switch lot {
 	case 0, 1:
 		o.kind = opSet
 	case 2:
 		o.kind = opAdd
-	case 3:
+	case lotDelete:
 		o.kind = opDelete
 	case 4, 5:
 		o.kind, o.arg = opIncr, 1
@@ -116,10 +138,12 @@ func (c *client) draw(key string) *op {
 func (c *client) send(key string, o *op) {
 	w := c.w
 	w.step++
-	o.client, o.asked, o.call, o.ret = c.number, c.node, w.step, openStep
-	w.history[key] = append(w.history[key], o)
+	o.client, o.asked, o.side, o.at, o.call, o.ret = c.number, c.node, c.node.side, w.now, w.step, openStep
+	if o.kind != opFill {
+		w.history[key] = append(w.history[key], o)
+	}
 	c.open[o] = true
-	req := &protocol.Request{Op: [...]protocol.Op{protocol.Get, protocol.Set, protocol.Add, protocol.Delete, protocol.Incr, protocol.Set}[o.kind], Key: []byte(key)}
+	req := &protocol.Request{Op: [...]protocol.Op{protocol.Get, protocol.Set, protocol.Add, protocol.Delete, protocol.Incr, protocol.Set, protocol.Flush, protocol.Set}[o.kind], Key: []byte(key)}
 	switch o.kind {
 	case opSet, opAdd:
 		req.Value = strconv.AppendUint(nil, o.arg, 10)
@@ -127,6 +151,8 @@ func (c *client) send(key string, o *op) {
 		req.Value, req.CAS, req.Options = strconv.AppendUint(nil, o.arg, 10), o.cas, protocol.Compare
 	case opIncr:
 		req.Delta = o.arg
+	case opFill:
+		req.Value = make([]byte, simFillBytes)
 	}
 	talk, node := c.talk, c.node
 	there := laneKey{from: Member{ID: "client", Boot: uint64(c.number)}, to: node.Member, number: talk.origin}
@@ -155,7 +181,7 @@ func (c *client) hear(key string, o *op, resp *protocol.Response) {
 		return
 	}
 	w.step++
-	o.status, o.unique = resp.Status, resp.CAS
+	o.status, o.unique, o.until = resp.Status, resp.CAS, w.now
 	switch {
 	case o.kind == opIncr:
 		o.value = resp.Number
@@ -199,9 +225,18 @@ type image struct {
 // maxPositions bounds the search: a history with many requests without an answer, which it does not decide by then, is taken to be right.
 const maxPositions = 50_000
 
+// A loss is what may become of items that nobody has deleted, at any time.
+type loss uint8
+
+const (
+	kept   loss = iota
+	lost        // they vanish
+	hidden      // they are evicted where one is asked for, and may be found in a copy later
+)
+
 // explained reports whether some order of the ops, each at one moment between its call and its answer, and each client's in its order, explains all the
-// answers. What has no answer may have been done at any time, or not at all. If items may vanish they may do so at any time.
-func explained(ops []*op, vanish bool) bool {
+// answers. What has no answer may have been done at any time, or not at all.
+func explained(ops []*op, may loss) bool {
 	type position struct {
 		done uint64
 		image
@@ -236,7 +271,7 @@ func explained(ops []*op, vanish bool) bool {
 			if before[i]&^p.done != 0 {
 				continue
 			}
-			if next, ok := ops[i].play(p.image, vanish); ok && from(position{p.done | 1<<i, next}) {
+			if next, ok := ops[i].play(p.image, may); ok && from(position{p.done | 1<<i, next}) {
 				return true
 			}
 		}
@@ -246,12 +281,15 @@ func explained(ops []*op, vanish bool) bool {
 }
 
 // play gives the image after an op; false if the answer is none that it could have had.
-func (o *op) play(now image, vanish bool) (image, bool) {
-	known := o.ret != openStep
+func (o *op) play(now image, may loss) (image, bool) {
+	known, vanish := o.ret != openStep, may != kept
 	if known && o.status == protocol.PeerMoved {
 		return now, true // not done
 	}
 	if known && vanish && now.there && o.missed() {
+		if may == hidden && o.kind != opAdd && o.kind != opDelete {
+			return now, true
+		}
 		now.there = false
 	}
 	matches := now.unique == 0 || o.cas == now.unique
@@ -285,6 +323,9 @@ func (o *op) play(now image, vanish bool) (image, bool) {
 		ok := !known || (o.status == protocol.OK) == now.there
 		now.there, now.value, now.unique = false, 0, 0
 		return now, ok
+	case opFlush:
+		now.there, now.value, now.unique = false, 0, 0
+		return now, true
 	case opIncr:
 		if !now.there {
 			return now, !known || o.status == protocol.NotFound

@@ -36,7 +36,7 @@ type node struct {
 	awaited     []*errand
 	pausedUntil time.Duration
 	stalled     time.Duration // how long it has stood still, until it notices
-	side        int           // of a split
+	side        side          // of a cut
 	leaves      bool          // it drains
 	left        bool          // clients are sent away
 	gone        bool
@@ -99,7 +99,7 @@ func (w *world) launch(id string) *node {
 		Fenced:     n.doubt,
 		Ack:        w.ack,
 		Log:        w.log(n),
-		Rate:       1 << (10 + w.rnd.IntN(12)),
+		Rate:       w.rate(),
 		PieceBytes: 64 << w.rnd.IntN(8),
 	}, simPartitions)
 	n.handover = New(Config{
@@ -117,7 +117,7 @@ func (w *world) launch(id string) *node {
 			Part: n.replicator.Part,
 		},
 		Log:  w.log(n),
-		Rate: 1 << (10 + w.rnd.IntN(12)),
+		Rate: w.rate(),
 	}, simPartitions)
 	n.handover.pieceBytes = 64 << w.rnd.IntN(8)
 	n.router = router.New(router.Config{
@@ -130,7 +130,7 @@ func (w *world) launch(id string) *node {
 			w.after(pause, n, pending.Complete)
 			return pending
 		},
-		GetErrors: w.keeps || w.seed%2 == 0,
+		GetErrors: w.keeps || w.cuts || w.seed%2 == 0,
 	})
 	if seeds := w.standing(); len(seeds) > 0 {
 		seed := seeds[w.rnd.IntN(len(seeds))]
@@ -146,10 +146,23 @@ func (w *world) launch(id string) *node {
 	n.adopt()
 	w.after(w.upTo(w.spread), n, func() { // it asks again, now that it is known
 		for _, id := range slices.Sorted(maps.Keys(w.truth)) {
-			n.learn(id, w.truth[id])
+			if s := w.truth[id]; !w.apart(n, w.find(Member{ID: id, Boot: s.boot})) {
+				n.learn(id, s)
+			}
 		}
 	})
+	if n.side != whole {
+		w.miss(n)
+	}
 	return n
+}
+
+// rate draws at how many bytes a second items are moved: what fills a store must get through.
+func (w *world) rate() int64 {
+	if w.evicts {
+		return 1 << (20 + w.rnd.IntN(4))
+	}
+	return 1 << (10 + w.rnd.IntN(12))
 }
 
 // log gives what writes a node's lines into the story, if somebody is to read it.
@@ -298,6 +311,9 @@ func (n *node) adopt() {
 }
 
 func (n *node) doubt() {
+	if c := n.w.cut; c != nil {
+		c.fenced = true
+	}
 	n.replicator.Doubt()
 	n.handover.Doubt()
 }

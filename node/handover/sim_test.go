@@ -74,6 +74,12 @@ func play(p plan) *world {
 	for range 6 {
 		w.addClient()
 	}
+	switch {
+	case w.cuts:
+		w.playCut()
+	case w.flushes:
+		w.flushSoon()
+	}
 	for i := range p.actions {
 		w.run(w.now + w.upTo(400*time.Millisecond))
 		if w.keeps {
@@ -144,16 +150,25 @@ func (w *world) finish() {
 	}
 	for i := range simKeys { // what is there in the end, by anybody's word
 		nodes := w.standing()
-		c := w.clients[i%len(w.clients)]
-		c.node = nodes[w.rnd.IntN(len(nodes))]
-		c.talk = c.node.newTalk(c.node.router)
-		c.send(fmt.Sprintf("key%d", i), &op{kind: opGet, last: true})
+		w.rnd.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+		if !w.cuts {
+			nodes = nodes[:1]
+		}
+		for _, n := range nodes {
+			c := w.clients[i%len(w.clients)]
+			c.node, c.talk = n, n.newTalk(n.router)
+			c.send(fmt.Sprintf("key%d", i), &op{kind: opGet, last: true})
+		}
 	}
 	w.run(w.now + 2*w.deadline)
 	if w.open() > 0 {
 		w.fault("%d requests of the last are open", w.open())
 	}
 	if w.splits {
+		return
+	}
+	if w.cuts {
+		w.judgeCut()
 		return
 	}
 	for i := range simKeys {
@@ -164,13 +179,24 @@ func (w *world) finish() {
 		} else if !w.strict && !w.keeps {
 			ops = slices.DeleteFunc(ops, func(o *op) bool { return o.kind == opGet && o.status == protocol.NotFound })
 		}
-		if !explained(ops, !w.strict && !w.keeps) {
+		if !explained(beside(ops), w.mayLose()) {
 			for _, o := range ops {
 				w.tell("    %v", o)
 			}
 			w.fault("%s: no order explains this (partition %d)", key, w.nodes[0].partition(key))
 		}
 	}
+}
+
+// mayLose tells what may become of items.
+func (w *world) mayLose() loss {
+	switch {
+	case w.evicts && w.copies > 1:
+		return hidden
+	case w.evicts || !w.strict && !w.keeps:
+		return lost
+	}
+	return kept
 }
 
 func (n *node) partition(key string) uint32 { return n.router.Table().Partition([]byte(key)) }

@@ -35,6 +35,8 @@ type world struct {
 	history map[string][]*op
 	step    int // counts what clients do, for the histories
 	ended   bool
+	cut     *cut // if there was one
+	sweeps  int  // begun: each is one flush_all
 	faults  []string
 	story   []string // told if it fails
 }
@@ -50,6 +52,9 @@ type plan struct {
 	crashes  bool           // and pauses
 	pauses   time.Duration  // the longest; from simVerdict on the others take who stands still for dead
 	slanders bool           // members are taken for dead that are not
+	cuts     bool           // once nobody on one side hears of the other; both go on, and meet again
+	flushes  bool           // now and then
+	evicts   bool           // stores are full
 	splits   bool           // what one side does is not known to the other: only the end is looked at
 	spread   time.Duration  // until all have heard what happened
 	slowest  time.Duration  // a message
@@ -145,7 +150,7 @@ func (w *world) run(until time.Duration) {
 
 // checkHolders: a partition has one holder at a time.
 func (w *world) checkHolders() {
-	if w.splits || w.slanders {
+	if w.splits || w.slanders || w.cut != nil {
 		return
 	}
 	for part := range uint32(simPartitions) {

@@ -300,6 +300,7 @@ func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool
 	}
 	a.fetched = func(req *protocol.Request, resp *protocol.Response) *protocol.Pending { return h.fetched(a, req, resp) }
 	merged, taken, here := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts))
+	left, lacks := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts))
 	came := make([]*partition, 0, answer.given.Len())
 	for part := range answer.given.All() {
 		p := &h.parts[part]
@@ -313,18 +314,26 @@ func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool
 		case held:
 			a.merges = true
 			merged.Add(part)
+		case arriving, given: // two have held it, apart from each other
+			left.Add(part)
+			continue
 		default:
-			continue // what it has of this is left behind: it is given once
+			continue
 		}
 		if answer.whole.Has(part) {
-			if a.lacks == nil {
-				a.lacks = piece.NewSet(len(h.parts))
-			}
-			a.lacks.Add(part)
+			lacks.Add(part)
 		}
 		came = append(came, p)
 	}
-	a.parts = len(came)
+	if a.parts = len(came); lacks.Len() > 0 {
+		a.lacks = lacks
+	}
+	if left.Len() > 0 {
+		a.rest = &arrival{from: from, move: answer.move, merges: true, left: left, lacks: answer.whole}
+		a.rest.fetched = func(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
+			return h.fetched(a.rest, req, resp)
+		}
+	}
 	h.cfg.Copies.Feed(from, answer.number, answer.follows, taken) // before the first write
 	for part := range here.All() {
 		h.parts[part].store(held, 0)
@@ -346,7 +355,7 @@ func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool
 		h.offerLaterLocked()
 	}
 	if a.parts == 0 {
-		h.cfg.Go(func() { h.release(a) })
+		h.overLocked(a)
 		return true
 	}
 	h.arrivals = append(h.arrivals, a)
@@ -365,7 +374,8 @@ func (h *Handover) finish(r *round) {
 		if state != wanted && state != doubted {
 			continue
 		}
-		if r.silent || r.contests.Has(part) || state == wanted && r.wants.Has(part) {
+		alike := state == doubted && r.wants.Has(part) && !r.keeps.Has(part) // another one, of the other side, is in doubt as well: both go on, and merge
+		if r.silent || r.contests.Has(part) && !alike || state == wanted && r.wants.Has(part) {
 			h.empty[part] = 0
 			continue
 		}
@@ -556,6 +566,7 @@ func (h *Handover) end(a *arrival, early bool) {
 			p.arrival.Store(nil)
 		}
 	}
+	h.overLocked(a)
 	left := len(h.arrivals)
 	h.offerLaterLocked() // what has come meanwhile may be another's by now
 	h.mu.Unlock()
@@ -563,7 +574,43 @@ func (h *Handover) end(a *arrival, early bool) {
 		h.stats.GivenUp.Add(1)
 	}
 	h.cfg.Log.Info("partitions have arrived", "from", a.from.ID, "partitions", a.parts, "early", early, "arrivals_left", left)
-	h.release(a)
+}
+
+// overLocked goes on after an arrival: with its rest, or its former holder is told. And those rests begin that have waited for it.
+func (h *Handover) overLocked(a *arrival) {
+	if a.rest == nil {
+		h.cfg.Go(func() { h.release(a) })
+	} else {
+		h.rests = append(h.rests, a.rest)
+	}
+	h.rests = slices.DeleteFunc(h.rests, h.beginRestLocked)
+}
+
+// beginRestLocked begins a rest, if none of its partitions is still arriving from another member, or on its way to one.
+func (h *Handover) beginRestLocked(a *arrival) bool {
+	if h.goneLocked(a.from) {
+		h.cfg.Go(func() { h.release(a) })
+		return true
+	}
+	for part := range a.left.All() {
+		if state, _ := h.parts[part].load(); state == arriving || state == given {
+			return false
+		}
+	}
+	for part := range a.left.All() {
+		p := &h.parts[part]
+		if state, _ := p.load(); state != doubted {
+			a.parts++
+			p.arrival.Store(a)
+			p.store(arriving, 0)
+		}
+	}
+	h.cfg.Copies.Release(a.left)
+	h.wakeLocked()
+	h.arrivals = append(h.arrivals, a)
+	h.cfg.Log.Info("partitions are arriving that another member held as well", "from", a.from.ID, "partitions", a.parts)
+	h.cfg.Go(func() { h.pull(a) })
+	return true
 }
 
 // release tells the former holder that we need nothing more of him, until he has heard it or is gone.
