@@ -51,6 +51,24 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// TestWalksMakeNoGarbage: what goes through a store that is being served, some thousand steps, must not have the collector run each time.
+func TestWalksMakeNoGarbage(t *testing.T) {
+	if raceOn {
+		t.Skip("the race detector allocates")
+	}
+	s := openStore(t, Config{MaxBytes: 8 << 20})
+	fill(t, s, 10_000, 100)
+	c := Cursor{}
+	all := func(uint64) bool { return true }
+	if n := testing.AllocsPerRun(1000, func() { c, _ = s.Walk(c, all, func([]byte, Item) bool { return true }) }); n >= 1 {
+		t.Errorf("%v allocations a step of a walk", n)
+	}
+	none := func(uint64) bool { return false }
+	if n := testing.AllocsPerRun(1000, func() { c, _, _ = s.DropSome(c, none) }); n >= 1 {
+		t.Errorf("%v allocations a step of a drop", n)
+	}
+}
+
 // fill puts n items under the numbers 0 to n-1 as keys.
 func fill(t testing.TB, s *Store, n, size int) {
 	t.Helper()

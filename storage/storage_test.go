@@ -514,11 +514,12 @@ func TestWalkMeetsAll(t *testing.T) {
 	if n := s.Drop(func(hash uint64) bool { return hash%2 == 0 }); n == 0 {
 		t.Error("nothing dropped")
 	}
-	s.Count(func(hash uint64, bytes int) {
-		if hash%2 == 0 || bytes < itemBytes {
-			t.Errorf("%#x: %d bytes left", hash, bytes)
-		}
-	})
+	for c, more := (Cursor{}), true; more; {
+		c, more = s.Walk(c, func(hash uint64) bool { return hash%2 == 0 }, func(key []byte, _ Item) bool {
+			t.Errorf("%x is left", key)
+			return true
+		})
+	}
 	check(t, s)
 }
 

@@ -99,11 +99,6 @@ func TestChosenCASCountsNothing(t *testing.T) {
 		if got := s.Stats().Bytes; got != want || length != valueBytes || len(it.Value) != valueBytes || it.CAS != 7 || it.Version <= 7 {
 			t.Errorf("%d bytes, want %d; a value of %d, want %d; CAS unique %d", got, want, length, valueBytes, it.CAS)
 		}
-		s.Count(func(_ uint64, bytes int) {
-			if int64(bytes) != want {
-				t.Errorf("counted %d bytes, want %d", bytes, want)
-			}
-		})
 		check(t, s)
 	}
 	f(0)

@@ -3,6 +3,7 @@ package storage
 import (
 	"runtime"
 	"slices"
+	"sync"
 )
 
 // A Cursor is how far a Walk has come. The zero Cursor is at the beginning; it is plain numbers and may be kept and passed on, and stays good as
@@ -46,17 +47,22 @@ func (s *Store) walk(c Cursor, want func(uint64) bool, need, skip metaBits, visi
 		return Cursor{}, false
 	}
 	st := s.stripe[c.Stripe]
-	var memory scratch
-	defer memory.release()
-	hashes := st.list(c.Table, func(hash uint64) bool { return (c.After == 0 || hash > c.After) && want(hash) })
+	w := walkers.Get().(*walker)
+	defer w.release()
+	hashes := w.list(st, c.Table, func(hash uint64) bool { return (c.After == 0 || hash > c.After) && want(hash) })
 	slices.Sort(hashes)
 	for _, hash := range hashes {
-		it, key, ok := st.fetch(hash, need, skip, &memory)
+		it, key, ok := st.fetch(hash, need, skip, &w.memory)
 		if ok && !visit(key, it) {
 			return c, true
 		}
 		c.After = hash
 	}
+	return s.nextTable(c)
+}
+
+// nextTable puts the cursor behind its table; more is false behind the last.
+func (s *Store) nextTable(c Cursor) (next Cursor, more bool) {
 	if c.Table, c.After = c.Table+1, 0; c.Table == s.tables {
 		c.Stripe, c.Table = c.Stripe+1, 0
 	}
@@ -66,43 +72,64 @@ func (s *Store) walk(c Cursor, want func(uint64) bool, need, skip metaBits, visi
 	return c, true
 }
 
+// A walker is the memory of whoever goes through a table. It is used again: a walk through a store that is being served should make no garbage, or each
+// of its thousands of steps would have the collector run (the process has GOGC=10).
+type walker struct {
+	refs   []uint32
+	hashes []uint64
+	memory scratch
+}
+
+var walkers = sync.Pool{New: func() any { return new(walker) }}
+
+// maxListed bounds the items that a walker keeps memory for: some 100 KB.
+const maxListed = 8 << 10
+
+func (w *walker) release() {
+	w.memory.release()
+	if cap(w.hashes) > maxListed || cap(w.refs) > maxListed {
+		w.refs, w.hashes = nil, nil
+	}
+	walkers.Put(w)
+}
+
 // atOnce is how many items are looked at with a stripe held: some 10 us. Between, others are let in.
 const atOnce = 64
 
-// list gives the hashes of a table that are wanted, as of one moment.
+// list gives the hashes of a table that are wanted, as of one moment. They are good until the next list.
 //
 // The references are copied at once, which is quick; to look up the hash of each is not, and is done by and by. A record keeps its hash until
 // its segment is recycled, dead or not; should that happen meanwhile, all is done again, and at once.
-func (st *stripe) list(table int, want func(hash uint64) bool) (hashes []uint64) {
+func (w *walker) list(st *stripe, table int, want func(hash uint64) bool) []uint64 {
 	st.mu.Lock()
 	st.settle()
-	t := &st.tables[table]
-	refs, laps := make([]uint32, 0, t.used), st.laps
+	t, laps := &st.tables[table], st.laps
+	w.refs, w.hashes = slices.Grow(w.refs[:0], t.used), slices.Grow(w.hashes[:0], t.used)
 	for i := range t.groups {
 		for _, ref := range t.groups[i].refs {
 			if ref != 0 {
-				refs = append(refs, ref)
+				w.refs = append(w.refs, ref)
 			}
 		}
 	}
 	st.mu.Unlock()
 
-	for part := range slices.Chunk(refs, atOnce) {
+	for part := range slices.Chunk(w.refs, atOnce) {
 		st.mu.Lock()
 		if st.laps != laps {
-			hashes = st.listAtOnce(t, want, hashes[:0])
+			w.hashes = st.listAtOnce(t, want, w.hashes[:0])
 			st.mu.Unlock()
-			return hashes
+			return w.hashes
 		}
 		for _, ref := range part {
 			if hash := st.meta(ref).key(); want(hash) {
-				hashes = append(hashes, hash)
+				w.hashes = append(w.hashes, hash)
 			}
 		}
 		st.mu.Unlock()
 		runtime.Gosched()
 	}
-	return hashes
+	return w.hashes
 }
 
 // listAtOnce needs the lock.
@@ -148,41 +175,49 @@ func (st *stripe) peek(hash uint64, skip metaBits, now int64) uint32 {
 // Drop removes the items whose hash is said to be gone: those of a partition that is no longer ours. Others are let in between, and what they
 // store meanwhile may be dropped or not.
 func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
-	s.each(gone, func(st *stripe, g *segment, n uint32) {
+	for c, more := (Cursor{}), true; more; {
+		var n int
+		c, n, more = s.DropSome(c, gone)
+		items += n
+	}
+	return items
+}
+
+// DropSome is Drop for those who have to pause in between: a few hundred or thousand items are looked at, and next is the cursor for the next call; more is
+// false at the end.
+func (s *Store) DropSome(c Cursor, gone func(hash uint64) bool) (next Cursor, items int, more bool) {
+	next, more = s.some(c, gone, func(st *stripe, g *segment, n uint32) {
 		if !g.meta(n).has(tombstone) {
 			items++
 		}
 		st.remove(g, n, dropped)
 	})
-	return items
-}
-
-// Count calls add with the hash of every item, and its bytes as memcached counts them, to be summed up by partition. Items that have expired
-// and were not met since are among them.
-func (s *Store) Count(add func(hash uint64, bytes int)) {
-	s.each(func(uint64) bool { return true }, func(st *stripe, g *segment, n uint32) {
-		if m := g.meta(n); !m.has(tombstone) {
-			add(m.key(), m.accounted(st.itemLength(g, n)))
-		}
-	})
+	return next, items, more
 }
 
 // each calls do with every item and tombstone whose hash is wanted, its stripe held.
 func (s *Store) each(want func(hash uint64) bool, do func(st *stripe, g *segment, n uint32)) {
-	for _, st := range s.stripe {
-		for i := range st.tables {
-			for part := range slices.Chunk(st.list(i, want), atOnce) {
-				st.mu.Lock()
-				st.settle()
-				for _, hash := range part {
-					if p := st.find(&st.tables[i], hash); p != nil {
-						g, n := st.locate(*p)
-						do(st, g, n)
-					}
-				}
-				st.mu.Unlock()
-				runtime.Gosched()
+	for c, more := (Cursor{}), true; more; {
+		c, more = s.some(c, want, do)
+	}
+}
+
+// some is each for the cursor's table.
+func (s *Store) some(c Cursor, want func(hash uint64) bool, do func(st *stripe, g *segment, n uint32)) (next Cursor, more bool) {
+	st := s.stripe[c.Stripe]
+	w := walkers.Get().(*walker)
+	defer w.release()
+	for part := range slices.Chunk(w.list(st, c.Table, want), atOnce) {
+		st.mu.Lock()
+		st.settle()
+		for _, hash := range part {
+			if p := st.find(&st.tables[c.Table], hash); p != nil {
+				g, n := st.locate(*p)
+				do(st, g, n)
 			}
 		}
+		st.mu.Unlock()
+		runtime.Gosched()
 	}
+	return s.nextTable(c)
 }
