@@ -146,8 +146,8 @@ type Config struct {
 	// DrainTimeout bounds how long a node that stops hands its items over before it leaves; 0: it leaves at once, and what is not taken over while the others hear of it is lost.
 	// --drain-timeout; default 30 s.
 	DrainTimeout time.Duration
-	// HandoverRate is how many bytes of items a second are taken over from other members, 64 KiB at least. More is sooner done, and takes more of the
-	// processors and of the network from requests. --handover-rate; default 32 MiB.
+	// HandoverRate is how many bytes of items a second are taken over from other members at most, 64 KiB at least: it bounds what of the network they take from requests.
+	// What they take of the processors is bounded anyway, to a thirty-second. --handover-rate; default 32 MiB.
 	HandoverRate int64
 
 	// RebalanceDelay is how long a member that went without a word keeps its places, where there are copies to answer from meanwhile: 0 to MaxRebalanceDelay.

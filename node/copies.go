@@ -20,6 +20,7 @@ func (n *Node) openReplicator() {
 		Written:  func() { n.handover.Written() },
 		Fenced:   n.doubt,
 		Ack:      n.cfg.Ack,
+		Duty:     n.duty,
 		Rate:     n.cfg.HandoverRate,
 		Patience: n.cfg.PeerDeadline,
 		Readable: n.cfg.ReadNearest,

@@ -128,6 +128,7 @@ func (n *Node) openHandover() {
 			Receive: n.replicator.Receive, Feed: n.replicator.Feed, Keeps: n.replicator.Keeps, Release: n.replicator.Release,
 			Part: n.replicator.Part,
 		},
+		Duty:     n.duty,
 		Rate:     n.cfg.HandoverRate,
 		Leaving:  n.leavesIn,
 		Patience: n.cfg.PeerDeadline,

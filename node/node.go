@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -33,6 +34,7 @@ import (
 	"github.com/memring/memring/node/meter"
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/node/peer"
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/node/placement"
 	"github.com/memring/memring/node/reception"
 	"github.com/memring/memring/node/replicator"
@@ -63,6 +65,7 @@ type Node struct {
 	replicator *replicator.Replicator
 	handover   *handover.Handover
 	errands    handover.Errands
+	duty       *piece.Duty // of handover and replicator
 	peers      *peer.Peers // forward lanes
 	copies     *peer.Peers // copy lanes
 	suspicion  *suspicion.Suspicion
@@ -112,6 +115,9 @@ func Start(cfg Config) (*Node, error) {
 	return n, nil
 }
 
+// movesPart is the part of the processors that moves may have, a thirty-second, and one processor at most: a move goes on one step after the other.
+const movesPart = 32
+
 // ownBytes of -m are what Go's runtime and the program take on their own: so the process is hardly larger than a memcached of the same -m.
 const ownBytes = 8 << 20
 
@@ -144,6 +150,7 @@ func (n *Node) openStore() error {
 	n.crawler = crawler.New(n.store, n.cfg.Tuning.LRUCrawler, func(r crawler.Round) { n.tell(watch.SysEvents, r) })
 	n.crawler.Start()
 	n.sides = sides.New(sides.Config{Self: n.cfg.ID, Policy: n.cfg.OnMinority, MinMembers: n.cfg.MinMembers, Log: n.log})
+	n.duty = piece.NewDuty(min(float64(runtime.GOMAXPROCS(0))/movesPart, 1), nil)
 	n.openReplicator()
 	n.openHandover()
 	routing := router.Config{Next: n.handover, Self: n.cfg.ID, Find: n.wayTo, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors, Zone: n.cfg.Zone}

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
@@ -14,7 +15,7 @@ type arrival struct {
 	move   uint64 // its number there
 	merges bool   // we held some of it all the time: of two versions the newer wins, so each key is looked up there as well
 	parts  int
-	rate   int64          // bytes in a second; 0: its share of Config.Rate
+	rate   int64          // bytes in a second that must be pulled, since it will be gone; 0: it stays
 	stage  uint64         // usedFirst, unusedThen: most of what is asked for is here soon
 	cursor storage.Cursor // what is pulled next
 	rest   *arrival       // what another member gave as well, and is taken of this one when that has arrived; nil: nothing
@@ -26,4 +27,20 @@ type arrival struct {
 
 	silent atomic.Bool // its former holder does not answer
 	piece.Claims
+}
+
+// pieceEvery is how often pieces should come at most: more often the messages would cost more than what is in them.
+const pieceEvery = 2 * time.Millisecond
+
+// pieceBytes is how long the next piece should be, if that must be longer than usual.
+func (a *arrival) pieceBytes() int64 {
+	return min(a.rate/int64(time.Second/pieceEvery), maxPieceBytes)
+}
+
+// within shortens a pause after a piece of so many bytes to what is left of time.
+func (a *arrival) within(pause time.Duration, bytes int) time.Duration {
+	if a.rate > 0 {
+		return min(pause, piece.Pace(bytes, a.rate))
+	}
+	return pause
 }

@@ -44,8 +44,9 @@ type Config struct {
 	// Copies is what keeps copies for others here, and has others keep some of what is held here.
 	Copies Copies
 
-	// Rate is how many bytes of items are pulled in a second, from all members together. Default 32 MiB. From a member that drains more are pulled, if it would be
-	// gone before all is here.
+	// Duty is what may be done about moves. Default: an eighth of a processor. Rate is how many bytes of items are pulled in a second, from all members together.
+	// Default 32 MiB. From a member that drains more are pulled than either allows, if it would be gone before all is here.
+	Duty *piece.Duty
 	Rate int64
 	// Leaving tells how long this node will be here still, if it drains; 0: it stays. nil: it never drains.
 	Leaving func() time.Duration
@@ -73,6 +74,15 @@ type Copies struct {
 	Feed    func(to Member, number uint64, parts, taken piece.Set)
 	Keeps   func(part uint32) bool
 	Release func(parts piece.Set)
+}
+
+// later calls f after a pause, if any, and not here.
+func (cfg *Config) later(pause time.Duration, f func()) {
+	if pause > 0 {
+		cfg.After(pause, f)
+	} else {
+		cfg.Go(f)
+	}
 }
 
 // A Member is one run of a node.
@@ -132,6 +142,9 @@ type Stats struct {
 // New makes a Handover of so many partitions that holds none.
 func New(cfg Config, partitions int) *Handover {
 	cfg.Rate = cmp.Or(cfg.Rate, 32<<20)
+	if cfg.Duty == nil {
+		cfg.Duty = piece.NewDuty(1./8, nil)
+	}
 	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

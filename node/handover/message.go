@@ -14,7 +14,7 @@ import (
 //	its answer        boot 8 | view 8 | move 8 | clock 8 | flushed 8 | flush in 8 | flush mark 8
 //	                  | copies' number 8 | bytes 8 | leaves in 8 | given, whole, follows, contested, kept, wanted, copied: a bit each
 //	Fetch             Key, Delta: the move; the answer is an item in the Response's fields
-//	Pull              Delta: the move; Initial: 0 for what has been used, then 1 for the rest; Value: cursor 24 | those of whole that he lacks, a bit each; or no more
+//	Pull              Delta: the move; Initial: 0 for what has been used, then 1 for the rest; Flags: how many bytes; Value: cursor 24 | those of whole that he lacks, a bit each; or no more
 //	its answer        a piece (node/piece)
 //	Pulled            Delta: the move
 

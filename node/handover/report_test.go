@@ -49,8 +49,8 @@ func (s *stage) enter(t *testing.T, id string) *storage.Store {
 	}
 	t.Cleanup(store.Close)
 	s.members[id] = New(Config{
-		Copies: noCopies(),
-		Self:   Member{ID: id, Boot: 7}, Store: store, Send: s.send, Hasten: func() {},
+		Copies: noCopies(), Duty: piece.NewDuty(1, func() time.Duration { return 0 }),
+		Self: Member{ID: id, Boot: 7}, Store: store, Send: s.send, Hasten: func() {},
 		Await: func(pending *protocol.Pending, then func(*protocol.Response)) {
 			s.now = append(s.now, func() { then(&pending.Response); pending.Release() })
 		},

@@ -85,6 +85,7 @@ func (w *world) launch(id string) *node {
 		n.awaited = append(n.awaited, &errand{pending: p, then: then})
 	}
 	after := func(pause time.Duration, f func()) { w.after(pause, n, f) }
+	duty := piece.NewDuty(1, func() time.Duration { return w.now })
 	soon := func(f func()) { w.after(w.upTo(simHop), n, f) }
 	n.replicator = replicator.New(replicator.Config{
 		Self:       n.Member,
@@ -99,6 +100,7 @@ func (w *world) launch(id string) *node {
 		Fenced:     n.doubt,
 		Ack:        w.ack,
 		Log:        w.log(n),
+		Duty:       duty,
 		Rate:       w.rate(),
 		PieceBytes: 64 << w.rnd.IntN(8),
 	}, simPartitions)
@@ -117,6 +119,7 @@ func (w *world) launch(id string) *node {
 			Part: n.replicator.Part,
 		},
 		Log:  w.log(n),
+		Duty: duty,
 		Rate: w.rate(),
 	}, simPartitions)
 	n.handover.pieceBytes = 64 << w.rnd.IntN(8)

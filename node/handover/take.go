@@ -31,6 +31,8 @@ const (
 	maxSkew = time.Second
 	// retryAfter is the pause after a message that was not answered.
 	retryAfter = 50 * time.Millisecond
+	// maxPiecePause is the longest that who gives may have us wait between two pieces.
+	maxPiecePause = time.Second
 )
 
 // Adopt says whose partitions are whose from now on, who we are in the table (-1: not in it) and who else is alive. What is ours and was not is taken over.
@@ -479,7 +481,7 @@ func (h *Handover) pull(a *arrival) {
 	if a.Closed() {
 		return
 	}
-	req := protocol.Request{Op: protocol.Pull, Delta: a.move, Initial: a.stage, Value: append(piece.AppendCursor(nil, a.cursor), a.lacks...)}
+	req := protocol.Request{Op: protocol.Pull, Delta: a.move, Initial: a.stage, Flags: uint32(a.pieceBytes()), Value: append(piece.AppendCursor(nil, a.cursor), a.lacks...)}
 	h.cfg.Await(h.cfg.Send(a.from.ID, &req), func(resp *protocol.Response) { h.took(a, resp) })
 }
 
@@ -501,35 +503,34 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 		return
 	}
 	a.silent.Store(false)
-	next, more, items, ok := piece.Cut(resp.Value)
+	p, ok := piece.Cut(resp.Value)
 	if !ok {
 		h.cfg.Log.Error("a piece of a hand-over cannot be read", "from", a.from.ID)
 		h.end(a, true)
 		return
 	}
-	some := false
-	for key, it := range items {
+	began, some := h.cfg.Duty.Begin(), false
+	for key, it := range p.Items {
 		h.arrived(a, key, it)
 		some = true
 	}
 	h.stats.BytesIn.Add(int64(len(resp.Value)))
 	a.bytes.Add(int64(len(resp.Value)))
-	switch a.cursor = next; {
-	case !more && a.stage == usedFirst:
+	pause := max(h.cfg.Duty.Spend(began), min(p.Pause, maxPiecePause))
+	switch a.cursor = p.Next; {
+	case !p.More && a.stage == usedFirst:
 		a.stage = unusedThen
-	case !more:
+	case !p.More:
 		h.end(a, false)
 		return
 	}
-	if !some {
-		h.cfg.Go(func() { h.pull(a) })
-		return
+	if some {
+		h.mu.Lock()
+		sharing := max(len(h.arrivals), 1)
+		h.mu.Unlock()
+		pause = max(pause, piece.Pace(len(resp.Value), h.cfg.Rate/int64(sharing)))
 	}
-	h.mu.Lock()
-	sharing := max(len(h.arrivals), 1)
-	h.mu.Unlock()
-	pause := piece.Pace(len(resp.Value), max(h.cfg.Rate/int64(sharing), a.rate))
-	h.cfg.After(pause, func() { h.pull(a) })
+	h.cfg.later(a.within(pause, len(resp.Value)), func() { h.pull(a) })
 }
 
 // arrived installs one item of a piece, unless something has happened to its key here.

@@ -1,7 +1,7 @@
 // Package piece writes what members send each other of their partitions: sets of partitions, items alone, and pieces of many items.
 //
 //	Set       a bit for each partition
-//	a piece   cursor 24 | more 1 | items, each: key length 1 | marks 1 | flags 4 | value length 4 | expiry 8 | CAS 8 | last access 8
+//	a piece   cursor 24 | more 1 | pause 4, microseconds | items, each: key length 1 | marks 1 | flags 4 | value length 4 | expiry 8 | CAS 8 | last access 8
 //	          | version 8, only if its mark is set: it is not the CAS unique | key | value
 //
 // Numbers are little-endian.
@@ -10,6 +10,7 @@ package piece
 import (
 	"encoding/binary"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/memring/memring/protocol"
@@ -97,7 +98,7 @@ func ItemOf(resp *protocol.Response) (it storage.Item) {
 }
 
 const (
-	pieceHead = CursorBytes + 1
+	pieceHead = CursorBytes + 1 + 4
 	itemHead  = 1 + 1 + 4 + 4 + 8 + 8 + 8
 
 	versionBytes = 8 // behind the head, if there
@@ -106,12 +107,13 @@ const (
 // Begin makes room for the head of a piece.
 func Begin(dst []byte) []byte { return append(dst, make([]byte, pieceHead)...) }
 
-// End fills in the head, when it is known.
-func End(piece []byte, next storage.Cursor, more bool) {
+// End fills in the head, when it is known: the cursor behind the piece, whether there is more, and how long to wait before that is asked for.
+func End(piece []byte, next storage.Cursor, more bool, pause time.Duration) {
 	AppendCursor(piece[:0], next)
 	if more {
 		piece[CursorBytes] = 1
 	}
+	le.PutUint32(piece[CursorBytes+1:], uint32(min(max(pause.Microseconds(), 0), math.MaxUint32)))
 }
 
 // Append writes an item behind those of a piece. Of a tombstone what it was the value of is not told.
@@ -138,10 +140,11 @@ const fillTables = 64
 // A Walk is storage.Store.Walk or the like.
 type Walk func(c storage.Cursor, want func(hash uint64) bool, visit func(key []byte, it storage.Item) bool) (next storage.Cursor, more bool)
 
-// Fill writes a piece of the items that are wanted, from the cursor on: up to so many bytes, or a single longer item.
-func Fill(dst []byte, walk Walk, cursor storage.Cursor, wants func(hash uint64) bool, bytes int) (piece []byte, items int64, more bool) {
+// Fill writes a piece of the items that are wanted, from the cursor on: up to so many bytes, or a single longer item, and no more than the duty has time for.
+func Fill(dst []byte, walk Walk, cursor storage.Cursor, wants func(hash uint64) bool, bytes int, duty *Duty) (piece []byte, items int64, more bool) {
+	began := duty.Begin()
 	out, more, full := Begin(dst), true, false
-	for looked := 0; more && !full && looked < fillTables; looked++ {
+	for looked := 0; more && !full && looked < fillTables && (looked == 0 || !duty.Over(began)); looked++ {
 		cursor, more = walk(cursor, wants, func(key []byte, it storage.Item) bool {
 			if full = items > 0 && len(out)+len(key)+len(it.Value) > bytes; full {
 				return false
@@ -151,7 +154,7 @@ func Fill(dst []byte, walk Walk, cursor storage.Cursor, wants func(hash uint64) 
 			return true
 		})
 	}
-	End(out, cursor, more)
+	End(out, cursor, more, duty.Spend(began))
 	return out, items, more
 }
 
@@ -160,21 +163,31 @@ func Pace(bytes int, rate int64) time.Duration {
 	return time.Duration(float64(bytes) / float64(max(rate, 1)) * float64(time.Second))
 }
 
+// A Piece is what is read of one.
+type Piece struct {
+	Next  storage.Cursor
+	More  bool
+	Pause time.Duration // that its sender wants, before the next
+	Items iter.Seq2[[]byte, storage.Item]
+}
+
 // Cut reads the answer to a Pull; ok is false for bytes that are none.
-func Cut(piece []byte) (next storage.Cursor, more bool, items iter.Seq2[[]byte, storage.Item], ok bool) {
-	if len(piece) < pieceHead {
-		return next, false, nil, false
+func Cut(piece []byte) (p Piece, ok bool) {
+	if len(piece) < pieceHead || piece[CursorBytes] > 1 {
+		return p, false
 	}
-	next, _ = CutCursor(piece[:CursorBytes])
+	p.Next, _ = CutCursor(piece[:CursorBytes])
+	p.More = piece[CursorBytes] == 1
+	p.Pause = time.Duration(le.Uint32(piece[CursorBytes+1:])) * time.Microsecond
 	rest := piece[pieceHead:]
 	for at := rest; len(at) > 0; {
 		length := first(at)
 		if length == 0 {
-			return next, false, nil, false
+			return Piece{}, false
 		}
 		at = at[length:]
 	}
-	return next, piece[CursorBytes] == 1, func(yield func([]byte, storage.Item) bool) {
+	p.Items = func(yield func([]byte, storage.Item) bool) {
 		for at := rest; len(at) > 0; {
 			length := first(at)
 			if !yield(read(at[:length:length])) {
@@ -182,7 +195,8 @@ func Cut(piece []byte) (next storage.Cursor, more bool, items iter.Seq2[[]byte, 
 			}
 			at = at[length:]
 		}
-	}, true
+	}
+	return p, true
 }
 
 // One reads an item that Append has written alone; ok is false for bytes that are none.

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/storage"
@@ -27,9 +28,9 @@ func readsBack(t *testing.T, raw []byte) {
 	if c, ok := CutCursor(raw); ok && !bytes.Equal(AppendCursor(nil, c), raw) {
 		t.Errorf("cursor %x reads as %+v", raw, c)
 	}
-	if _, _, items, ok := Cut(raw); ok {
+	if p, ok := Cut(raw); ok {
 		size := pieceHead
-		for key, it := range items {
+		for key, it := range p.Items {
 			if len(key) == 0 || len(key) > protocol.MaxKeyBytes {
 				t.Errorf("a key of %d bytes", len(key))
 			}
@@ -68,12 +69,13 @@ func piecesAreRead(t *testing.T, raw []byte, r *rand.Rand) {
 		want = append(want, pair{string(key), it})
 	}
 	cursor, more := storage.Cursor{Stripe: r.IntN(64), Table: r.IntN(64), After: r.Uint64()}, r.IntN(2) == 0
-	End(out, cursor, more)
-	next, gotMore, items, ok := Cut(out)
-	if !ok || next != cursor || gotMore != more {
-		t.Fatalf("cursor %+v %v, read %+v %v (%v)", cursor, more, next, gotMore, ok)
+	pause := time.Duration(r.Uint32()) * time.Microsecond
+	End(out, cursor, more, pause)
+	p, ok := Cut(out)
+	if !ok || p.Next != cursor || p.More != more || p.Pause != pause {
+		t.Fatalf("cursor %+v %v %v, read %+v (%v)", cursor, more, pause, p, ok)
 	}
-	for key, it := range items {
+	for key, it := range p.Items {
 		got = append(got, pair{string(key), it})
 	}
 	same := func(a, b pair) bool {
@@ -85,7 +87,7 @@ func piecesAreRead(t *testing.T, raw []byte, r *rand.Rand) {
 		t.Errorf("items %+v, read %+v", want, got)
 	}
 	if len(want) > 0 {
-		if _, _, _, ok := Cut(out[:len(out)-1-r.IntN(itemHead)]); ok && len(raw) > itemHead {
+		if _, ok := Cut(out[:len(out)-1-r.IntN(itemHead)]); ok && len(raw) > itemHead {
 			t.Error("a piece that was cut is read")
 		}
 	}

@@ -231,7 +231,7 @@ func (r *Replicator) draw(c *copying) {
 
 // drew installs a piece, and asks for the next in good time.
 func (r *Replicator) drew(c *copying, resp *protocol.Response) {
-	next, more, items, ok := piece.Cut(resp.Value)
+	p, ok := piece.Cut(resp.Value)
 	switch {
 	case c.Closed():
 		return
@@ -244,9 +244,11 @@ func (r *Replicator) drew(c *copying, resp *protocol.Response) {
 		r.mu.Unlock()
 		return
 	}
-	for key, it := range items {
+	began := r.cfg.Duty.Begin()
+	for key, it := range p.Items {
 		r.install(c, key, it)
 	}
+	pause := max(r.cfg.Duty.Spend(began), min(p.Pause, lastPause))
 	r.stats.BytesIn.Add(int64(len(resp.Value)))
 	if c.Full() { // too much was written meanwhile: another time
 		r.cfg.Log.Warn("copies are given up: too many keys were written before they were whole", "from", c.from.ID)
@@ -256,7 +258,7 @@ func (r *Replicator) drew(c *copying, resp *protocol.Response) {
 		r.mu.Unlock()
 		return
 	}
-	if c.cursor = next; !more {
+	if c.cursor = p.Next; !p.More {
 		c.lost.Store(r.evictions())
 		c.whole.Store(true)
 		c.Close()
@@ -265,7 +267,7 @@ func (r *Replicator) drew(c *copying, resp *protocol.Response) {
 	r.mu.Lock()
 	sharing := max(len(r.sessions), 1)
 	r.mu.Unlock()
-	r.cfg.After(piece.Pace(len(resp.Value), r.cfg.Rate/int64(sharing)), func() { r.draw(c) })
+	r.cfg.After(max(pause, piece.Pace(len(resp.Value), r.cfg.Rate/int64(sharing))), func() { r.draw(c) })
 }
 
 // install stores an item of a piece, unless its key has been written since.

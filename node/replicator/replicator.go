@@ -49,9 +49,11 @@ type Config struct {
 
 	// Ack says how many replicas must have a write before it is answered. Default AckOne.
 	Ack Ack
-	// Rate is how many bytes of items are drawn in a second, from all members together. Default 32 MiB.
+	// Duty is what may be done about copies that are begun. Default: an eighth of a processor. Rate is how many bytes of items are drawn in a second, from all members
+	// together. Default 32 MiB.
+	Duty *piece.Duty
 	Rate int64
-	// PieceBytes is what a piece holds, or a single longer item. Default 64 KiB.
+	// PieceBytes is what a piece holds, or a single longer item. Default 16 KiB, as with hand-over.
 	PieceBytes int
 	// Patience bounds how long an answer is kept back for a replica that does not acknowledge. Default 500 ms.
 	Patience time.Duration
@@ -110,7 +112,10 @@ type Stats struct {
 // New makes a Replicator of so many partitions.
 func New(cfg Config, partitions int) *Replicator {
 	cfg.Rate = cmp.Or(cfg.Rate, 32<<20)
-	cfg.PieceBytes = cmp.Or(cfg.PieceBytes, 64<<10)
+	cfg.PieceBytes = cmp.Or(cfg.PieceBytes, 16<<10)
+	if cfg.Duty == nil {
+		cfg.Duty = piece.NewDuty(1./8, nil)
+	}
 	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
 	if began := time.Now(); cfg.Now == nil {
 		cfg.Now = func() time.Duration { return time.Since(began) }
