@@ -158,7 +158,11 @@ func (w *world) heal() {
 
 // flushSoon has somebody flush all, now and then.
 func (w *world) flushSoon() {
-	w.after(w.upTo(1500*time.Millisecond), nil, func() {
+	pause := 1500 * time.Millisecond
+	if w.keeps {
+		pause = simVerdict + simGrace // as far apart as what happens to members
+	}
+	w.after(w.upTo(2*pause), nil, func() {
 		const most = 4 // each is in every key's history
 		nodes := w.standing()
 		if w.sweeps == most || w.ended {
