@@ -8,7 +8,8 @@ import (
 	"github.com/memring/memring/node/certstest"
 )
 
-// Whatever is in the files: either it is good for a handshake, or what was in use stays in use and a failure is counted.
+// Whatever is in the files: either it is loaded whole, or what was in use stays in use and a failure is counted. (No handshake here: what it makes up at random
+// takes other ways through the code each time, and the fuzz engine would look at nothing else.)
 func FuzzLoad(f *testing.F) {
 	a := certstest.New(f)
 	chain, key := a.Issue("one", time.Now().Add(time.Hour))
@@ -20,8 +21,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(chain, key, []byte(nil), true)
 	f.Add(chain[:len(chain)/2], key, a.PEM, false)
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), key[:len(key)-9], []byte("-----BEGIN CERTIFICATE-----"), true)
-	good, anyone := files(chain, key, nil), a.Client("")
-	anyone.InsecureSkipVerify = true // what is loaded may be anybody's
+	good := files(chain, key, nil)
 	f.Fuzz(func(t *testing.T, chain, key, authorities []byte, der bool) {
 		c := certs.New(certs.Config{})
 		if err := c.Load(good); err != nil {
@@ -42,9 +42,6 @@ func FuzzLoad(f *testing.F) {
 			if c.TLS(mode)() == nil || len(c.TLS(mode)().Certificates) != 1 || c.TLS(mode)().ClientCAs == nil {
 				t.Fatalf("mode %d: %+v", mode, c.TLS(mode)())
 			}
-		}
-		if _, err := meet(t, c.TLS(certs.Basic)(), anyone.Clone()); err != nil {
-			t.Fatalf("loaded, and good for nothing: %v", err)
 		}
 	})
 }
