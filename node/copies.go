@@ -28,10 +28,10 @@ func (n *Node) openReplicator() {
 	}, n.cfg.Ring.Partitions)
 }
 
-// Copied reports whether there are as many copies of what is held here as the table wants.
+// Copied reports whether there are as many copies of what is held here as the table wants, and no more.
 func (n *Node) Copied() bool {
 	count := n.replicator.Count()
-	return count.Missing == 0 && count.Kept == count.Whole
+	return count.Missing == 0 && count.Spare == 0 && count.Kept == count.Whole
 }
 
 // doubt has nothing answered from this node's memory before the others were asked: they may have gone on without it.

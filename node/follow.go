@@ -126,7 +126,7 @@ func (n *Node) openHandover() {
 		Copies: handover.Copies{
 			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,
 			Receive: n.replicator.Receive, Feed: n.replicator.Feed, Keeps: n.replicator.Keeps, Release: n.replicator.Release,
-			Part: n.replicator.Part,
+			Part: n.replicator.Part, Settle: n.replicator.Settle, Stalled: n.replicator.Stalled,
 		},
 		Duty:     n.duty,
 		Rate:     n.cfg.HandoverRate,

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,23 @@ type arrival struct {
 	fetched func(*protocol.Request, *protocol.Response) *protocol.Pending // Handover.fetched of this arrival
 
 	silent atomic.Bool // its former holder does not answer
-	piece.Claims
+	over   atomic.Bool // all is here, or nothing more is to come
+	claims piece.Claims
+	before []*piece.Claims // what was resolved when another was to give this, or this node had a copy of it
+}
+
+// resolved reports whether nothing of a key is to arrive any more.
+func (a *arrival) resolved(hash uint64) bool {
+	return a.claims.Resolved(hash) || slices.ContainsFunc(a.before, func(c *piece.Claims) bool { return c.Resolved(hash) })
+}
+
+// succeed makes an arrival go on with what another has not brought, whose giver is gone.
+func (a *arrival) succeed(former *arrival) {
+	if slices.Contains(a.before, &former.claims) {
+		return
+	}
+	a.before = append(append(a.before, &former.claims), former.before...)
+	a.merges = a.merges || former.merges
 }
 
 // pieceEvery is how often pieces should come at most: more often the messages would cost more than what is in them.

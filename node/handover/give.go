@@ -17,6 +17,7 @@ type move struct {
 	parts  int
 	progress
 	whole  piece.Set // what he has a whole copy of, so that it is not sent
+	copies piece.Set // what were copies here, and is salvaged
 	pulled bool      // he has all that he wants of it, or is gone: what is left is to be dropped
 }
 
@@ -70,7 +71,8 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) *protoco
 	}
 	early := a.view != h.view
 	m := &move{number: h.moved + 1, to: a.from}
-	salvaged := h.salvageLocked(&a, place)
+	m.copies = h.salvageLocked(&a, place)
+	h.copiedLocked(&answer, &a)
 	for part := range a.parts.All() {
 		p := &h.parts[part]
 		state, number := p.load()
@@ -78,22 +80,22 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) *protoco
 		former := h.moves[number] // of a given one: to whom
 		hisAlready := state == given && former != nil && former.to == a.from && !probe
 		if hisAlready && !a.again.Has(part) {
-			former.pulled = true // he has heard of it and asks anew: what is here is older than what he had
+			h.pulledLocked(former) // he has heard of it and asks anew: what is here is older than what he had
 		}
 		switch {
-		case salvaged.Has(part):
+		case m.copies.Has(part):
 			p.store(given, m.number)
 			answer.given.Add(part)
 			m.parts++
 		case state == foreign:
-			if h.cfg.Copies.Copied(uint32(part)) {
-				answer.copied.Add(part)
-			}
 		case state == wanted:
 			answer.wants.Add(part)
 		case state == held && his && !probe, hisAlready && !former.pulled:
 			// Given already, and he asks again: our answer has not reached him.
 			if hisAlready {
+				if former.copies.Has(part) {
+					m.copies.Add(part)
+				}
 				if former.parts--; former.parts == 0 {
 					delete(h.moves, former.number)
 				}
@@ -112,7 +114,7 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) *protoco
 			}
 		}
 	}
-	if m.parts > 0 {
+	if answer.salvaged = m.copies; m.parts > 0 {
 		h.moved++
 		h.moves[m.number] = m
 		answer.move = m.number
@@ -161,11 +163,28 @@ func (h *Handover) tell(answer *handout, resp *protocol.Response) {
 	resp.Value = resp.Scratch
 }
 
-// salvageLocked gives up the copies that are asked for: he has found that nobody holds these partitions.
+// copiedLocked tells of what is asked for which copies are here that may be used.
+func (h *Handover) copiedLocked(answer *handout, a *ask) {
+	for _, set := range []piece.Set{a.parts, a.orphans} {
+		for part := range set.All() {
+			if state, _ := h.parts[part].load(); state != foreign {
+				continue
+			}
+			if usable, whole := h.cfg.Copies.Copied(uint32(part)); usable {
+				if answer.copied.Add(part); !whole {
+					answer.halves.Add(part)
+				}
+			}
+		}
+	}
+}
+
+// salvageLocked gives up the copies that are asked for: he has found that nobody holds these partitions, or holds them himself and nobody has the rest.
 func (h *Handover) salvageLocked(a *ask, place int) piece.Set {
 	asked := piece.NewSet(len(h.parts))
 	for part := range a.salvage.All() {
-		if state, _ := h.parts[part].load(); state == foreign && a.view == h.view && place >= 0 && h.table.Owner(uint32(part)) == place {
+		his := place >= 0 && h.table.Owner(uint32(part)) == place || a.orphans.Has(part) && h.aliveLocked(a.from)
+		if state, _ := h.parts[part].load(); state == foreign && a.view == h.view && his && a.parts.Has(part) {
 			asked.Add(part)
 		}
 	}
@@ -178,7 +197,8 @@ func (h *Handover) nothingLocked() handout {
 	return handout{
 		boot: h.cfg.Self.Boot, view: h.view, flushed: h.cfg.Store.Flushed(), flushIn: in, flushMark: mark,
 		given: piece.NewSet(len(h.parts)), contests: piece.NewSet(len(h.parts)), keeps: piece.NewSet(len(h.parts)), wants: piece.NewSet(len(h.parts)),
-		copied: piece.NewSet(len(h.parts)), whole: piece.NewSet(len(h.parts)), follows: piece.NewSet(len(h.parts)),
+		copied: piece.NewSet(len(h.parts)), halves: piece.NewSet(len(h.parts)), salvaged: piece.NewSet(len(h.parts)),
+		whole: piece.NewSet(len(h.parts)), follows: piece.NewSet(len(h.parts)),
 	}
 }
 
@@ -248,10 +268,25 @@ func (h *Handover) forget(req *protocol.Request, resp *protocol.Response) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if m := h.moves[req.Delta]; m != nil {
-		m.pulled = true
+		h.pulledLocked(m)
 		h.dropLocked()
 	}
 	resp.Status = protocol.OK
+}
+
+// pulledLocked notes that nothing more of a move is wanted: neither what is left of it here nor the copies that others have kept of it.
+func (h *Handover) pulledLocked(m *move) {
+	if m.pulled {
+		return
+	}
+	m.pulled = true
+	parts := piece.NewSet(len(h.parts))
+	for part := range h.parts {
+		if h.movedTo(uint32(part), m.number) {
+			parts.Add(part)
+		}
+	}
+	h.cfg.Copies.Settle(parts)
 }
 
 // dropLocked has what was given and pulled dropped, unless that is going on. It takes a look at every item, so it is done by and by, for all that is due.

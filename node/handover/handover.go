@@ -59,21 +59,25 @@ type Config struct {
 // Copies are what node/replicator does of these names. All but Take and Receive are called with locks held, and must not call back; Part's then is called without any.
 type Copies struct {
 	// Take: partitions are to be held here since nobody holds them. What is here of them is dropped, but for copies that may be used, which are kept. Yield drops
-	// nothing. Spoil: what was kept is of no use any more. Copied: there is a copy that may be used. Clean: Take has nothing to do.
+	// nothing. Spoil: what was kept is of no use any more. Copied: there is a copy that may be used, and it is whole. Clean: Take has nothing to do.
 	Take   func(parts piece.Set) (kept piece.Set)
 	Yield  func(parts piece.Set) (kept piece.Set)
 	Spoil  func(parts piece.Set)
-	Copied func(part uint32) bool
+	Copied func(part uint32) (usable, whole bool)
 	Clean  func(part uint32) bool
 
-	// Part: partitions are given to a member; then is called with what follows from that. Receive: they were given to this node; of those that are kept nothing is
-	// missing. Feed: who gave them keeps copies of parts, from which this node goes on with those that are taken. Keeps: there is a copy. Release: partitions are in
-	// doubt, or merged, or dropped.
+	// Part: partitions are given to a member; then is called with what follows from that. Settle: all that is to come to him of them has. Receive: they were given to
+	// this node, those that are salvaged by one who had copies. Feed: who gave them keeps copies of parts, from which this node goes on with those that are taken. Keeps: there is
+	// a copy. Release: partitions are in doubt, or merged, or dropped.
 	Part    func(parts piece.Set, to Member, then func(piece.Parting))
-	Receive func(parts, whole piece.Set, from Member) (kept piece.Set)
+	Settle  func(parts piece.Set)
+	Receive func(parts, whole, salvaged piece.Set, from Member) piece.Base
 	Feed    func(to Member, number uint64, parts, taken piece.Set)
 	Keeps   func(part uint32) bool
 	Release func(parts piece.Set)
+
+	// Stalled: writes to a partition are refused for now, since a replica does not acknowledge them.
+	Stalled func(part uint32) bool
 }
 
 // later calls f after a pause, if any, and not here.
@@ -118,7 +122,7 @@ type Handover struct {
 	keepers    []string          // by partition that is wanted: who answers for it still, if we know
 	salvors    map[uint32]string // partitions that nobody has, and who has a copy that is better than none
 	recent     int               // moves begun within heardAfter
-	unreleased []*arrival        // that their former holders have not been told of, since they were not there
+	unreleased []release         // what their former holders have not been told, since they were not there
 	dropping   bool
 	waiting    []waiter
 	ticking    bool
@@ -302,7 +306,10 @@ func (h *Handover) run(part uint32, req *protocol.Request, resp *protocol.Respon
 // arrive runs a request on a partition that is arriving, once the item it is for is here; done is false if the partition's state has changed meanwhile.
 func (h *Handover) arrive(a *arrival, part uint32, hash uint64, req *protocol.Request, resp *protocol.Response) (pending *protocol.Pending, done bool) {
 	switch {
-	case a.Resolved(hash):
+	case req.Op.Writes() && h.cfg.Copies.Stalled(part):
+		resp.Status = protocol.PeerTimeout // it would be refused, and the key must not be resolved by that
+		return nil, true
+	case a.resolved(hash):
 	case overwrites(req):
 		h.resolve(a, hash)
 	case !a.merges && h.has(req.Key):
@@ -339,7 +346,7 @@ func (h *Handover) has(key []byte) bool {
 
 // resolve notes that nothing older of a key is to arrive any more.
 func (h *Handover) resolve(a *arrival, hash uint64) {
-	if a.Claim(hash); a.Full() {
+	if a.claims.Claim(hash); a.claims.Full() {
 		h.cfg.Go(func() { h.end(a, true) })
 	}
 }
@@ -370,12 +377,17 @@ func (h *Handover) install(a *arrival, key []byte, it storage.Item) {
 	hash := storage.Hash(key)
 	held := h.cfg.Store.Hold(key)
 	defer held.Release()
-	if a.Resolved(hash) {
+	if !h.awaits(a, hash) {
 		return
 	}
 	if _, err := held.Install(it); err != nil || a.merges || !held.Has() {
-		a.Claim(hash) // too large, no room, flushed: it is as if it had been evicted; where both had some, the newer is here now
+		a.claims.Claim(hash) // too large, no room, flushed: it is as if it had been evicted; where both had some, the newer is here now
 	}
+}
+
+// awaits reports whether an item of an arrival is to be installed. Its key is held: whoever is through with the arrival before has done nothing to the item yet.
+func (h *Handover) awaits(a *arrival, hash uint64) bool {
+	return h.parts[h.partOf(hash)].arrival.Load() == a && !a.resolved(hash)
 }
 
 // elsewhere answers for a partition that is not here: with PeerMoved and who has it, or if it is to come here, later.

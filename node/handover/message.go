@@ -10,9 +10,9 @@ import (
 
 // What members say to each other here, as the Values of requests and responses on copy lanes. Numbers are little-endian.
 //
-//	Takeover, Offer   boot 8 | view 8 | number 8 | flushed 8 | partitions, again, salvage: a bit each | id
+//	Takeover, Offer   boot 8 | view 8 | number 8 | flushed 8 | partitions, again, salvage, orphans: a bit each | id
 //	its answer        boot 8 | view 8 | move 8 | clock 8 | flushed 8 | flush in 8 | flush mark 8
-//	                  | copies' number 8 | bytes 8 | leaves in 8 | given, whole, follows, contested, kept, wanted, copied: a bit each
+//	                  | copies' number 8 | bytes 8 | leaves in 8 | given, whole, follows, contested, kept, wanted, copied, halves, salvaged: a bit each
 //	Fetch             Key, Delta: the move; the answer is an item in the Response's fields
 //	Pull              Delta: the move; Initial: 0 for what has been used, then 1 for the rest; Flags: how many bytes; Value: cursor 24 | those of whole that he lacks, a bit each; or no more
 //	its answer        a piece (node/piece)
@@ -35,9 +35,13 @@ type ask struct {
 	parts   piece.Set
 	again   piece.Set // of these, those that he has asked for before without an answer; nil: none
 	salvage piece.Set // of these, those that nobody has, so that a copy of them is asked for; nil: none
+	orphans piece.Set // he holds these, but not all of them, and who gave them is gone: who has copies? nil: none
 }
 
-const askHead = 4 * 8
+const (
+	askHead = 4 * 8
+	askSets = 4
+)
 
 func (a *ask) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, a.from.Boot)
@@ -45,7 +49,7 @@ func (a *ask) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, a.count)
 	dst = le.AppendUint64(dst, a.flushed)
 	dst = append(dst, a.parts...)
-	for _, set := range []piece.Set{a.again, a.salvage} {
+	for _, set := range []piece.Set{a.again, a.salvage, a.orphans} {
 		if set == nil {
 			set = make(piece.Set, len(a.parts))
 		}
@@ -56,14 +60,18 @@ func (a *ask) append(dst []byte) []byte {
 
 func (a *ask) parse(value []byte, partitions int) bool {
 	size := len(piece.NewSet(partitions))
-	if len(value) <= askHead+3*size {
+	if len(value) <= askHead+askSets*size {
 		return false
 	}
-	a.from = Member{ID: string(value[askHead+3*size:]), Boot: le.Uint64(value)}
+	a.from = Member{ID: string(value[askHead+askSets*size:]), Boot: le.Uint64(value)}
 	a.view, a.count, a.flushed = le.Uint64(value[8:]), le.Uint64(value[16:]), le.Uint64(value[24:])
 	sets := value[askHead:]
-	a.parts, a.again, a.salvage = piece.Set(sets[:size]), piece.Set(sets[size:2*size]), piece.Set(sets[2*size:3*size])
-	return a.parts.Fits(partitions) && a.again.Fits(partitions) && a.salvage.Fits(partitions)
+	for i, set := range []*piece.Set{&a.parts, &a.again, &a.salvage, &a.orphans} {
+		if *set = piece.Set(sets[i*size : (i+1)*size]); !set.Fits(partitions) {
+			return false
+		}
+	}
+	return true
 }
 
 // A handout is the answer to a Takeover.
@@ -86,9 +94,19 @@ type handout struct {
 	keeps    piece.Set // of these, those that he answers for
 	wants    piece.Set // he has not got these, and waits for them as well
 	copied   piece.Set // he has copies of these, whose holder is gone
+	halves   piece.Set // of those copied: these he had not drawn all of
+	salvaged piece.Set // of those given: these he had copies of, no more
 }
 
-const handoutHead = 10 * 8
+const (
+	handoutHead = 10 * 8
+	handoutSets = 9
+)
+
+// sets gives the sets in the order in which they are written.
+func (h *handout) sets() [handoutSets]*piece.Set {
+	return [...]*piece.Set{&h.given, &h.whole, &h.follows, &h.contests, &h.keeps, &h.wants, &h.copied, &h.halves, &h.salvaged}
+}
 
 func (h *handout) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, h.boot)
@@ -101,22 +119,22 @@ func (h *handout) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, h.number)
 	dst = le.AppendUint64(dst, uint64(h.bytes))
 	dst = le.AppendUint64(dst, uint64(h.leaving))
-	for _, set := range []piece.Set{h.given, h.whole, h.follows, h.contests, h.keeps, h.wants, h.copied} {
-		dst = append(dst, set...)
+	for _, set := range h.sets() {
+		dst = append(dst, *set...)
 	}
 	return dst
 }
 
 func (h *handout) parse(value []byte, partitions int) bool {
 	size := len(piece.NewSet(partitions))
-	if len(value) != handoutHead+7*size {
+	if len(value) != handoutHead+handoutSets*size {
 		return false
 	}
 	h.boot, h.view, h.move = le.Uint64(value), le.Uint64(value[8:]), le.Uint64(value[16:])
 	h.clock, h.flushed, h.flushIn, h.flushMark = le.Uint64(value[24:]), le.Uint64(value[32:]), int64(le.Uint64(value[40:])), le.Uint64(value[48:])
 	h.number, h.bytes, h.leaving = le.Uint64(value[56:]), int64(le.Uint64(value[64:])), int64(le.Uint64(value[72:]))
 	rest := bytes.Clone(value[handoutHead:])
-	for i, set := range []*piece.Set{&h.given, &h.whole, &h.follows, &h.contests, &h.keeps, &h.wants, &h.copied} {
+	for i, set := range h.sets() {
 		if *set = piece.Set(rest[i*size : (i+1)*size]); !set.Fits(partitions) {
 			return false
 		}

@@ -27,13 +27,13 @@ func FuzzMessages(f *testing.F) {
 				contests.Add(part)
 			}
 		}
-		a, gotAsk := ask{from: Member{ID: "a" + string(raw), Boot: r.Uint64()}, view: r.Uint64(), count: r.Uint64(), flushed: r.Uint64(), parts: parts, again: contests, salvage: parts}, ask{}
+		a, gotAsk := ask{from: Member{ID: "a" + string(raw), Boot: r.Uint64()}, view: r.Uint64(), count: r.Uint64(), flushed: r.Uint64(), parts: parts, again: contests, salvage: parts, orphans: contests}, ask{}
 		if !gotAsk.parse(a.append(nil), partitions) || !reflect.DeepEqual(a, gotAsk) {
 			t.Errorf("asked %+v, read %+v", a, gotAsk)
 		}
 		h, gotHandout := handout{
 			boot: r.Uint64(), view: r.Uint64(), move: r.Uint64(), clock: r.Uint64(), flushed: r.Uint64(), flushIn: int64(r.Uint64()), flushMark: r.Uint64(),
-			given: parts, contests: contests, keeps: parts, wants: contests, whole: contests, copied: parts, follows: parts, number: r.Uint64(), bytes: int64(r.Uint64()), leaving: int64(r.Uint64()),
+			given: parts, contests: contests, keeps: parts, wants: contests, whole: contests, copied: parts, halves: contests, salvaged: parts, follows: parts, number: r.Uint64(), bytes: int64(r.Uint64()), leaving: int64(r.Uint64()),
 		}, handout{}
 		if !gotHandout.parse(h.append(nil), partitions) || !reflect.DeepEqual(h, gotHandout) {
 			t.Errorf("handed out %+v, read %+v", h, gotHandout)

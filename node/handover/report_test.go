@@ -64,13 +64,15 @@ func (s *stage) enter(t *testing.T, id string) *storage.Store {
 func noCopies() Copies {
 	none := func(parts piece.Set) piece.Set { return make(piece.Set, len(parts)) }
 	return Copies{
-		Take: none, Yield: none, Spoil: func(piece.Set) {}, Copied: func(uint32) bool { return false }, Clean: func(uint32) bool { return true },
+		Take: none, Yield: none, Spoil: func(piece.Set) {}, Copied: func(uint32) (usable, whole bool) { return false, false }, Clean: func(uint32) bool { return true },
 		Part: func(parts piece.Set, _ Member, then func(piece.Parting)) {
 			then(piece.Parting{Whole: none(parts), Follows: none(parts)})
 		},
 		Feed: func(Member, uint64, piece.Set, piece.Set) {}, Keeps: func(uint32) bool { return false },
-		Receive: func(parts, _ piece.Set, _ Member) piece.Set { return none(parts) },
-		Release: func(piece.Set) {},
+		Receive: func(parts, _, _ piece.Set, _ Member) piece.Base {
+			return piece.Base{Whole: none(parts), Some: none(parts)}
+		},
+		Release: func(piece.Set) {}, Settle: func(piece.Set) {}, Stalled: func(uint32) bool { return false },
 	}
 }
 

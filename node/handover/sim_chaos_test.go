@@ -13,6 +13,9 @@ func TestChaosSimCopies(t *testing.T) { simulate(t, copiesPlan, manyOf(10_000)) 
 // And as many whose members are taken for dead that are not.
 func TestChaosSimSlander(t *testing.T) { simulate(t, slanderPlan, manyOf(10_000)) }
 
+// And as many of which those die who give something away.
+func TestChaosSimKilledGiver(t *testing.T) { simulate(t, killsPlan, manyOf(10_000)) }
+
 func manyOf(count uint64) uint64 {
 	if testing.Short() {
 		return count / 10

@@ -116,7 +116,7 @@ func (w *world) launch(id string) *node {
 		Copies: Copies{
 			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,
 			Receive: n.replicator.Receive, Feed: n.replicator.Feed, Keeps: n.replicator.Keeps, Release: n.replicator.Release,
-			Part: n.replicator.Part,
+			Part: n.replicator.Part, Settle: n.replicator.Settle, Stalled: n.replicator.Stalled,
 		},
 		Log:  w.log(n),
 		Duty: duty,
@@ -426,7 +426,11 @@ func (n *node) state() simState {
 func (n *node) crash() {
 	n.w.tell("%v crashes", n)
 	n.gone = true
-	n.w.announce(n, down, 500*time.Millisecond, 1500*time.Millisecond)
+	state := down
+	if n.leaves { // no place is kept for it
+		state = departed
+	}
+	n.w.announce(n, state, 500*time.Millisecond, 1500*time.Millisecond)
 	n.w.hangUp(n)
 }
 

@@ -62,6 +62,17 @@ func slanderPlan(seed uint64) plan {
 	return p
 }
 
+// killsPlan makes of a seed what is to happen to a cluster of which whoever gives something away may die before it has arrived. Else nothing is wrong.
+func killsPlan(seed uint64) plan {
+	p := planOf(0)
+	p.seed, p.strict, p.kills, p.keeps, p.idle = seed, false, true, true, 100*time.Millisecond
+	p.copies = 2 + int(seed%4)/3
+	if seed%5 == 0 {
+		p.ack = replicator.AckAll
+	}
+	return p
+}
+
 // play lets a world happen from the first member to the end, and gives what was wrong with it.
 func play(p plan) *world {
 	w := newWorld(p)
@@ -88,7 +99,11 @@ func play(p plan) *world {
 				break
 			}
 		}
+		replicated := len(w.standing()) > 1
 		w.act(fmt.Sprintf("m%d", i+1))
+		if w.kills && replicated {
+			w.killGiver()
+		}
 	}
 	w.run(w.now + 500*time.Millisecond)
 	w.finish()
@@ -114,6 +129,23 @@ func (w *world) act(fresh string) {
 		nodes[w.rnd.IntN(len(nodes))].pause(w.upTo(w.pauses))
 	default:
 		nodes[w.rnd.IntN(len(nodes))].drain()
+	}
+}
+
+// killGiver has somebody die who has given something away that has not all arrived, if there is one soon.
+func (w *world) killGiver() {
+	for limit := w.now + 500*time.Millisecond; w.now < limit; w.run(w.now + w.upTo(5*time.Millisecond)) {
+		for _, n := range w.nodes {
+			if n.gone || n.handover.Count().Given == 0 {
+				continue
+			}
+			w.run(w.now + w.upTo(30*time.Millisecond))
+			if !n.gone && n.handover.Count().Given > 0 {
+				w.killed++
+				n.crash()
+				return
+			}
+		}
 	}
 }
 
@@ -248,6 +280,24 @@ func TestSim(t *testing.T) {
 		return
 	}
 	simulate(t, planOf, seedsOf(120))
+}
+
+// Sim: who gives something away and dies before it has arrived costs no item that has copies.
+func TestSimKilledGiver(t *testing.T) {
+	if *seedFlag >= 0 {
+		tellStory(t, killsPlan(uint64(*seedFlag)))
+		return
+	}
+	killed := 0
+	for seed := range seedsOf(120) {
+		w := play(killsPlan(seed))
+		report(t, w)
+		killed += w.killed
+	}
+	if killed == 0 {
+		t.Error("nobody died amid a move")
+	}
+	t.Logf("%d died amid a move", killed)
 }
 
 // Sim: whoever is taken for dead and is not, all of it settles when he is heard again.

@@ -37,6 +37,7 @@ type world struct {
 	ended   bool
 	cut     *cut // if there was one
 	sweeps  int  // begun: each is one flush_all
+	killed  int  // of those who gave something away
 	faults  []string
 	story   []string // told if it fails
 }
@@ -50,6 +51,7 @@ type plan struct {
 	keeps    bool           // what happens to one member at a time must cost no item: all is well before the next
 	losses   float64        // of messages, in a thousand
 	crashes  bool           // and pauses
+	kills    bool           // who gives partitions away may die before all of them has arrived
 	pauses   time.Duration  // the longest; from simVerdict on the others take who stands still for dead
 	slanders bool           // members are taken for dead that are not
 	cuts     bool           // once nobody on one side hears of the other; both go on, and meet again

@@ -95,13 +95,13 @@ func (h *Handover) goneLocked(m Member) bool {
 // they may have changed it.
 func (h *Handover) forgetGoneLocked() {
 	for _, a := range h.arrivals {
-		if h.goneLocked(a.from) {
+		if h.goneLocked(a.from) && h.table.Copies() < 2 { // else the next round asks who has copies
 			h.cfg.Go(func() { h.end(a, true) })
 		}
 	}
 	for _, m := range h.moves {
 		if !h.aliveLocked(m.to) {
-			m.pulled = true
+			h.pulledLocked(m)
 		}
 	}
 	for m := range h.unsure { // who is only taken for dead is asked when he is back
@@ -121,10 +121,10 @@ func (h *Handover) spoilLocked() {
 
 // releaseReturnedLocked tells those who are back what they could not be told.
 func (h *Handover) releaseReturnedLocked() {
-	h.unreleased = slices.DeleteFunc(h.unreleased, func(a *arrival) bool {
-		boot, known := h.members[a.from.ID]
-		if known && boot == a.from.Boot {
-			h.cfg.Go(func() { h.release(a) })
+	h.unreleased = slices.DeleteFunc(h.unreleased, func(r release) bool {
+		boot, known := h.members[r.from.ID]
+		if known && boot == r.from.Boot {
+			h.cfg.Go(func() { h.release(r) })
 		}
 		return known // or it is another run, which knows of nothing
 	})
@@ -151,10 +151,12 @@ func (h *Handover) wantLocked() {
 // A round asks all other members for what is wanted.
 type round struct {
 	asked    piece.Set
+	orphans  piece.Set            // partitions that arrive here from a member that is gone
 	contests piece.Set            // partitions that somebody has, or has given to another, and did not give
 	wants    piece.Set            // partitions that somebody else waits for: who has them in doubt may keep them, who waits for them may not begin without them
 	keeps    piece.Set            // of these, those that somebody has
 	copied   map[string]piece.Set // by member: those that he has copies of, whose holder is gone
+	halves   map[string]piece.Set // of these, those that are not whole
 	open     int                  // answers to come
 	silent   bool                 // somebody did not answer, or sees other members than we do: there may be one whom we do not know, and who has what is wanted
 	progress bool                 // somebody gave something
@@ -175,10 +177,14 @@ func (h *Handover) unsureLocked() bool {
 // A member that did not answer may have given away what it was asked for. So it is asked for that again, even when we do not want it any more: else
 // nobody would have it.
 func (h *Handover) beginLocked() (begin func()) {
-	asked, any := piece.NewSet(len(h.parts)), h.unsureLocked()
+	asked, orphans, any := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts)), h.unsureLocked()
 	for part := range h.parts {
-		if state, _ := h.parts[part].load(); state == wanted || state == doubted {
+		switch state, _ := h.parts[part].load(); {
+		case state == wanted || state == doubted:
 			asked.Add(part)
+			any = true
+		case state == arriving && h.orphanedLocked(part):
+			orphans.Add(part)
 			any = true
 		}
 	}
@@ -186,8 +192,8 @@ func (h *Handover) beginLocked() (begin func()) {
 		return func() {}
 	}
 	r := &round{
-		asked: asked, contests: piece.NewSet(len(h.parts)), keeps: piece.NewSet(len(h.parts)), wants: piece.NewSet(len(h.parts)),
-		copied: map[string]piece.Set{}, open: len(h.members) + len(h.ghosts),
+		asked: asked, orphans: orphans, contests: piece.NewSet(len(h.parts)), keeps: piece.NewSet(len(h.parts)), wants: piece.NewSet(len(h.parts)),
+		copied: map[string]piece.Set{}, halves: map[string]piece.Set{}, open: len(h.members) + len(h.ghosts),
 	}
 	h.round = r
 	if r.open == 0 {
@@ -201,15 +207,16 @@ func (h *Handover) beginLocked() (begin func()) {
 		}
 		again, salvage := bytes.Clone(h.unsure[m]), piece.NewSet(len(h.parts))
 		for part, salvor := range h.salvors {
-			if salvor == id && asked.Has(int(part)) {
+			if salvor == id && (asked.Has(int(part)) || orphans.Has(int(part))) {
 				salvage.Add(int(part))
 			}
 		}
 		h.unsure[m].Union(asked)
+		h.unsure[m].Union(salvage)
 		h.asks++
 		messages = append(messages, protocol.Request{
 			Op: protocol.Takeover, Value: (&ask{
-				from: h.cfg.Self, view: h.view, count: h.asks, flushed: h.cfg.Store.Flushed(), parts: h.unsure[m], again: again, salvage: salvage,
+				from: h.cfg.Self, view: h.view, count: h.asks, flushed: h.cfg.Store.Flushed(), parts: h.unsure[m], again: again, salvage: salvage, orphans: orphans,
 			}).append(nil),
 		})
 	}
@@ -248,11 +255,11 @@ func (h *Handover) haunted(r *round, id string, resp *protocol.Response) {
 func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 	var answer handout
 	ok := resp.Status == protocol.OK && answer.parse(resp.Value, len(h.parts))
-	var kept piece.Set
+	var base piece.Base
 	if ok {
 		h.follow(id, &answer)
 		h.clear(answer.given)
-		kept = h.cfg.Copies.Receive(answer.given, answer.whole, Member{ID: id, Boot: answer.boot})
+		base = h.cfg.Copies.Receive(answer.given, answer.whole, answer.salvaged, Member{ID: id, Boot: answer.boot})
 	}
 	h.mu.Lock()
 	if ok {
@@ -261,12 +268,12 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 		r.contests.Union(answer.contests)
 		r.keeps.Union(answer.keeps)
 		r.wants.Union(answer.wants)
-		r.copied[id] = answer.copied
+		r.copied[id], r.halves[id] = answer.copied, answer.halves
 		for part := range answer.keeps.All() {
 			h.keepers[part] = id
 		}
 		h.wakeLocked() // those that wait may go to who keeps it
-		r.progress = h.takeLocked(Member{ID: id, Boot: answer.boot}, &answer, kept) || r.progress
+		r.progress = h.takeLocked(Member{ID: id, Boot: answer.boot}, &answer, base) || r.progress
 	} else {
 		r.silent = true
 	}
@@ -294,9 +301,15 @@ func (h *Handover) follow(id string, answer *handout) {
 	}
 }
 
-// takeLocked makes what was given arrive. Of kept all is here already.
-func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool {
-	a := &arrival{from: from, move: answer.move}
+// orphanedLocked reports whether who gave a partition that is arriving is gone.
+func (h *Handover) orphanedLocked(part int) bool {
+	a := h.parts[part].arrival.Load()
+	return a != nil && h.goneLocked(a.from)
+}
+
+// takeLocked makes what was given arrive; base is what is here of it already.
+func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) bool {
+	a := &arrival{from: from, move: answer.move, before: base.Claims}
 	if answer.leaving > 0 {
 		a.rate = answer.bytes * 1000 / answer.leaving * 2 // half the time is enough
 	}
@@ -306,17 +319,23 @@ func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool
 	came := make([]*partition, 0, answer.given.Len())
 	for part := range answer.given.All() {
 		p := &h.parts[part]
-		switch state, _ := p.load(); state {
-		case wanted, foreign:
-			if taken.Add(part); kept.Has(part) {
-				kept.Remove(part)
+		switch state, _ := p.load(); {
+		case state == wanted, state == foreign:
+			if !answer.salvaged.Has(part) || !base.Some.Has(part) && !base.Whole.Has(part) { // else there may be more here than he has
+				taken.Add(part)
+			}
+			base.Some.Remove(part)
+			if base.Whole.Has(part) {
+				base.Whole.Remove(part)
 				here.Add(part)
 				continue
 			}
-		case held:
+		case state == arriving && answer.salvaged.Has(part) && h.orphanedLocked(part):
+			a.succeed(p.arrival.Load())
+		case state == held && !answer.salvaged.Has(part):
 			a.merges = true
 			merged.Add(part)
-		case arriving, given: // two have held it, apart from each other
+		case (state == arriving || state == given) && !answer.salvaged.Has(part): // two have held it, apart from each other
 			left.Add(part)
 			continue
 		default:
@@ -344,7 +363,8 @@ func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool
 		p.arrival.Store(a)
 		p.store(arriving, 0)
 	}
-	h.cfg.Copies.Spoil(kept)
+	base.Whole.Union(base.Some)
+	h.cfg.Copies.Spoil(base.Whole)
 	if answer.move == 0 {
 		return false
 	}
@@ -361,6 +381,7 @@ func (h *Handover) takeLocked(from Member, answer *handout, kept piece.Set) bool
 		return true
 	}
 	h.arrivals = append(h.arrivals, a)
+	h.endEmptyLocked()
 	h.cfg.Log.Info("partitions are arriving", "from", from.ID, "partitions", a.parts)
 	h.cfg.Go(func() { h.pull(a) })
 	return true
@@ -371,9 +392,11 @@ func (h *Handover) finish(r *round) {
 	h.clear(r.keeps)
 	h.mu.Lock()
 	due, any := piece.NewSet(len(h.parts)), false
+	r.asked.Union(r.orphans)
 	for part := range r.asked.All() {
 		state, _ := h.parts[part].load()
-		if state != wanted && state != doubted {
+		orphaned := state == arriving && r.orphans.Has(part) && h.orphanedLocked(part)
+		if state != wanted && state != doubted && !orphaned {
 			continue
 		}
 		alike := state == doubted && r.wants.Has(part) && !r.keeps.Has(part) // another one, of the other side, is in doubt as well: both go on, and merge
@@ -382,12 +405,13 @@ func (h *Handover) finish(r *round) {
 			continue
 		}
 		r.progress = true
-		if h.empty[part] = min(h.empty[part]+1, emptyRounds); h.empty[part] < emptyRounds || state == wanted && h.salvageableLocked(r, uint32(part)) {
+		if h.empty[part] = min(h.empty[part]+1, emptyRounds); h.empty[part] < emptyRounds || state != doubted && h.salvageableLocked(r, uint32(part)) {
 			continue
 		}
 		due.Add(part)
 		any = true
 	}
+	lost := h.lostLocked(due)
 	if any {
 		h.beginHoldingLocked(due)
 	}
@@ -398,6 +422,9 @@ func (h *Handover) finish(r *round) {
 	}
 	pause := h.pause
 	h.mu.Unlock()
+	for _, a := range lost {
+		h.end(a, true)
+	}
 	next := func() { // it finds what has become wanted meanwhile, too; usually nothing
 		h.mu.Lock()
 		begin := h.beginLocked()
@@ -411,24 +438,43 @@ func (h *Handover) finish(r *round) {
 	}
 }
 
-// salvageableLocked finds out who has a copy of a partition that nobody has, if there is none here. He who comes first in the table has all that was
-// acknowledged.
-func (h *Handover) salvageableLocked(r *round, part uint32) bool {
-	delete(h.salvors, part)
-	if h.table == nil || h.cfg.Copies.Copied(part) {
-		return false
+// lostLocked gives the arrivals of which nothing is to come any more: who gave them is gone, and of all that is left of them nobody has a copy.
+func (h *Handover) lostLocked(due piece.Set) (lost []*arrival) {
+	left := map[*arrival]bool{}
+	for part := range h.parts {
+		a := h.parts[part].arrival.Load()
+		left[a] = left[a] || !due.Has(part)
 	}
-	members := h.table.Members()
-	for _, place := range h.table.Holders(part) {
-		if id := members[place].ID; r.copied[id] != nil && r.copied[id].Has(int(part)) {
-			h.salvors[part] = id
-			return true
+	for _, a := range h.arrivals {
+		if more, some := left[a]; some && !more && h.goneLocked(a.from) {
+			lost = append(lost, a)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(r.copied)) {
-		if r.copied[id].Has(int(part)) {
-			h.salvors[part] = id
-			return true
+	return lost
+}
+
+// salvageableLocked finds out who has a copy of a partition that is better than what is here, of those that nobody has, or nobody but this node: a whole one is
+// better than one that is not. He who comes first in the table has all that was acknowledged; what was written since somebody here followed is here.
+func (h *Handover) salvageableLocked(r *round, part uint32) bool {
+	delete(h.salvors, part)
+	if h.table == nil {
+		return false
+	}
+	usable, whole := h.cfg.Copies.Copied(part)
+	if whole {
+		return false
+	}
+	var ids []string
+	for _, place := range h.table.Holders(part) {
+		ids = append(ids, h.table.Members()[place].ID)
+	}
+	ids = append(ids, slices.Sorted(maps.Keys(r.copied))...)
+	for _, half := range []bool{false, true} {
+		for _, id := range ids {
+			if r.copied[id] != nil && r.copied[id].Has(int(part)) && r.halves[id].Has(int(part)) == half && !(half && usable) {
+				h.salvors[part] = id
+				return true
+			}
 		}
 	}
 	return false
@@ -478,7 +524,7 @@ func (h *Handover) beginHoldingLocked(due piece.Set) {
 
 // pull asks for the next piece of an arrival.
 func (h *Handover) pull(a *arrival) {
-	if a.Closed() {
+	if a.over.Load() {
 		return
 	}
 	req := protocol.Request{Op: protocol.Pull, Delta: a.move, Initial: a.stage, Flags: uint32(a.pieceBytes()), Value: append(piece.AppendCursor(nil, a.cursor), a.lacks...)}
@@ -488,7 +534,7 @@ func (h *Handover) pull(a *arrival) {
 // took installs a piece, and asks for the next in good time, or is done.
 func (h *Handover) took(a *arrival, resp *protocol.Response) {
 	switch {
-	case a.Closed():
+	case a.over.Load():
 		return
 	case resp.Status == protocol.PeerMoved: // it has nothing for us any more
 		h.end(a, true)
@@ -541,7 +587,7 @@ func (h *Handover) arrived(a *arrival, key []byte, it storage.Item) {
 	}
 	held := h.cfg.Store.Hold(key)
 	defer held.Release()
-	if a.Resolved(hash) {
+	if !h.awaits(a, hash) {
 		return
 	}
 	if installed, _ := held.Install(it); installed {
@@ -559,12 +605,12 @@ func (h *Handover) end(a *arrival, early bool) {
 		return
 	}
 	h.arrivals = slices.Delete(h.arrivals, at, at+1)
-	a.Close()
+	a.over.Store(true)
 	for part := range h.parts {
 		p := &h.parts[part]
 		if state, _ := p.load(); state == arriving && p.arrival.Load() == a {
+			p.arrival.Store(nil) // first: nobody writes what a piece may still replace
 			p.store(held, 0)
-			p.arrival.Store(nil)
 		}
 	}
 	h.overLocked(a)
@@ -580,7 +626,7 @@ func (h *Handover) end(a *arrival, early bool) {
 // overLocked goes on after an arrival: with its rest, or its former holder is told. And those rests begin that have waited for it.
 func (h *Handover) overLocked(a *arrival) {
 	if a.rest == nil {
-		h.cfg.Go(func() { h.release(a) })
+		h.cfg.Go(func() { h.release(release{a.from, a.move}) })
 	} else {
 		h.rests = append(h.rests, a.rest)
 	}
@@ -590,7 +636,7 @@ func (h *Handover) overLocked(a *arrival) {
 // beginRestLocked begins a rest, if none of its partitions is still arriving from another member, or on its way to one.
 func (h *Handover) beginRestLocked(a *arrival) bool {
 	if h.goneLocked(a.from) {
-		h.cfg.Go(func() { h.release(a) })
+		h.cfg.Go(func() { h.release(release{a.from, a.move}) })
 		return true
 	}
 	for part := range a.left.All() {
@@ -614,22 +660,41 @@ func (h *Handover) beginRestLocked(a *arrival) bool {
 	return true
 }
 
-// release tells the former holder that we need nothing more of him, until he has heard it or is gone.
-func (h *Handover) release(a *arrival) {
+// endEmptyLocked ends arrivals of which another goes on with all.
+func (h *Handover) endEmptyLocked() {
+	left := map[*arrival]bool{}
+	for part := range h.parts {
+		left[h.parts[part].arrival.Load()] = true
+	}
+	for _, a := range h.arrivals {
+		if !left[a] {
+			h.cfg.Go(func() { h.end(a, false) })
+		}
+	}
+}
+
+// A release is what a former holder is told when nothing more is needed of what he has given.
+type release struct {
+	from Member
+	move uint64
+}
+
+// release tells the former holder, until he has heard it or is gone.
+func (h *Handover) release(r release) {
 	h.mu.Lock()
-	gone := h.goneLocked(a.from)
+	gone := h.goneLocked(r.from)
 	if gone { // perhaps it is only not heard of, and comes back with what it thinks we have not got
-		h.unreleased = append(h.unreleased, a)
+		h.unreleased = append(h.unreleased, r)
 	}
 	over := h.stopped || gone
 	h.mu.Unlock()
 	if over {
 		return
 	}
-	req := protocol.Request{Op: protocol.Pulled, Delta: a.move}
-	h.cfg.Await(h.cfg.Send(a.from.ID, &req), func(resp *protocol.Response) {
+	req := protocol.Request{Op: protocol.Pulled, Delta: r.move}
+	h.cfg.Await(h.cfg.Send(r.from.ID, &req), func(resp *protocol.Response) {
 		if resp.Status != protocol.OK {
-			h.cfg.After(retryAfter, func() { h.release(a) })
+			h.cfg.After(retryAfter, func() { h.release(r) })
 		}
 	})
 }

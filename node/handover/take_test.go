@@ -41,7 +41,8 @@ func TestAnArrivalIsCompleteBeforeItIsSeen(t *testing.T) {
 		pending.Release()
 	}()
 	b.mu.Lock()
-	b.takeLocked(Member{ID: "a", Boot: 7}, &handout{boot: 7, move: 1, given: given, whole: piece.NewSet(len(b.parts)), follows: piece.NewSet(len(b.parts))}, piece.NewSet(len(b.parts)))
+	none := func() piece.Set { return piece.NewSet(len(b.parts)) }
+	b.takeLocked(Member{ID: "a", Boot: 7}, &handout{boot: 7, move: 1, given: given, whole: none(), follows: none(), salvaged: none()}, piece.Base{Whole: none(), Some: none()})
 	b.mu.Unlock()
 	<-asked
 	if a := b.arrivals[0]; !a.merges || a.parts != len(b.parts) {

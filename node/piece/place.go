@@ -12,6 +12,13 @@ const (
 	Holder                 // this node answers for it, and all of it is here
 )
 
+// A Base is what is here already of partitions that were given to this node: of Whole all, so that nothing need be pulled. Of Some what is here is good, but
+// more may be there; what the Claims know of is resolved.
+type Base struct {
+	Whole, Some Set
+	Claims      []*Claims
+}
+
 // A Parting is what comes of giving partitions away: of Whole their new holder has a copy already, to the last write. Of Follows a copy stays here, under
 // Number, if he goes on from there.
 type Parting struct {

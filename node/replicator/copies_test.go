@@ -126,11 +126,8 @@ func TestACopyThatLostSomethingIsNotWhole(t *testing.T) {
 		var parting piece.Parting
 		holder.place = piece.Leaving
 		holder.Part(part, replica.id, func(p piece.Parting) { parting = p })
-		if kept := replica.Receive(part, parting.Whole, holder.id); slices.Equal(kept, part) != want {
-			t.Errorf("%s: kept: %v", what, !want)
-		}
-		if got := replica.has(key) == "v"; got != want {
-			t.Errorf("%s: is here: %v", what, got)
+		if base := replica.Receive(part, parting.Whole, piece.NewSet(worldParts), holder.id); slices.Equal(base.Whole, part) != want || slices.Equal(base.Some, part) == want {
+			t.Errorf("%s: whole: %v, some: %v", what, base.Whole.Len(), base.Some.Len())
 		}
 	}
 	f("a copy", 0, true)
@@ -198,9 +195,8 @@ func namesOf(table *ring.Table, part uint32) (names []string) {
 	return names
 }
 
-// Who gave a partition by an older table, in which it was a replica to be, hears of nothing by the table in which it is none: else it would keep a copy that nobody wants
-// until the next table.
-func TestWhoIsNoReplicaDoesNotFollow(t *testing.T) {
+// Who gave a partition in which it is to be no replica hears of it until those who are have whole copies, and not longer: else this node would be alone with it meanwhile.
+func TestWhoIsNoReplicaFollowsUntilOthersDo(t *testing.T) {
 	w := newWorld(t)
 	for i, id := range []string{"holder", "giver", "third"} {
 		w.launch(id, uint64(100*(i+1)), piece.Elsewhere, AckOne)
@@ -226,9 +222,21 @@ func TestWhoIsNoReplicaDoesNotFollow(t *testing.T) {
 		both.Add(part)
 	}
 	holder.Feed(giver.id, 1, both, both)
+	follows := func(part int) bool {
+		feeds := holder.feeds[part].Load()
+		return feeds != nil && slices.ContainsFunc(*feeds, func(f *feed) bool { return f.to == giver.id })
+	}
 	for part := range both.All() {
-		if feeds := holder.feeds[part].Load(); (feeds != nil) != replicas.Has(part) {
-			t.Errorf("partition %d, held by %v: followed: %v", part, namesOf(holder.table, uint32(part)), feeds != nil)
+		if !follows(part) {
+			t.Errorf("partition %d, held by %v: not followed at first", part, namesOf(holder.table, uint32(part)))
+		}
+	}
+	giver.sees(true)
+	w.members["third"].sees(true)
+	w.pass(5 * time.Second)
+	for part := range strangers.All() {
+		if follows(part) || holder.Count().Spare > 0 {
+			t.Errorf("partition %d, held by %v: followed still: %+v", part, namesOf(holder.table, uint32(part)), holder.Count())
 		}
 	}
 }

@@ -21,6 +21,7 @@ type copying struct {
 	whole  atomic.Bool  // all is here that was there at the beginning
 	lost   atomic.Int64 // what this store had evicted by then, of anything
 	heard  atomic.Bool  // the holder has agreed
+	over   atomic.Bool  // nothing is left of it
 
 	confirmed atomic.Pointer[confirmation] // what may be read of it; nil: nothing
 
@@ -85,7 +86,7 @@ func (r *Replicator) forgetLocked(c *copying, part int) {
 	r.dirty.Add(part)
 	if c.parts.Remove(part); c.parts.Empty() {
 		delete(r.sessions, c.number)
-		c.Close()
+		c.over.Store(true)
 	}
 	r.seekLaterLocked()
 }
@@ -222,7 +223,7 @@ func (r *Replicator) probe(id string, parts piece.Set) {
 
 // draw asks for the next piece of what was there when we began to follow.
 func (r *Replicator) draw(c *copying) {
-	if c.Closed() {
+	if c.over.Load() {
 		return
 	}
 	req := protocol.Request{Op: protocol.Draw, CAS: c.number, Key: []byte(r.cfg.Self.ID), Value: piece.AppendCursor(nil, c.cursor)}
@@ -233,7 +234,7 @@ func (r *Replicator) draw(c *copying) {
 func (r *Replicator) drew(c *copying, resp *protocol.Response) {
 	p, ok := piece.Cut(resp.Value)
 	switch {
-	case c.Closed():
+	case c.over.Load():
 		return
 	case resp.Status.FromPeer(): // until it answers, or the copy is given up
 		r.cfg.After(lastPause, func() { r.draw(c) })
@@ -386,23 +387,24 @@ func (r *Replicator) Copy(part uint32) (kept, whole bool) {
 	return c != nil, c != nil && c.whole.Load()
 }
 
-// Copied reports whether a copy is here that may be used: it was kept well, and its holder is gone.
-func (r *Replicator) Copied(part uint32) bool {
+// Copied reports whether a copy is here that may be used: it was kept well, and its holder is gone; and whether all is in it that he had.
+func (r *Replicator) Copied(part uint32) (usable, whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.copies[part].Load()
-	return c != nil && c.heard.Load() && !r.aliveLocked(c.from)
+	usable = c != nil && c.heard.Load() && !r.aliveLocked(c.from)
+	return usable, usable && c.whole.Load()
 }
 
 // Yield gives up copies: no longer are they his who held the partitions. Those that may be used, because he is gone, are in kept, and are the caller's now.
 func (r *Replicator) Yield(parts piece.Set) (kept piece.Set) {
-	return r.yield(parts, func(c *copying, part int) bool { return !r.aliveLocked(c.from) })
-}
-
-func (r *Replicator) yield(parts piece.Set, good func(c *copying, part int) bool) (kept piece.Set) {
-	kept = piece.NewSet(len(r.copies))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.yieldLocked(parts, func(c *copying, part int) bool { return !r.aliveLocked(c.from) })
+}
+
+func (r *Replicator) yieldLocked(parts piece.Set, good func(c *copying, part int) bool) (kept piece.Set) {
+	kept = piece.NewSet(len(r.copies))
 	for part := range parts.All() {
 		c := r.copies[part].Load()
 		if c == nil {
@@ -425,15 +427,37 @@ func (r *Replicator) Take(parts piece.Set) (kept piece.Set) {
 	return kept
 }
 
-// Receive prepares partitions that a member has given to us. Of whole, he says, we have a copy that is all he had: so we have, if it is in kept, and not if anything
-// had to be evicted since. What else is here of the partitions is dropped.
-func (r *Replicator) Receive(parts, whole piece.Set, from piece.Member) (kept piece.Set) {
+// Receive prepares partitions that a member has given to us. Of whole, he says, we have a copy that is all he had: so we have, unless anything had to be evicted
+// since. Those that are salvaged he has only a copy of himself, and ours may be as good. What else is here of the partitions is dropped.
+func (r *Replicator) Receive(parts, whole, salvaged piece.Set, from piece.Member) (base piece.Base) {
 	evictions := r.evictions()
-	kept = r.yield(parts, func(c *copying, part int) bool {
-		return c.from == from && c.whole.Load() && whole.Has(part) && c.lost.Load() == evictions
+	base.Whole = piece.NewSet(len(r.copies))
+	var halves []*copying
+	all := func(c *copying, part int) bool {
+		if salvaged.Has(part) {
+			return c.whole.Load()
+		}
+		return c.lost.Load() == evictions
+	}
+	r.mu.Lock()
+	base.Some = r.yieldLocked(parts, func(c *copying, part int) bool {
+		good := c.from == from && c.whole.Load() && whole.Has(part) || salvaged.Has(part) && !r.aliveLocked(c.from)
+		switch {
+		case !good:
+		case all(c, part):
+			base.Whole.Add(part)
+		case !c.whole.Load() && !slices.Contains(halves, c):
+			halves = append(halves, c)
+			base.Claims = append(base.Claims, &c.Claims)
+		}
+		return good
 	})
+	r.mu.Unlock()
+	for part := range base.Whole.All() {
+		base.Some.Remove(part)
+	}
 	r.clean()
-	return kept
+	return base
 }
 
 // evictions counts what had to go from this store for want of room. Nobody asks for copies, so they go first, whatever use the items are of where they are held.

@@ -17,7 +17,8 @@ type feed struct {
 	to      piece.Member
 	number  uint64
 	parts   piece.Set
-	full    bool // the replica has drawn all there was
+	past    piece.Set // given away, and not all with their new holder yet: until then its copies of them stay, as they were
+	full    bool      // the replica has drawn all there was
 	waiting []stalled
 
 	// losing: the replica did not acknowledge, and is being told that its copies are of no use. What it acknowledges meanwhile may have overtaken what it did not.
@@ -113,7 +114,12 @@ func (r *Replicator) endLocked(f *feed, part uint32) {
 		}
 		return s.w.part == part
 	})
-	if f.parts.Empty() {
+	r.closeLocked(f)
+}
+
+// closeLocked forgets a feed of which nothing is left.
+func (r *Replicator) closeLocked(f *feed) {
+	if f.parts.Empty() && f.past.Empty() {
 		delete(r.fed, feedKey{f.to.ID, f.number})
 		r.active.Store(len(r.fed) > 0)
 	}
@@ -123,6 +129,8 @@ func (r *Replicator) endAllLocked(f *feed) {
 	for part := range f.parts.All() {
 		r.endLocked(f, uint32(part))
 	}
+	clear(f.past)
+	r.closeLocked(f)
 }
 
 // tell sends an Unfollow until it is answered or the member is gone, and says then which. No parts: all of that number. Number 0: all of ours.
@@ -243,18 +251,55 @@ func (r *Replicator) part(parts piece.Set, to piece.Member, then func(piece.Part
 			}
 		}
 	}
+	r.retireLocked(parts, p.Whole, open, to)
 	r.releaseLocked(parts, to)
 	p.Follows, p.Number = r.stayLocked(parts, to)
 	r.mu.Unlock()
 	then(p)
 }
 
-// stayLocked makes copies of what was held here: nothing need be drawn of them, for the new holder has it from here.
+// retireLocked has the replicas of partitions that are given away keep their copies as they are, save those whose new holder has one that is whole: should this
+// node be gone before all has arrived, he asks for them. What has not been acknowledged by all may be missing in them, so those of open are of no use.
+func (r *Replicator) retireLocked(parts, whole, open piece.Set, to piece.Member) {
+	for _, f := range r.feedsLocked() {
+		if f.to == to || f.losing.Load() {
+			continue
+		}
+		for part := range parts.All() {
+			if f.parts.Has(part) && !whole.Has(part) && !open.Has(part) {
+				f.past.Add(part)
+				r.endLocked(f, uint32(part))
+			}
+		}
+	}
+}
+
+// Settle is told of partitions that were given away, when all of them is with their new holder, or he is gone: nobody has use of the copies that were kept of them.
+func (r *Replicator) Settle(parts piece.Set) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.feedsLocked() {
+		settled := piece.NewSet(len(r.feeds))
+		for part := range parts.All() {
+			if f.past.Has(part) {
+				f.past.Remove(part)
+				settled.Add(part)
+			}
+		}
+		if !settled.Empty() {
+			r.closeLocked(f)
+			r.loseLocked(f, settled)
+		}
+	}
+}
+
+// stayLocked makes copies of what was held here: nothing need be drawn of them, for the new holder has it from here. It is so for partitions too of which the table wants none
+// here: until the new holder has replicas of his own he would be alone with what is written, and with what he has taken.
 func (r *Replicator) stayLocked(parts piece.Set, to piece.Member) (follows piece.Set, number uint64) {
 	follows = piece.NewSet(len(r.feeds))
 	for part := range parts.All() {
 		c := r.copies[part].Load()
-		if r.table == nil || !r.replicaLocked(part) || c != nil && c.from != to || r.dirty.Has(part) {
+		if r.table == nil || r.table.Copies() < 2 || c != nil && c.from != to || r.dirty.Has(part) {
 			if c != nil && c.from == to {
 				r.forgetLocked(c, part)
 			}
@@ -283,18 +328,17 @@ func (r *Replicator) stayLocked(parts piece.Set, to piece.Member) (follows piece
 	return follows, c.number
 }
 
-// Feed lets a former holder hear of the writes to what he gave and keeps copies of. What he gave and is not taken as it was, he is told, is of no use; as is what
-// he keeps by an older table than ours, in which he is no replica.
+// Feed lets a former holder hear of the writes to what he gave and keeps copies of. What he gave and is not taken as it was, he is told, is of no use.
 func (r *Replicator) Feed(to piece.Member, number uint64, parts, taken piece.Set) {
 	if parts.Empty() {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := &feed{to: to, number: number, parts: piece.NewSet(len(r.feeds)), full: true}
+	f := &feed{to: to, number: number, parts: piece.NewSet(len(r.feeds)), past: piece.NewSet(len(r.feeds)), full: true}
 	rest := piece.NewSet(len(r.feeds))
 	for part := range parts.All() {
-		if taken.Has(part) && r.table != nil && r.aliveLocked(to) && !r.strangerLocked(to, uint32(part)) {
+		if taken.Has(part) && r.table != nil && r.aliveLocked(to) {
 			f.parts.Add(part)
 		} else {
 			rest.Add(part)
@@ -303,6 +347,7 @@ func (r *Replicator) Feed(to piece.Member, number uint64, parts, taken piece.Set
 	if !f.parts.Empty() {
 		r.heard[to] = max(r.heard[to], number)
 		r.feedLocked(f)
+		r.thinLocked()
 	}
 	if !rest.Empty() {
 		r.loseLocked(f, rest)
@@ -343,16 +388,8 @@ func (r *Replicator) reviewFeedsLocked() {
 			r.endAllLocked(f)
 			continue
 		}
-		lost := piece.NewSet(len(r.feeds))
-		for part := range f.parts.All() {
-			if r.strangerLocked(f.to, uint32(part)) {
-				lost.Add(part)
-			}
-		}
-		if !lost.Empty() {
-			r.loseLocked(f, lost)
-		}
 	}
+	r.thinLocked()
 	for part := range r.feeds {
 		if feeds := r.feeds[part].Load(); feeds != nil && len(*feeds) > 1 {
 			ordered := slices.Clone(*feeds)
@@ -362,10 +399,39 @@ func (r *Replicator) reviewFeedsLocked() {
 	}
 }
 
-// strangerLocked reports whether this node leads a partition of which another member is no replica. (Who does not lead it gives it away yet, and does not judge.)
-func (r *Replicator) strangerLocked(m piece.Member, part uint32) bool {
-	holders, place := r.table.Holders(part), r.table.Index(m.ID)
-	return r.self >= 0 && len(holders) > 0 && int(holders[0]) == r.self && (place < 0 || !slices.Contains(holders[1:], uint16(place)))
+// thinLocked tells those who are no replicas by the table that their copies are of no use: not before those who are have all there is, for who is left of two when
+// this node is gone must have one that is whole.
+func (r *Replicator) thinLocked() {
+	for _, f := range r.feedsLocked() {
+		surplus := piece.NewSet(len(r.feeds))
+		for part := range f.parts.All() {
+			if r.leaderLocked(part) && !r.wantedLocked(f, part) && r.missingLocked(part) == 0 {
+				surplus.Add(part)
+			}
+		}
+		if !surplus.Empty() {
+			r.loseLocked(f, surplus)
+		}
+	}
+}
+
+// wantedLocked reports whether the table has it that a member keeps a copy of a partition.
+func (r *Replicator) wantedLocked(f *feed, part int) bool {
+	holders, place := r.table.Holders(uint32(part)), r.table.Index(f.to.ID)
+	return place >= 0 && len(holders) > 1 && slices.Contains(holders[1:], uint16(place))
+}
+
+// missingLocked counts the copies of a partition that the table wants and nobody has whole.
+func (r *Replicator) missingLocked(part int) (missing int) {
+	missing = max(0, len(r.table.Holders(uint32(part)))-1)
+	if feeds := r.feeds[part].Load(); feeds != nil {
+		for _, f := range *feeds {
+			if f.full && !f.losing.Load() && r.wantedLocked(f, part) {
+				missing--
+			}
+		}
+	}
+	return missing
 }
 
 // follow lets a replica hear of the writes from now on to what is held here.
@@ -391,7 +457,7 @@ func (r *Replicator) follow(req *protocol.Request, resp *protocol.Response) {
 		}
 	}
 	if probe := a.number == 0; !probe && !accepted.Empty() {
-		r.feedLocked(&feed{to: a.from, number: a.number, parts: slices.Clone(accepted)})
+		r.feedLocked(&feed{to: a.from, number: a.number, parts: slices.Clone(accepted), past: piece.NewSet(len(r.feeds))})
 	}
 	r.mu.Unlock()
 	if a.number != 0 {
@@ -442,6 +508,7 @@ func (r *Replicator) piece(req *protocol.Request, resp *protocol.Response) {
 	var parts piece.Set
 	if f != nil {
 		parts = slices.Clone(f.parts)
+		parts.Union(f.past)
 	}
 	r.mu.Unlock()
 	if !ok || f == nil {
@@ -453,6 +520,7 @@ func (r *Replicator) piece(req *protocol.Request, resp *protocol.Response) {
 	if !more {
 		r.mu.Lock()
 		f.full = true
+		r.thinLocked()
 		r.mu.Unlock()
 	}
 	resp.Status, resp.Scratch, resp.Value = protocol.OK, out, out

@@ -171,11 +171,12 @@ func (r *Replicator) Stop() {
 	r.stickAll(func(*write) bool { return true })
 }
 
-// Idle reports whether all who have copies of what was held here, and is not any more, have been told.
+// Idle reports whether nobody needs this node for copies any more, as one that drains: all who have copies of what was held here have been told, and of what is
+// kept here others have copies, or their holders have told that there are to be none.
 func (r *Replicator) Idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.telling == 0
+	return r.telling == 0 && len(r.sessions) == 0
 }
 
 // A Count says how many copies there are.
@@ -183,6 +184,7 @@ type Count struct {
 	Kept, Whole int // partitions of which a copy is kept here, and of these, those that are all here
 	Fed, Full   int // copies that others keep of what is held here, and of these, those that are all there
 	Missing     int // copies that the table wants of what is held here, and nobody keeps whole
+	Spare       int // copies that others keep of it, or that are to be dropped here, and the table wants none
 }
 
 // Count counts the copies.
@@ -206,10 +208,18 @@ func (r *Replicator) Count() (count Count) {
 			}
 		}
 		count.Full += full
-		if r.table != nil && r.self >= 0 && r.table.Owner(uint32(part)) == r.self {
-			count.Missing += max(0, len(r.table.Holders(uint32(part)))-1-full)
+		if r.table != nil && r.leaderLocked(part) {
+			count.Missing += r.missingLocked(part)
+			if feeds := r.feeds[part].Load(); feeds != nil {
+				for _, f := range *feeds {
+					if !r.wantedLocked(f, part) {
+						count.Spare++
+					}
+				}
+			}
 		}
 	}
+	count.Spare += r.dirty.Len()
 	return count
 }
 

@@ -132,11 +132,9 @@ func (rd *reader) safe(_ *protocol.Request, resp *protocol.Response) *protocol.P
 func (r *Replicator) write(feeds []*feed, part uint32, hash uint64, req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	s := r.shard(hash)
 	awaited := r.cfg.Ack.of(len(feeds))
-	for _, f := range feeds[:awaited] {
-		if f.stalled.Load() { // others wait for it already, in vain
-			resp.Status = protocol.PeerTimeout
-			return nil
-		}
+	if inVain(feeds[:awaited]) {
+		resp.Status = protocol.PeerTimeout
+		return nil
 	}
 	w := &write{shard: s, part: part, hash: hash, left: awaited, flying: len(feeds)}
 	s.sending.Lock()
@@ -162,6 +160,17 @@ func (r *Replicator) write(feeds []*feed, part uint32, hash uint64, req *protoco
 	}
 	flush = r.copy(w, feeds, awaited, req.Key)
 	return pending
+}
+
+// inVain reports whether others wait already, in vain, for one of those that a write would wait for.
+func inVain(awaited []*feed) bool {
+	return slices.ContainsFunc(awaited, func(f *feed) bool { return f.stalled.Load() })
+}
+
+// Stalled reports whether writes to a partition are refused for now.
+func (r *Replicator) Stalled(part uint32) bool {
+	feeds := r.feeds[part].Load()
+	return feeds != nil && inVain((*feeds)[:r.cfg.Ack.of(len(*feeds))])
 }
 
 // copy sends the item as it is now to the replicas. What it gives flushes the copies that are waited for. The shard's sending is held.
