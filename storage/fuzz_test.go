@@ -24,7 +24,7 @@ func FuzzRecord(f *testing.F) {
 		if len(record) != recordBytes(key, &in) {
 			t.Errorf("%d bytes, said to be %d", len(record), recordBytes(key, &in))
 		}
-		var m meta
+		var m extent
 		m.set(flagged, flags != 0)
 		m.set(chosen, version != cas)
 		v, k, ok := cutTail(record, m.bits, &it)

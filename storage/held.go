@@ -194,7 +194,7 @@ func (h *Held) put(it *Item, as metaBits) error {
 		h.remove(overwritten)
 		return h.refuse(as, ErrTooLarge)
 	}
-	m := meta{hash: [2]uint32{uint32(h.hash), uint32(h.hash >> 32)}, expiry: expiryOf(it.Expiry), access: uint32(h.now), bits: as}
+	m := meta{&extent{bits: as}, &identity{hash: [2]uint32{uint32(h.hash), uint32(h.hash >> 32)}, expiry: expiryOf(it.Expiry), access: uint32(h.now)}}
 	m.set(flagged, it.Flags != 0)
 	m.set(chosen, it.Version != it.CAS)
 	m.set(stale, it.Stale)
@@ -213,7 +213,7 @@ func (h *Held) put(it *Item, as metaBits) error {
 		st.count.Reclaimed++
 	}
 	length := recordBytes(h.key, it)
-	st.keepSpare(length)
+	st.keepSpare(length, m.has(rewritten))
 	if !st.prepareLink(t) || !st.makeRoom(l, length) {
 		return h.refuse(as, ErrNoMemory)
 	}

@@ -31,7 +31,7 @@ func (st *stripe) write(l *log, m meta, key []byte, it *Item) uint32 {
 			return 0
 		}
 		part, rest = rest[:min(len(rest), room)], rest[min(len(rest), room):]
-		next := meta{hash: [2]uint32{head, before}, bits: continuation}
+		next := meta{&extent{bits: continuation}, &identity{hash: [2]uint32{head, before}}}
 		if len(rest) > 0 {
 			next.bits |= continued
 		}
@@ -44,7 +44,7 @@ func (st *stripe) write(l *log, m meta, key []byte, it *Item) uint32 {
 func (st *stripe) abandon(head, count uint32) {
 	g, n := st.locate(head)
 	for range count {
-		g.bury(g.meta(n))
+		g.bury(g.extent(n))
 		g, n = g.after(n)
 	}
 }
@@ -99,8 +99,8 @@ func (st *stripe) add(l *log, m meta, record []byte) uint32 {
 		g.begin(n)
 		g.records.Reserve(len(record))
 	}
-	if n&(sectionSize-1) == 0 || n == 1 {
-		g.rows[n>>sectionBits].start = uint32(g.records.Next() + len(l.pack.bytes))
+	if n&(startSize-1) == 0 || n == 1 {
+		*g.start(n) = uint32(g.records.Next() + len(l.pack.bytes))
 	}
 	if alone {
 		g.records.Put(record)
@@ -108,7 +108,7 @@ func (st *stripe) add(l *log, m meta, record []byte) uint32 {
 		l.pack.add(record)
 	}
 	m.length = uint16(len(record))
-	*g.meta(n) = m
+	*g.extent(n), *g.identity(n) = *m.extent, *m.identity
 	g.written += len(record)
 	g.live += len(record)
 	return st.reference(g, n)
@@ -132,6 +132,9 @@ func (st *stripe) prepareMeta(g *segment) bool {
 		if len(st.sections) == 0 {
 			need += sectionSize * metaBytes
 		}
+		if len(g.rows) == cap(g.rows) {
+			need += rowsAtOnce * rowBytes
+		}
 	}
 	if !st.affords(need) && len(g.rows) > 0 {
 		return false
@@ -152,6 +155,10 @@ func (st *stripe) addRow(g *segment) {
 		s = new(section)
 		st.made++
 		st.chargeHeap(sectionSize * metaBytes)
+	}
+	if k := len(g.rows); k == cap(g.rows) {
+		g.rows = append(make([]row, 0, k+rowsAtOnce), g.rows...)
+		st.chargeHeap(rowsAtOnce * rowBytes)
 	}
 	g.rows = append(g.rows, row{section: s, before: uint32(g.begun)})
 }

@@ -128,6 +128,8 @@ func (st *stripe) retireOne() {
 		st.unreleased++
 	}
 	st.dropMap(g)
+	st.chargeHeap(-cap(g.rows) * rowBytes)
+	g.rows = nil
 	st.retired = append(st.retired, g)
 	st.free = st.free[:k]
 	st.charged -= st.store.segmentBytes

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,10 +21,8 @@ type models struct {
 }
 
 const (
-	sharedModels    = 16
-	keysPerModel    = 500
-	sharedSteps     = 20_000
-	sharedStepsLong = 4_000_000
+	sharedModels = 16
+	keysPerModel = 500
 )
 
 // step does one step on one of the models, or something to all.
@@ -110,13 +107,12 @@ func (ms *models) wasMet(t testing.TB, i int, began int64, met map[string]bool) 
 	}
 }
 
-// TestModelAtOnce plays the model by many goroutines, while others look, walk and crawl: no wrong value, no more missing than were evicted, no item
-// that was there all the while not met by a walk, none met twice, and counters that add up.
-func TestModelAtOnce(t *testing.T) {
-	steps, maxBytes := sharedSteps, int64(8<<20)
-	if os.Getenv("MEMRING_LONG") != "" {
-		steps, maxBytes = sharedStepsLong, 64<<20
-	}
+func TestModelAtOnce(t *testing.T) { modelAtOnce(t, 20_000, 8<<20) }
+
+// modelAtOnce plays the model by many goroutines, while others look, walk and crawl: no wrong value, no more missing than were evicted, no item
+// that was there all the while not met by a walk, none met twice, and counters that add up. With and without evictions, so many steps each.
+func modelAtOnce(t *testing.T, steps int, maxBytes int64) {
+	t.Helper()
 	for _, noEvict := range []bool{false, true} {
 		total := newModel(t, Config{MaxBytes: maxBytes, MaxItemBytes: 2 << 20, NoEvict: noEvict}, 2<<20-300, nil)
 		ms := &models{s: total.s, clock: total.clock, mu: make([]sync.Mutex, sharedModels)}

@@ -63,27 +63,32 @@ func (g *segment) begins(n uint32) bool {
 
 // placeOf says where record n of g is.
 func (g *segment) placeOf(n uint32) place {
-	p := place{segment: g, number: n, epoch: g.epoch.Load(), record: g.recordOf(n), length: g.meta(n).length}
+	p := place{segment: g, number: n, epoch: g.epoch.Load(), record: g.recordOf(n), length: g.extent(n).length}
 	for ; !g.begins(n); n-- {
-		p.offset += g.meta(n - 1).length
+		p.offset += g.extent(n - 1).length
 	}
 	return p
 }
 
+// start is where the position is kept from which record n is found.
+func (g *segment) start(n uint32) *uint32 {
+	return &g.rows[n>>sectionBits].starts[n&(sectionSize-1)>>startBits]
+}
+
 // look gives record n where it lies, in memory that is the log's or the arena's: it is good until anything is written. nil if it can only be copied.
 //
-// Where it lies follows from where its row begins, and the lengths of those before it in the row: they are in the next few cache lines, which
-// can be fetched all at once.
+// Where it lies follows from a start before it, and the lengths of those between: they are in the next few cache lines, which can be fetched all
+// at once.
 func (g *segment) look(n uint32) []byte {
-	r := &g.rows[n>>sectionBits]
-	i := max(n&^(sectionSize-1), 1)
-	at, first := int(r.start), int(r.start) // of it, and of those it shares with
+	i := max(n&^(startSize-1), 1)
+	at := int(*g.start(i))
+	first := at // of those it shares with
 	for k := i; !g.begins(k); k-- {
-		first -= int(g.meta(k - 1).length)
+		first -= int(g.extent(k - 1).length)
 	}
-	length := int(g.meta(i).length)
-	for begins := r.begins >> (i & (sectionSize - 1)); i < n; i++ {
-		at, length = at+length, int(g.meta(i+1).length)
+	length := int(g.extent(i).length)
+	for begins := g.rows[n>>sectionBits].begins >> (i & (sectionSize - 1)); i < n; i++ {
+		at, length = at+length, int(g.extent(i+1).length)
 		if begins >>= 1; begins&1 != 0 {
 			first = arena.Next(at, length)
 			at = first

@@ -1,5 +1,7 @@
 package storage
 
+import "sync"
+
 // A reading copies an item that is too long for a glance out of the arena, without the stripe's lock.
 //
 //	lock: where are the first records, and in which lap?   unlock
@@ -9,12 +11,12 @@ package storage
 // A segment's lap ends before anything of it is overwritten, so what was copied while the lap lasted is what was looked up. That the item itself
 // was overwritten or evicted meanwhile does no harm: its old records stay.
 type reading struct {
-	st     *stripe
-	bits   metaBits // of the first record
-	bytes  int      // of all records together, if there are several; else 0
-	head   uint32   // the reference to the first
-	first  place    // of the first
-	next   uint32   // how many records were looked up
+	part   *sync.Mutex // of the stripe, that is needed to look records up
+	bits   metaBits    // of the first record
+	bytes  int         // of all records together, if there are several; else 0
+	head   uint32      // the reference to the first
+	first  place       // of the first
+	next   uint32      // how many records were looked up
 	places [readAhead]place
 	count  int  // of places
 	more   bool // records behind the last place
@@ -37,12 +39,58 @@ type readState uint8
 
 const (
 	copied   readState = iota
+	missing            // there is no such item, or it is another key's of the same hash
 	lapEnded           // the records were overwritten meanwhile
-	otherKey           // another key of the same hash is there
+	overdue            // the item has expired, or a flush is due: that is to be done first
 	tooLong            // not to be read at a glance
 )
 
-// glance appends the value of a small item to dst and notes its use. The stripe is held: its record is looked at where it lies.
+// read looks the item up and appends its value to dst. It needs no lock.
+func (st *stripe) read(dst, key []byte, hash uint64, it *Item) (out []byte, state readState) {
+	part := st.mu.part(hash)
+	part.Lock()
+	now := st.store.clock.Now()
+	ref, state := st.lookUp(hash, now)
+	if state != copied {
+		part.Unlock()
+		return dst, state
+	}
+	if out, state = st.glance(dst, key, ref, now, it); state != tooLong {
+		part.Unlock()
+		return out, state
+	}
+	r := reading{part: part}
+	r.start(st, ref, now, it)
+	part.Unlock()
+	return r.copyOut(dst, key, it)
+}
+
+// lookUp gives the reference of the item of this hash. It needs the hash's part of the lock.
+func (st *stripe) lookUp(hash uint64, now int64) (ref uint32, state readState) {
+	if st.due(now) != nil {
+		return 0, overdue
+	}
+	p := st.find(&st.tables[st.store.tableOf(hash)], hash)
+	if p == nil {
+		return 0, missing
+	}
+	switch m := st.meta(*p); {
+	case m.has(tombstone):
+		return 0, missing
+	case m.expired(now):
+		return 0, overdue
+	}
+	return *p, copied
+}
+
+// tidy does the flush that is due, and removes the item of this hash if it has expired. It needs no lock.
+func (st *stripe) tidy(hash uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.there(hash, st.settle())
+}
+
+// glance appends the value of a small item to dst and notes its use. The hash's part of the lock is held: its record is looked at where it lies.
 func (st *stripe) glance(dst, key []byte, ref uint32, now int64, it *Item) ([]byte, readState) {
 	g, n := st.locate(ref)
 	m := g.meta(n)
@@ -54,7 +102,7 @@ func (st *stripe) glance(dst, key []byte, ref uint32, now int64, it *Item) ([]by
 		return dst, tooLong
 	}
 	if string(found) != string(key) {
-		return dst, otherKey
+		return dst, missing
 	}
 	m.tell(it)
 	m.use(now)
@@ -63,11 +111,11 @@ func (st *stripe) glance(dst, key []byte, ref uint32, now int64, it *Item) ([]by
 	return out, copied
 }
 
-// start notes where the item is, and its use. it gets what the meta tells. The stripe is held.
+// start notes where the item is, and its use. it gets what the meta tells. The part is held.
 func (r *reading) start(st *stripe, ref uint32, now int64, it *Item) {
 	g, n := st.locate(ref)
 	m := g.meta(n)
-	r.st, r.bits = st, m.bits
+	r.bits = m.bits
 	m.tell(it)
 	m.use(now)
 	if m.has(continued) {
@@ -103,8 +151,8 @@ func (r *reading) look(g *segment, n uint32) bool {
 
 // lookOn notes the places behind the last. false if they are gone.
 func (r *reading) lookOn() bool {
-	r.st.mu.Lock()
-	defer r.st.mu.Unlock()
+	r.part.Lock()
+	defer r.part.Unlock()
 	last := &r.places[r.count-1]
 	if r.first.ended() || last.ended() {
 		return false
@@ -127,7 +175,7 @@ func (r *reading) copyOut(dst, key []byte, it *Item) ([]byte, readState) {
 		return dst, lapEnded
 	}
 	if string(found) != string(key) {
-		return dst, otherKey
+		return dst, missing
 	}
 	end := start + r.bytes - (len(out) - start - len(value))
 	out = out[:start+len(value)]

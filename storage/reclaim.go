@@ -56,15 +56,16 @@ type reclaimer struct {
 	compact bool   // everything live is kept, in its log
 }
 
-// keepSpare drains a little, if too few segments are free, for a Put of this length.
-func (st *stripe) keepSpare(length int) {
+// keepSpare drains a little, if too few segments are free, for a Put of this length. One that replaces an item makes as much dead as it adds: while
+// only one segment is lacking nothing is evicted for it, for what was written last may soon be dead enough.
+func (st *stripe) keepSpare(length int, replaces bool) {
 	st.keepHeadroom()
 	lacking := spareSegments - st.ready(spareSegments)
 	if lacking <= 0 {
 		return
 	}
 	work := (length + arena.OverheadBytes + recordCost) * spreadFactor * lacking
-	quota := quota{examine: max(work, stepRecords*recordCost), move: 1 << 30}
+	quota := quota{examine: max(work, stepRecords*recordCost), move: 1 << 30, compact: replaces && lacking == 1}
 	for quota.examine > 0 && len(st.free) < spareSegments {
 		if !st.drain(&quota, false) {
 			return
@@ -103,16 +104,19 @@ func (st *stripe) segmentsFor(l *log, length int) int {
 	return 1 + length/(perChunk*(st.store.segmentBytes/arena.ChunkBytes))
 }
 
-// A quota is how much a drain may do: bytes to examine, bytes to copy. evict: whatever NoEvict says.
+// A quota is how much a drain may do: bytes to examine, bytes to copy. evict: whatever NoEvict says. compact: nothing is evicted to win room.
 type quota struct {
-	examine, move int
-	evict         bool
+	examine, move  int
+	evict, compact bool
 }
 
 // drain goes on with the drain under way, or begins one. false if there is nothing to be drained.
 func (st *stripe) drain(q *quota, force bool) bool {
 	r := &st.reclaimer
-	if r.victim == nil && !st.choose(force, st.store.cfg.NoEvict && !q.evict) {
+	switch {
+	case q.compact && !r.compact && !st.chooseDead(deadPercent):
+		return false
+	case r.victim == nil && !st.choose(force, st.store.cfg.NoEvict && !q.evict):
 		return false
 	}
 	g := r.victim
@@ -136,16 +140,11 @@ func (st *stripe) drain(q *quota, force bool) bool {
 
 // choose begins the drain of the segment that is to go next.
 func (st *stripe) choose(force, noEvict bool) bool {
-	least := deadPercent
 	if noEvict {
-		least = deadPercentNoEvict
+		return st.chooseDead(deadPercentNoEvict)
 	}
-	if g := st.deadest(); g != nil && g.deadBytes()*100 >= g.written*least {
-		st.reclaimer = reclaimer{victim: g, next: 1, compact: true}
+	if st.chooseDead(deadPercent) {
 		return true
-	}
-	if noEvict {
-		return false
 	}
 	first, second := &st.main, &st.small
 	if st.small.count*100 > (st.small.count+st.main.count)*smallPercent {
@@ -164,6 +163,16 @@ func (st *stripe) choose(force, noEvict bool) bool {
 		return false
 	}
 	st.reclaimer = reclaimer{victim: g, next: 1}
+	return true
+}
+
+// chooseDead begins the compaction of the deadest segment, if so many percent of it are dead. One whose drain was under way is left to be drained later.
+func (st *stripe) chooseDead(percent int) bool {
+	g := st.deadest()
+	if g == nil || g.deadBytes()*100 < g.written*percent {
+		return false
+	}
+	st.reclaimer = reclaimer{victim: g, next: 1, compact: true}
 	return true
 }
 
@@ -237,7 +246,7 @@ func (st *stripe) decide(q *quota, g *segment, n uint32) bool {
 }
 
 // verdict says into which log an item goes, and with which bits; nil: it is to be evicted.
-func (st *stripe) verdict(m *meta, length int, small bool) (*log, metaBits) {
+func (st *stripe) verdict(m meta, length int, small bool) (*log, metaBits) {
 	own := &st.main
 	if small {
 		own = &st.small
@@ -303,7 +312,7 @@ func (st *stripe) move(to *log, g *segment, n uint32, length int, bits metaBits)
 	if need := st.segmentsFor(to, length); need > st.ready(need) {
 		return false
 	}
-	m := *g.meta(n)
+	m := g.meta(n).copy()
 	split := m.has(continued)
 	m.bits = bits
 	var ref uint32

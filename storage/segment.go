@@ -7,13 +7,22 @@ import (
 	"github.com/memring/memring/storage/arena"
 )
 
-// A meta is what is known of a record without reading it. It stays small, and at 20 bytes, for there is one per item.
+// A meta is what is known of a record without reading it. It is in two places, so that what a look at its neighbours needs is close together; it
+// stays small, for there is one per item.
 type meta struct {
+	*extent
+	*identity
+}
+
+type extent struct {
+	length uint16 // of the record
+	bits   metaBits
+}
+
+type identity struct {
 	hash   [2]uint32 // of the key, low half first; of a continuation: the reference to the item's first record, and how many are before it
 	expiry uint32    // Unix second, 0: never
 	access uint32    // Unix second of the last use
-	length uint16    // of the record
-	bits   metaBits
 }
 
 type metaBits uint16
@@ -35,18 +44,24 @@ const (
 // kept are the bits that belong to the item, wherever its records are.
 const kept = flagged | chosen | fetched | stale | won | tombstone
 
-func (m *meta) key() uint64         { return uint64(m.hash[0]) | uint64(m.hash[1])<<32 }
-func (m *meta) has(b metaBits) bool { return m.bits&b != 0 }
+func (m *identity) key() uint64       { return uint64(m.hash[0]) | uint64(m.hash[1])<<32 }
+func (m *extent) has(b metaBits) bool { return m.bits&b != 0 }
+
+// copy gives a meta like it, which may be changed.
+func (m meta) copy() meta {
+	e, i := *m.extent, *m.identity
+	return meta{&e, &i}
+}
 
 // continues reports whether this is the item's record behind the number of records that are before it.
-func (m *meta) continues(head, before uint32) bool {
+func (m meta) continues(head, before uint32) bool {
 	return m.has(continuation) && m.hash == [2]uint32{head, before}
 }
 
-func (m *meta) expired(now int64) bool { return m.expiry != 0 && int64(m.expiry) <= now }
+func (m *identity) expired(now int64) bool { return m.expiry != 0 && int64(m.expiry) <= now }
 
 // valueBytes is the length of the value of an item whose records have this length together.
-func (m *meta) valueBytes(length, keyBytes int) int {
+func (m *extent) valueBytes(length, keyBytes int) int {
 	length -= keyBytes + tailBytes
 	if m.has(flagged) {
 		length -= flagsBytes
@@ -58,7 +73,7 @@ func (m *meta) valueBytes(length, keyBytes int) int {
 }
 
 // accounted is what memcached would account for an item whose records have this length together.
-func (m *meta) accounted(length int) int {
+func (m *extent) accounted(length int) int {
 	length += recordToMC
 	if m.has(chosen) {
 		length -= versionBytes
@@ -66,7 +81,7 @@ func (m *meta) accounted(length int) int {
 	return length
 }
 
-func (m *meta) set(b metaBits, on bool) {
+func (m *extent) set(b metaBits, on bool) {
 	m.bits &^= b
 	if on {
 		m.bits |= b
@@ -74,18 +89,22 @@ func (m *meta) set(b metaBits, on bool) {
 }
 
 // tell fills in what the meta knows of the item.
-func (m *meta) tell(it *Item) {
+func (m meta) tell(it *Item) {
 	it.Expiry, it.LastAccess = int64(m.expiry), int64(m.access)
 	it.Fetched, it.Stale, it.Won, it.Buried = m.has(fetched), m.has(stale), m.has(won), m.has(tombstone)
 }
 
-// use notes that the item was asked for.
-func (m *meta) use(now int64) {
+// use notes that the item was asked for. What is noted already is not written again: another processor may be reading beside it.
+func (m meta) use(now int64) {
 	if m.bits&hits < hits {
 		m.bits++
 	}
-	m.bits |= fetched
-	m.access = uint32(now)
+	if !m.has(fetched) {
+		m.bits |= fetched
+	}
+	if m.access != uint32(now) {
+		m.access = uint32(now)
+	}
 }
 
 // expiryOf brings an expiry to the 32 bits kept of it: what lies before 1970 is long gone, what lies after 2106 is as good as never.
@@ -104,16 +123,26 @@ const (
 	sectionBits = 5
 	sectionSize = 1 << sectionBits
 	metaBytes   = 20
+
+	// Of every startSize-th record it is kept where it lies, so that few lengths are to be added up for another.
+	startBits = 3
+	startSize = 1 << startBits
+	rowBytes  = 16 + sectionSize/startSize*4
+
+	rowsAtOnce = 10 // that a segment gets room for: 320 bytes
 )
 
-type section [sectionSize]meta
+type section struct {
+	extents    [sectionSize]extent
+	identities [sectionSize]identity
+}
 
 // A row is a section in use, and which of its records share one in the arena: see pack.
 type row struct {
 	*section
-	begins uint32 // bit n: record n is the first, or only, one in its record of the arena
-	before uint32 // how many of these begin in earlier rows
-	start  uint32 // the position of the first
+	begins uint32                          // bit n: record n is the first, or only, one in its record of the arena
+	before uint32                          // how many of these begin in earlier rows
+	starts [sectionSize / startSize]uint32 // the positions of the first record and every startSize-th behind it
 }
 
 // A segment is a piece of a log. The stripe's lock guards it, but for the epoch and the reading of records.
@@ -135,10 +164,18 @@ type segment struct {
 }
 
 // meta gives the meta of record number n.
+func (g *segment) meta(n uint32) meta { return meta{g.extent(n), g.identity(n)} }
+
+func (g *segment) extent(n uint32) *extent {
+	return &g.rows[n>>sectionBits].extents[n&(sectionSize-1)]
+}
+
+// identity is a part of meta.
 //
 // To index an array behind a pointer, Go looks first whether there is one, at its beginning: a cache line that nobody needs.
-func (g *segment) meta(n uint32) *meta {
-	return (*meta)(unsafe.Add(unsafe.Pointer(g.rows[n>>sectionBits].section), n&(sectionSize-1)*metaBytes))
+func (g *segment) identity(n uint32) *identity {
+	s := unsafe.Pointer(g.rows[n>>sectionBits].section)
+	return (*identity)(unsafe.Add(s, unsafe.Offsetof(section{}.identities)+uintptr(n&(sectionSize-1))*unsafe.Sizeof(identity{})))
 }
 
 // after gives the record behind number n in the log; nil if there is none.
@@ -150,7 +187,7 @@ func (g *segment) after(n uint32) (*segment, uint32) {
 }
 
 // bury marks a record dead.
-func (g *segment) bury(m *meta) {
+func (g *segment) bury(m *extent) {
 	m.bits |= dead
 	g.live -= int(m.length)
 }

@@ -98,28 +98,14 @@ func (s *Store) MaxItemBytes() int { return s.cfg.MaxItemBytes }
 func (s *Store) Get(dst, key []byte) (it Item, out []byte, ok bool) {
 	hash := Hash(key)
 	st := s.stripe[s.stripeOf(hash)]
-	for range 3 {
-		st.mu.Lock()
-		now := st.settle()
-		ref := st.live(hash, now)
-		if ref == 0 {
-			st.mu.Unlock()
-			return Item{}, dst, false
-		}
-		out, state := st.glance(dst, key, ref, now, &it)
-		if state == tooLong {
-			var r reading
-			r.start(st, ref, now, &it)
-			st.mu.Unlock()
-			out, state = r.copyOut(dst, key, &it)
-		} else {
-			st.mu.Unlock()
-		}
-		switch state {
+	for range 4 {
+		switch out, state := st.read(dst, key, hash, &it); state {
 		case copied:
 			return it, out, true
-		case otherKey:
+		case missing:
 			return Item{}, dst, false
+		case overdue:
+			st.tidy(hash)
 		}
 	}
 	held := s.Hold(key)

@@ -566,8 +566,11 @@ func TestCrawl(t *testing.T) {
 }
 
 func TestMetaIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(meta{}); n != metaBytes {
-		t.Errorf("%d bytes", n)
+	if n := unsafe.Sizeof(section{}); n != sectionSize*metaBytes {
+		t.Errorf("a section has %d bytes", n)
+	}
+	if n := unsafe.Sizeof(row{}); n != rowBytes {
+		t.Errorf("a row has %d bytes", n)
 	}
 	if n := unsafe.Sizeof(group{}); n != groupBytes {
 		t.Errorf("a group has %d bytes", n)

@@ -1,10 +1,8 @@
 package storage
 
-import "sync"
-
-// A stripe is a store for its share of the hashes. Whatever has no lock in its name or comment needs mu held.
+// A stripe is a store for its share of the hashes. Whatever has no lock in its name or comment needs all of mu.
 type stripe struct {
-	mu    sync.Mutex // guards all of it
+	mu    stripeLock // guards all of it
 	store *Store
 
 	tables      []table
@@ -52,23 +50,22 @@ const tableHeadBytes = 56
 // settle does the flush that is due, if any, and gives the second. Everything that looks at items calls it first.
 func (st *stripe) settle() (now int64) {
 	now = st.store.clock.Now()
-	if p := st.store.planned.Load(); p != nil && now >= p.at && st.settled != p {
+	if p := st.due(now); p != nil {
 		st.settled = p
 		st.flush(p.mark)
 	}
 	return now
 }
 
-// live gives the reference of the item of this hash; 0 if there is none. An expired item is removed.
-func (st *stripe) live(hash uint64, now int64) uint32 {
-	ref := st.there(hash, now)
-	if ref != 0 && st.meta(ref).has(tombstone) {
-		return 0
+// due is the flush that is to be done; nil: none.
+func (st *stripe) due(now int64) *plan {
+	if p := st.store.planned.Load(); p != nil && now >= p.at && st.settled != p {
+		return p
 	}
-	return ref
+	return nil
 }
 
-// there is live for those who want to know of tombstones too.
+// there gives the reference of the item of this hash, or of its tombstone; 0 if there is neither. An expired one is removed.
 func (st *stripe) there(hash uint64, now int64) uint32 {
 	p := st.find(&st.tables[st.store.tableOf(hash)], hash)
 	if p == nil {
@@ -96,7 +93,7 @@ func (st *stripe) locate(ref uint32) (*segment, uint32) {
 	return st.segments[ref>>st.store.recordBits], ref & (1<<st.store.recordBits - 1)
 }
 
-func (st *stripe) meta(ref uint32) *meta {
+func (st *stripe) meta(ref uint32) meta {
 	g, n := st.locate(ref)
 	return g.meta(n)
 }
@@ -105,7 +102,7 @@ func (st *stripe) meta(ref uint32) *meta {
 func (st *stripe) itemLength(g *segment, n uint32) int {
 	sum := 0
 	for {
-		m := g.meta(n)
+		m := g.extent(n)
 		sum += int(m.length)
 		if !m.has(continued) {
 			return sum
@@ -118,7 +115,7 @@ func (st *stripe) itemLength(g *segment, n uint32) int {
 func (st *stripe) bury(g *segment, n uint32) int {
 	sum := 0
 	for {
-		m := g.meta(n)
+		m := g.extent(n)
 		sum += int(m.length)
 		g.bury(m)
 		if !m.has(continued) {
@@ -159,7 +156,7 @@ func squareOf(length int) uint64 {
 }
 
 // forget counts an item out.
-func (st *stripe) forget(m *meta, length int, why cause) {
+func (st *stripe) forget(m meta, length int, why cause) {
 	if m.has(tombstone) {
 		st.tombstones--
 		st.graves -= length + graveBytes
