@@ -17,7 +17,9 @@ import (
 
 const (
 	helm = "helm.sh/helm/v3/cmd/helm@v3.19.2"
-	nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4"
+	// kubernetes is what the chart is rendered for: helm without its own build takes an old one.
+	kubernetes = "1.33.0"
+	nfpm       = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4"
 )
 
 // root is the repository's, seen from this package.
@@ -55,7 +57,7 @@ func TestInteropHelm(t *testing.T) {
 			args = append(args, "--set", set)
 		}
 		output(t, nil, "go", append([]string{"run", helm, "lint", "--strict", chart}, args...)...)
-		text := output(t, nil, "go", append([]string{"run", helm, "template", "warm", chart}, args...)...)
+		text := output(t, nil, "go", append([]string{"run", helm, "template", "warm", chart, "--kube-version", kubernetes}, args...)...)
 		got := map[string]int{}
 		for line := range strings.Lines(text) {
 			if kind, is := strings.CutPrefix(line, "kind: "); is {
@@ -70,7 +72,7 @@ func TestInteropHelm(t *testing.T) {
 	f("map[ConfigMap:1 PodDisruptionBudget:1 PrometheusRule:1 Service:2 ServiceAccount:1 ServiceMonitor:1 StatefulSet:1]",
 		"serviceMonitor.enabled=true", "prometheusRule.enabled=true", "grafanaDashboard.enabled=true", "clusterKey.existingSecret=k", "tls.existingSecret=t", "auth.existingSecret=a")
 	f("map[Service:2 StatefulSet:1]", "podDisruptionBudget.enabled=false", "clusterKey.enabled=false", "serviceAccount.create=false", "zones.enabled=false")
-	cmd := exec.Command("go", "run", helm, "template", "warm", chart, "--set", "copies=9")
+	cmd := exec.Command("go", "run", helm, "template", "warm", chart, "--kube-version", kubernetes, "--set", "copies=9")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("copies")) {
 		t.Errorf("nine copies: %v\n%s", err, out)
@@ -79,7 +81,7 @@ func TestInteropHelm(t *testing.T) {
 
 // The flags that the chart gives are flags that memring takes.
 func TestInteropHelmFlags(t *testing.T) {
-	text := output(t, nil, "go", "run", helm, "template", "warm", "deploy/helm/memring")
+	text := output(t, nil, "go", "run", helm, "template", "warm", "deploy/helm/memring", "--kube-version", kubernetes)
 	_, list, _ := strings.Cut(text, "args:\n")
 	list, _, _ = strings.Cut(list, " env:\n")
 	var args []string
