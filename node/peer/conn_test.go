@@ -41,7 +41,7 @@ func answerer(nc net.Conn) {
 func TestBuffersFollowTheirUse(t *testing.T) {
 	f := func(name string, goOn bool) {
 		t.Helper()
-		p := New(Config{Lanes: 1, Deadline: 200 * time.Millisecond, Dial: func(context.Context, netip.AddrPort) (net.Conn, error) {
+		p := New(Config{Lanes: 1, Deadline: time.Second, Dial: func(context.Context, netip.AddrPort) (net.Conn, error) {
 			near, far := net.Pipe()
 			go answerer(far) // ends with near, which p closes
 			return near, nil
@@ -72,7 +72,7 @@ func TestBuffersFollowTheirUse(t *testing.T) {
 			if goOn && ask(10) != protocol.OK {
 				t.Fatalf("%s: a small request failed", name)
 			}
-			if time.Since(began) > 10*time.Second {
+			if time.Since(began) > 60*time.Second {
 				t.Fatalf("%s: still holds %d bytes", name, held())
 			}
 		}
