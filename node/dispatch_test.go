@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -302,4 +303,23 @@ func TestExplainTellsTheTruth(t *testing.T) {
 	if lines := answerTo(t, c.Dial(1), "explain here"); len(lines) < 3 {
 		t.Errorf("while one is down: %q", lines)
 	}
+}
+
+// A clock that is far from the others' is told of by all, the one that is wrong among them.
+func TestWrongClockIsAProblem(t *testing.T) {
+	c := nodetest.Start(t, 3, func(cfg *node.Config) { cfg.Debug = true })
+	if got := answerTo(t, c.Dial(2), "debugtime 90"); got[0] != "OK" {
+		t.Fatal(got)
+	}
+	for i := range c.Nodes {
+		lines := answerTo(t, c.Dial(i), "cluster status")
+		var ahead float64
+		_, err := fmt.Sscan(about(lines, "PROBLEM n2")["ahead"], &ahead)
+		if err != nil || ahead < 60 || ahead > 120 || about(lines, "PROBLEM n0") != nil || about(lines, "PROBLEM n1") != nil {
+			t.Errorf("n%d: %q", i, lines)
+		}
+	}
+	told := &diary{}
+	c.Launch(func(cfg *node.Config) { cfg.Log = slog.New(slog.NewTextHandler(told, nil)) })
+	c.Wait("who comes tells its log of it", func() bool { return told.count(`its node restarted" member=n2 ahead=1m`) > 0 })
 }

@@ -20,6 +20,7 @@ func (n *Node) startFollow() {
 	n.endFollow = cancel
 	n.beaten.Store(int64(time.Since(n.started)))
 	n.following.Go(func() { n.beat(ctx) })
+	n.following.Go(func() { n.dispatch.WatchClocks(ctx) })
 	n.following.Go(func() {
 		pace := placement.Pace{Changes: n.members.Changes(), Hasten: n.hasten, Urgent: n.urgent}
 		for pace.Next(ctx, n.adopted.Over()) {

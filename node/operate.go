@@ -77,10 +77,12 @@ func (n *Node) openDispatch() {
 		},
 		Figures:    func() []protocol.ReportLine { return n.figures().Own() },
 		Now:        n.clock.Now,
+		Milli:      n.clock.Milli,
 		Store:      n.store,
 		Handover:   n.handover,
 		Replicator: n.replicator,
 		Forget:     func(id string, boot uint64) (uint64, bool) { return n.members.Forget(id, boot) },
+		Log:        n.log,
 	}
 	if n.cfg.EnableShutdown {
 		cfg.Drain = n.askDrain

@@ -159,7 +159,7 @@ no problems
 	}
 	printed, err = run("status", "--addr", n.address)
 	if err == nil || ExitCode(err) != 2 || !strings.HasSuffix(printed, "\nproblem: n2 differs in its build: y, here x\nproblem: n3 went without a word 1m1s ago\n"+
-		"problem: n1 has a clock that is off by -3.1 s: items expire at the wrong time, see to its time service\n") {
+		"problem: n1 has a clock that is off by -3.1 s: items expire at the wrong time, set it right and restart the node\n") {
 		t.Errorf("%s, %v", printed, err)
 	}
 }

@@ -107,7 +107,7 @@ func explain(p Line) string {
 	case "minority":
 		return "is cut off from most of the cluster"
 	case "clock":
-		return fmt.Sprintf("has a clock that is off by %s s: items expire at the wrong time, see to its time service", p.Get("ahead"))
+		return fmt.Sprintf("has a clock that is off by %s s: items expire at the wrong time, set it right and restart the node", p.Get("ahead"))
 	case "table":
 		return fmt.Sprintf("routes by another table (%s, here %s): it sees other members", p.Get("says"), p.Get("here"))
 	default:

@@ -4,11 +4,13 @@
 //	Status, Explain        -> every other member, over the forward lanes -> one report
 //	Drain                  -> the member it is for, which refuses or begins
 //	Forget                 -> here, and every other member
+//	WatchClocks            -> every other member, from time to time -> the log
 //
 // It answers clients (Handle) and, for what they have asked of others, lanes (Lane). A member that does not answer in time is told of as silent.
 package dispatch
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +38,7 @@ type Config struct {
 	Figures   func() []protocol.ReportLine                                       // what this member has counted: node/stats' lines
 
 	Now        func() int64 // the Unix second
+	Milli      func() int64 // the Unix millisecond
 	Store      *storage.Store
 	Handover   *handover.Handover
 	Replicator *replicator.Replicator
@@ -45,13 +48,18 @@ type Config struct {
 	Drain func() error
 	// Forget takes a member that went without a word for one that has left; boot tells which run of it, 0: the last. It gives the boot; false if it is not missed.
 	Forget func(id string, boot uint64) (uint64, bool)
+
+	Log *slog.Logger
 }
 
 // A Dispatch answers operators.
-type Dispatch struct{ cfg Config }
+type Dispatch struct {
+	cfg   Config
+	wrong map[string]bool // whose clocks were wrong at the last look; WatchClocks'
+}
 
 // New makes a Dispatch.
-func New(cfg Config) *Dispatch { return &Dispatch{cfg: cfg} }
+func New(cfg Config) *Dispatch { return &Dispatch{cfg: cfg, wrong: map[string]bool{}} }
 
 // Handle answers what a client asks (protocol.Handler); other ops than those above are unknown.
 func (d *Dispatch) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
@@ -115,21 +123,23 @@ func (d *Dispatch) others() []membership.Member {
 
 // An answer is what one member says.
 type answer struct {
-	member membership.Member
-	report []protocol.ReportLine
-	silent string // why it says nothing; else empty
+	member       membership.Member
+	report       []protocol.ReportLine
+	silent       string // why it says nothing; else empty
+	asked, heard int64  // our clock before and after, in Unix milliseconds
 }
 
 // ask puts a question to members, all at once, and waits for the answers.
 func (d *Dispatch) ask(members []membership.Member, req *protocol.Request) []answer {
 	answers, pending := make([]answer, len(members)), make([]*protocol.Pending, len(members))
+	asked := d.cfg.Milli()
 	for i, m := range members {
 		pending[i] = d.cfg.Send(m, req)
 		pending[i].Flush()
 	}
 	for i, p := range pending {
 		p.Wait()
-		answers[i] = answer{member: members[i], report: p.Response.Report, silent: silence(p.Response.Status)}
+		answers[i] = answer{member: members[i], report: p.Response.Report, silent: silence(p.Response.Status), asked: asked, heard: d.cfg.Milli()}
 		p.Release()
 	}
 	return answers

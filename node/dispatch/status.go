@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/membership"
+	"github.com/memring/memring/node/placement"
 	"github.com/memring/memring/protocol"
 )
 
@@ -52,15 +53,7 @@ var agreed = [...]struct{ as, name string }{
 //	CLUSTER name, as the member that is asked sees it | MEMBER each who is here, and what it says of itself | PROBLEM member, what=...
 func (d *Dispatch) status() []protocol.ReportLine {
 	now := d.cfg.Placement()
-	own := answer{member: d.cfg.Self, report: d.cfg.Figures()}
-	if m := now.ByID(d.cfg.Self.ID); m != nil && d.isSelf(*m) {
-		own.member = *m
-	}
-	answers := append([]answer{own}, d.ask(d.others(), &protocol.Request{Op: protocol.Stats})...)
-	said := make([]figures, len(answers))
-	for i := range answers {
-		said[i] = figuresOf(answers[i].report)
-	}
+	answers, said := d.askFigures(now)
 	var members []protocol.ReportLine
 	for i, a := range answers {
 		members = append(members, d.memberLine(a, said[i]))
@@ -77,6 +70,20 @@ func (d *Dispatch) status() []protocol.ReportLine {
 		d.cfg.Self.ID, len(answers), down, table.Partitions(), table.Copies(), sum(said, "cluster_copies_missing"),
 		sum(said, "cluster_partitions_wanted", "cluster_partitions_arriving"), len(problems))}
 	return append(append([]protocol.ReportLine{head}, members...), problems...)
+}
+
+// askFigures asks all who are here for what they say of themselves. This member comes first.
+func (d *Dispatch) askFigures(now placement.Placement) ([]answer, []figures) {
+	own := answer{member: d.cfg.Self, asked: d.cfg.Milli(), report: d.cfg.Figures(), heard: d.cfg.Milli()}
+	if m := now.ByID(d.cfg.Self.ID); m != nil && d.isSelf(*m) {
+		own.member = *m
+	}
+	answers := append([]answer{own}, d.ask(d.others(), &protocol.Request{Op: protocol.Stats})...)
+	said := make([]figures, len(answers))
+	for i := range answers {
+		said[i] = figuresOf(answers[i].report)
+	}
+	return answers, said
 }
 
 // memberLine tells of one who is here.
@@ -101,6 +108,7 @@ func (d *Dispatch) problems(answers []answer, said []figures) (lines []protocol.
 			add(l.ID, "what=down for=%d", seconds(l.Since, time.Now()))
 		}
 	}
+	clocks := wrongClocks(answers, said)
 	for i, a := range answers {
 		id := a.member.ID
 		if a.silent != "" {
@@ -111,6 +119,9 @@ func (d *Dispatch) problems(answers []answer, said []figures) (lines []protocol.
 			if here, there := said[0][field.name], said[i][field.name]; here != there {
 				add(id, "what=%s says=%s here=%s", field.as, cmp.Or(there, "-"), cmp.Or(here, "-"))
 			}
+		}
+		if off, far := clocks[id]; far {
+			add(id, "what=clock ahead=%.1f", off.Seconds())
 		}
 		if said[i]["cluster_minority"] == "1" {
 			add(id, "what=minority")

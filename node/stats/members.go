@@ -179,7 +179,7 @@ func join(name, one, other string) string {
 	b, err2 := strconv.ParseUint(other, 10, 64)
 	number := err1 == nil && err2 == nil
 	switch name {
-	case "pid", "version", "libevent", "pointer_size", "cluster_members", "cluster_members_down", "cluster_copies", "cluster_print", "cluster_state", "cluster_build", "cluster_settings":
+	case "pid", "version", "libevent", "pointer_size", "cluster_members", "cluster_members_down", "cluster_copies", "cluster_print", "cluster_state", "cluster_build", "cluster_settings", "cluster_clock_milliseconds":
 		return one
 	case "rusage_user", "rusage_system":
 		return addSeconds(one, other)

@@ -290,6 +290,7 @@ func (s *Sources) Cluster(list *List) {
 	s.sides(list)
 	list.Add("cluster_state", s.State())
 	list.Add("cluster_build", s.Build)
+	list.Add("cluster_clock_milliseconds", s.Clock.Milli())
 	list.Add("cluster_settings", s.Settings)
 	list.Add("cluster_tables", s.Router.Stats().Tables.Load())
 	list.Add("cluster_print", fmt.Sprintf("%016x", table.Print()))
