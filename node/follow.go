@@ -34,9 +34,14 @@ func (n *Node) startFollow() {
 // adopt builds the table of the members there are and routes by it.
 func (n *Node) adopt() error {
 	n.lookAround()
+	if n.placed.Load() {
+		_ = n.pulled() // what the table until now wanted has come, or not: nobody may have asked
+	}
+	joined := n.members.Joined()
 	now, before := n.placement(), n.adopted
 	if now.Same(&before) {
 		n.adopted.Until = now.Until
+		n.placed.Store(joined)
 		return nil
 	}
 	n.adopted = now
@@ -61,6 +66,7 @@ func (n *Node) adopt() error {
 	n.replicator.Adopt(table, self, others) // first: handover may ask it at once whose holders are gone
 	n.handover.Adopt(table, self, others)
 	n.router.Adopt(table, ways, more...)
+	n.placed.Store(joined)
 	n.peers.Keep(ids...)
 	n.copies.Keep(ids...)
 	n.discovery.Follow(next.Here)

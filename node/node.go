@@ -98,7 +98,8 @@ type Node struct {
 	leaving   atomic.Bool
 	drainEnd  atomic.Int64 // the Unix nanosecond at which a drain is given up; 0: there is none
 	beaten    atomic.Int64 // when the node was seen to run, in nanoseconds since it was started
-	warm      atomic.Bool  // once all partitions that were ours at the start had come
+	placed    atomic.Bool  // a table of those whom this node has joined was adopted
+	warm      atomic.Bool  // once all partitions that were ours at the start had come, with their items
 }
 
 // Start brings a node up and returns once it serves. An error names the flag to change; nothing is left running then.
@@ -356,31 +357,6 @@ func (n *Node) clientWires(wire Wire) *session.Wires {
 // itemTime is how long a member may be busy with one item of that size, and answer nobody else on the lane: it is copied some times, at 100 MB a
 // second on a machine with other things to do.
 func itemTime(bytes int) time.Duration { return time.Duration(bytes) * time.Second / (100 << 20) }
-
-// Ready says why the node should not be sent clients yet, or any more; nil when it should.
-func (n *Node) Ready() error {
-	switch {
-	case n.leaving.Load():
-		return errors.New("leaving the cluster")
-	case !n.members.Joined():
-		return errors.New("no other member reached yet, see --join")
-	default:
-		return n.taken()
-	}
-}
-
-// taken says that partitions which were this node's when it came have not been taken over yet; nil once they have been, whatever is wanted later: when a
-// member is lost all others want some, and a cluster whose nodes all call themselves not ready serves nobody.
-func (n *Node) taken() error {
-	if n.warm.Load() {
-		return nil
-	}
-	if wanted := n.handover.Count().Wanted; wanted > 0 {
-		return fmt.Errorf("%d partitions not taken over yet", wanted)
-	}
-	n.warm.Store(true)
-	return nil
-}
 
 // Stop leaves the cluster in order: the others are told and stop sending, requests under way are answered, and all that was started ends.
 // What is still open when ctx is done is cut.

@@ -34,15 +34,15 @@ func TestNotReadyUntilPartitionsAreTakenOver(t *testing.T) {
 	}
 	other := []handover.Member{{ID: "b"}}
 	n.handover.Adopt(two, 0, other)
-	if err := n.taken(); err == nil || !strings.Contains(err.Error(), "not taken over yet") || first == nil {
+	if err := n.pulled(); err == nil || !strings.Contains(err.Error(), "not taken over yet") || first == nil {
 		t.Fatalf("nobody has answered: %v", err)
 	}
 	n.handover.Adopt(two, -1, other) // nothing is to be waited for
-	if err := n.taken(); err != nil {
+	if err := n.pulled(); err != nil {
 		t.Errorf("nothing wanted: %v", err)
 	}
 	n.handover.Adopt(two, 0, other)
-	if err := n.taken(); err != nil || n.handover.Count().Wanted == 0 {
+	if err := n.pulled(); err != nil || n.handover.Count().Wanted == 0 {
 		t.Errorf("wanted again: %v, %+v", err, n.handover.Count())
 	}
 }

@@ -56,10 +56,13 @@ func TestHealthAndMetrics(t *testing.T) {
 	f("/elsewhere", 404, "")
 	f("/cluster", 200, `{"members":3}`)
 	f("/debug/pprof/", 404, "")
-	why := "no other member reached yet"
-	reason.Store(&why)
-	f("/readyz", 503, why)
-	f("/livez", 200, "ok")
+	for _, why := range []string{"no other member reached yet", "no table of the members adopted yet", "first pull not done", "leaving the cluster"} {
+		reason.Store(&why)
+		f("/readyz", 503, why+"\n")
+		f("/livez", 200, "ok\n")
+		reason.Store(nil)
+		f("/readyz", 200, "ok\n")
+	}
 
 	client.CloseIdleConnections()
 	if err := a.Stop(context.Background()); err != nil {
