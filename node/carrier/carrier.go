@@ -93,7 +93,7 @@ func (c *Carrier) DialTimeout(to string, timeout time.Duration) (net.Conn, error
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
-	stream := tls.Client(under, c.cfg.Identity.Call(""))
+	stream := tls.Client(under, c.cfg.Identity.CallAny())
 	if err := stream.HandshakeContext(ctx); err != nil {
 		under.Close()
 		return nil, fmt.Errorf("prove who we are to %s: %w", to, err)
@@ -164,8 +164,7 @@ func (c *Carrier) meet(under net.Conn) {
 	defer cancel()
 	leave := c.lobby.Enter(func() { under.Close() })
 	defer leave()
-	config, _ := c.cfg.Identity.Meet()
-	stream := tls.Server(under, config)
+	stream := tls.Server(under, c.cfg.Identity.MeetAny())
 	if err := stream.HandshakeContext(ctx); err != nil {
 		if !errors.Is(err, io.EOF) && c.open.Err() == nil { // who says nothing only looks whether somebody is there
 			c.cfg.Refused(under.RemoteAddr(), err)

@@ -1,8 +1,8 @@
 // Package identity proves to other members that this node is of their cluster, and checks that they are, by keys that are replaceable while in use.
 //
 //	cluster key --HKDF--> an authority that only the cluster has -> our certificate --+--> TLS 1.3 of lanes and of gossip's streams
-//	certificates of an authority of one's own (node/certs) --------------------------+
-//	cluster key --HKDF--> the key of gossip's datagrams (node/seal)
+//	      |                        certificates of an authority of one's own (node/certs) --> TLS 1.3 of lanes, instead
+//	      +-----HKDF--> the key of gossip's datagrams (node/seal)
 //
 // Whoever has the cluster key can be any member. With an authority of one's own each node has a certificate for its id, and can only be itself on lanes; gossip has no
 // other key than the cluster's.
@@ -85,59 +85,83 @@ func (i *Identity) Datagrams() []cipher.AEAD {
 // Encrypts reports whether there is what TLS needs.
 func (i *Identity) Encrypts() bool { return i != nil && (i.cfg.Certs != nil || i.keys.Load() != nil) }
 
-// Authorities are those that must have signed what other members show, and others after each load: so who compares them knows whether there was one.
+// Authorities are those that must have signed what other members show on lanes, and others after each load: so who compares them knows whether there was one.
 func (i *Identity) Authorities() *x509.CertPool {
-	_, authorities := i.credentials()
-	return authorities
+	return i.onLanes().authorities
 }
 
-// credentials are what we show, and who must have signed what others show.
-func (i *Identity) credentials() (own *tls.Certificate, authorities *x509.CertPool) {
+// A proof is what we show, and who must have signed what others show.
+type proof struct {
+	own         tls.Certificate
+	authorities *x509.CertPool
+}
+
+// onLanes is what is shown on lanes.
+func (i *Identity) onLanes() proof {
 	if i.cfg.Certs != nil {
 		loaded := i.cfg.Certs.TLS(certs.Mutual)()
-		return &loaded.Certificates[0], loaded.ClientCAs
+		return proof{loaded.Certificates[0], loaded.ClientCAs}
 	}
-	k := i.keys.Load()
-	return &k.own, k.authorities
+	return i.keys.Load().proof
 }
 
-// Call gives what a connection to a member uses; id "" means any member. It must not be asked unless Encrypts.
+// Call gives what a lane to a member uses. It must not be asked unless Encrypts.
 func (i *Identity) Call(id string) *tls.Config {
-	config, authorities := i.config()
+	return i.onLanes().call(func(cert *x509.Certificate) error { return i.isFor(cert, id) })
+}
+
+// Meet gives what a lane from a member uses, and who it is with, once it is encrypted. It must not be asked unless Encrypts.
+func (i *Identity) Meet() (*tls.Config, *Peer) {
+	p, shown := &Peer{of: i}, i.onLanes()
+	return shown.meet(func(chain []*x509.Certificate) { p.chain, p.known = chain, shown.authorities }), p
+}
+
+// CallAny gives what a stream of gossip to any member uses. It must not be asked without a cluster key: that is what gossip goes by, whatever certificates lanes use, for who
+// has only such a one could not be told by its datagrams.
+func (i *Identity) CallAny() *tls.Config {
+	return i.keys.Load().proof.call(func(*x509.Certificate) error { return nil })
+}
+
+// MeetAny gives what a stream of gossip from any member uses. It must not be asked without a cluster key.
+func (i *Identity) MeetAny() *tls.Config {
+	return i.keys.Load().proof.meet(func([]*x509.Certificate) {})
+}
+
+// call is for who opens a connection; who checks the certificate that has been found to be of this cluster.
+func (p proof) call(who func(*x509.Certificate) error) *tls.Config {
+	config := p.config()
 	config.InsecureSkipVerify = true // of names that we do not have: VerifyConnection does it
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		err := verify(state.PeerCertificates, authorities, x509.ExtKeyUsageServerAuth)
-		if err == nil && id != "" {
-			err = i.isFor(state.PeerCertificates[0], id)
+		err := verify(state.PeerCertificates, p.authorities, x509.ExtKeyUsageServerAuth)
+		if err == nil {
+			err = who(state.PeerCertificates[0])
 		}
 		return err
 	}
 	return config
 }
 
-// Meet gives what a connection from a member uses, and who it is with, once it is encrypted. It must not be asked unless Encrypts.
-func (i *Identity) Meet() (*tls.Config, *Peer) {
-	p := &Peer{of: i}
-	config, authorities := i.config()
+// meet is for who takes a connection; known is told what has been found to be of this cluster.
+func (p proof) meet(known func([]*x509.Certificate)) *tls.Config {
+	config := p.config()
 	config.ClientAuth = tls.RequireAnyClientCert
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		err := verify(state.PeerCertificates, authorities, x509.ExtKeyUsageClientAuth)
+		err := verify(state.PeerCertificates, p.authorities, x509.ExtKeyUsageClientAuth)
 		if err == nil {
-			p.chain, p.known = state.PeerCertificates, authorities
+			known(state.PeerCertificates)
 		}
 		return err
 	}
-	return config, p
+	return config
 }
 
-func (i *Identity) config() (*tls.Config, *x509.CertPool) {
-	own, authorities := i.credentials()
+func (p proof) config() *tls.Config {
 	return &tls.Config{
-		Certificates:                []tls.Certificate{*own},
+		Certificates:                []tls.Certificate{p.own},
 		MinVersion:                  tls.VersionTLS13,
 		SessionTicketsDisabled:      true, // lanes are few and long, and a session must not outlive its keys
 		DynamicRecordSizingDisabled: true,
-	}, authorities
+	}
 }
 
 // A Peer is who opened one connection to us. One goroutine at a time uses it.

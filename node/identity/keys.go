@@ -29,10 +29,9 @@ const (
 
 // keys are what was made of the cluster keys.
 type keys struct {
-	secrets     [][]byte
-	datagrams   []cipher.AEAD
-	own         tls.Certificate
-	authorities *x509.CertPool
+	secrets   [][]byte
+	datagrams []cipher.AEAD
+	proof     proof
 }
 
 // parseKeys reads a file of cluster keys: one a line, without blank lines and those that begin with #.
@@ -61,7 +60,7 @@ func parseKeys(content []byte) (secrets [][]byte, err error) {
 
 // derive makes all that is needed of the cluster keys.
 func (i *Identity) derive(secrets [][]byte) (*keys, error) {
-	k := &keys{secrets: secrets, authorities: x509.NewCertPool()}
+	k := &keys{secrets: secrets, proof: proof{authorities: x509.NewCertPool()}}
 	for n, secret := range secrets {
 		datagrams, err := i.datagramCipher(secret)
 		if err != nil {
@@ -72,11 +71,11 @@ func (i *Identity) derive(secrets [][]byte) (*keys, error) {
 		if err != nil {
 			return nil, err
 		}
-		k.authorities.AddCert(authority)
+		k.proof.authorities.AddCert(authority)
 		if n > 0 {
 			continue
 		}
-		if k.own, err = i.issue(authority, signer); err != nil {
+		if k.proof.own, err = i.issue(authority, signer); err != nil {
 			return nil, err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/memring/memring/node/certs"
+	"github.com/memring/memring/node/certstest"
 	"github.com/memring/memring/node/identity"
 	"github.com/memring/memring/ring"
 )
@@ -413,6 +414,38 @@ func TestClustersOfOtherNamesOrKeysStayApart(t *testing.T) {
 	f("name", func(cfg *Config) { cfg.Cluster = "other"; keyed(t, ourKey)(cfg) })
 	f("key", keyed(t, anotherKey))
 	f("no key", nil)
+}
+
+// Certificates that lanes use are worth nothing in gossip: who has one, and another cluster key, is kept out of streams as of datagrams. Else it would join by the one and be
+// lost by the other, again and again.
+func TestCertificatesDoNotStandForTheKey(t *testing.T) {
+	virtually(t, func(c *cluster) {
+		authority := certstest.New(t)
+		with := func(key string) func(cfg *Config) {
+			return func(cfg *Config) {
+				loaded := certs.New(certs.Config{})
+				chain, private := authority.Issue(cfg.Self.ID, time.Now().Add(time.Hour))
+				err := loaded.Load(certs.Files{Chain: certs.File{Content: chain}, Key: certs.File{Content: private}, Authorities: certs.File{Content: authority.PEM}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg.Identity = identity.New(identity.Config{Cluster: cfg.Cluster, ID: cfg.Self.ID, Certs: loaded})
+				if err := cfg.Identity.LoadKeys(certs.File{Content: []byte(key)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		c.start(1, with(ourKey))
+		c.start(2, with(ourKey))
+		c.within(time.Second, "those of one key to see each other", func() bool { return seeAll(c.nodes, 2) })
+		c.start(3, with(anotherKey))
+		for range 20 {
+			pass(time.Second)
+			if ids(c.nodes[0]) != "m1 m2" || ids(c.nodes[2]) != "m3" {
+				t.Fatalf("%s; %s", ids(c.nodes[0]), ids(c.nodes[2]))
+			}
+		}
+	})
 }
 
 func TestClustersOfOtherNamesStayApartWithoutKeys(t *testing.T) {

@@ -57,14 +57,14 @@ func Attack(t testing.TB, target membership.Member, cluster, key string) *Hostil
 		},
 		"a frame too large":             func() error { return h.say(target.Peer, binary.LittleEndian.AppendUint32(nil, 1<<31)) },
 		"silence":                       func() error { return h.say(target.Peer, nil) },
-		"another key":                   func() error { return h.call(target.Peer, wrongKey.Call("")) },
-		"another name of the cluster":   func() error { return h.call(target.Peer, wrongName.Call("")) },
+		"another key":                   func() error { return h.call(target.Peer, wrongKey.CallAny()) },
+		"another name of the cluster":   func() error { return h.call(target.Peer, wrongName.CallAny()) },
 		"no certificate":                func() error { return h.call(target.Peer, &tls.Config{InsecureSkipVerify: true}) },
-		"another member's name":         func() error { return h.call(target.Peer, h.member(cluster, "stranger", key).Call("")) },
+		"another member's name":         func() error { return h.call(target.Peer, h.member(cluster, "stranger", key).CallAny()) },
 		"a recorded handshake":          h.replayed(target.Peer),
 		"gossip: plain bytes":           func() error { return h.say(target.Gossip, noise(1+rand.IntN(4000))) },
 		"gossip: an endless state":      func() error { return h.say(target.Gossip, append([]byte{10, 1, 0, 0, 0}, noise(100_000)...)) },
-		"gossip: another key":           func() error { return h.gossip(target.Gossip, wrongKey.Call("")) },
+		"gossip: another key":           func() error { return h.gossip(target.Gossip, wrongKey.CallAny()) },
 		"gossip: a recorded handshake":  h.replayed(target.Gossip),
 		"datagrams: noise":              func() error { return h.datagram(noise(1 + rand.IntN(1400))) },
 		"datagrams: another key":        func() error { return h.datagram(h.letter(wrongKey)) },
@@ -204,7 +204,7 @@ func (h *Hostiles) replayed(to netip.AddrPort) func() error {
 	}
 	defer conn.Close()
 	recorder := &tape{Conn: conn}
-	secure := tls.Client(recorder, h.member(h.cluster, "recorded", h.key).Call(""))
+	secure := tls.Client(recorder, h.member(h.cluster, "recorded", h.key).CallAny())
 	if err := secure.Handshake(); err != nil {
 		h.t.Errorf("record a handshake: %v", err)
 	}
