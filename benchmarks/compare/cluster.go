@@ -101,7 +101,7 @@ func (c *cluster) run(ctx context.Context) (err error) {
 // startCluster starts n nodes that have found one another. What has started is given with an error too, to be stopped.
 func startCluster(ctx context.Context, path string, n, limit int) (nodes []*server, err error) {
 	for i := range n {
-		more := []string{"--id", fmt.Sprintf("n%d", i), "-m", strconv.Itoa(limit), "-t", "1"}
+		more := []string{"--id", fmt.Sprintf("n%d", i), "-m", strconv.Itoa(limit), "-t", "1", "--drain-timeout", "0"}
 		if i > 0 {
 			more = append(more, "--join", "127.0.0.1:"+argument(nodes[0], "--gossip-port"))
 		}

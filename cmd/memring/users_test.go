@@ -82,9 +82,9 @@ func TestTellsWhoReachesIt(t *testing.T) {
 	f("-l 0.0.0.0 opens")
 	f("-l 0.0.0.0 opens", "-Y", users)
 	f("", "-l", "127.0.0.1")
-	f("may read and change everything", "-l", "0.0.0.0")
-	f("at=\":11211, 192.0.2.1:7\"", "-l", "*,127.0.0.1:5,192.0.2.1:7")
-	f("", "-l", "0.0.0.0", "-Y", users)
+	f("may read and change everything", "--insecure-peers", "-l", "0.0.0.0")
+	f("at=\":11211, 192.0.2.1:7\"", "--insecure-peers", "-l", "*,127.0.0.1:5,192.0.2.1:7")
+	f("", "--insecure-peers", "-l", "0.0.0.0", "-Y", users)
 	f("", "-s", filepath.Join(filepath.Dir(users), "socket"))
 }
 
