@@ -162,7 +162,8 @@ func (c *Carrier) read(packet *memberlist.Packet) {
 func (c *Carrier) meet(under net.Conn) {
 	ctx, cancel := context.WithTimeout(c.open, c.cfg.Timeout)
 	defer cancel()
-	leave := c.lobby.Enter(func() { under.Close() })
+	host, _, _ := net.SplitHostPort(under.RemoteAddr().String())
+	leave := c.lobby.Enter(host, func() { under.Close() })
 	defer leave()
 	stream := tls.Server(under, c.cfg.Identity.MeetAny())
 	if err := stream.HandshakeContext(ctx); err != nil {

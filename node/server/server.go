@@ -66,7 +66,7 @@ type Config struct {
 	MaxBufferBytes int64
 	NoMemory       string
 
-	// MaxStrangers bounds the connections that are about to be encrypted; when there are more, the one that has taken longest is closed. 0: any number.
+	// MaxStrangers bounds the connections that are about to be encrypted; when there are more, one is closed (lobby.Lobby). 0: any number.
 	MaxStrangers int
 
 	// Refused, if not nil, hears of every connection that could not be encrypted, though its client has said something. It is called by the connection's goroutine.

@@ -40,7 +40,8 @@ func (c *conn) shakeHands() bool {
 		return false
 	}
 	if s.strangers != nil {
-		defer s.strangers.Enter(func() { c.net.Close() })()
+		host, _, _ := net.SplitHostPort(c.net.RemoteAddr().String())
+		defer s.strangers.Enter(host, func() { c.net.Close() })()
 	}
 	c.secure = tls.Server(socket, c.config)
 	err := c.secure.Handshake()
