@@ -1,10 +1,12 @@
-// Package seal seals datagrams: nobody else reads them, and each is good once, at one receiver, for some seconds.
+// Package seal seals datagrams: nobody else reads them, and each is good once at a receiver, for some seconds.
 //
 //	letter  1 | nonce 12 | AES-GCM( our cookie 8 | your cookie 8 | datagram )
 //	stale   2 | nonce 12 | AES-GCM( our cookie 8 | nonce 12 of the letter that had none of our cookies )
 //
 // Whoever has recorded a letter can send it again later, and gossip would believe it: a member long gone would be alive. So a letter bears a cookie that its receiver has
 // made up lately; each letter tells where it comes from which is good there. Who has no good one is told it in a stale, and sends the letter again.
+// Who can take letters off the way, and write any sender on them, can have one go to another member as well, by the stale of that one: gossip is meant for all, and what is
+// not names whom it is for.
 // No clocks are compared, and a receiver keeps nothing of senders that it has not asked for.
 package seal
 
