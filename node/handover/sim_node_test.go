@@ -409,8 +409,14 @@ func (n *node) pause(span time.Duration) {
 	}
 }
 
-// condemn has the others take a member for dead that goes on all the while, until they hear from it.
+// condemn has the others take a member for dead that goes on all the while, until they hear from it. Nothing happens while another is condemned: members that take each
+// other for dead are the two sides of a split, of which TestSimCut judges.
 func (n *node) condemn(span time.Duration) {
+	const meet = 2 * time.Second // from when they hear from it until all have adopted a table with it
+	if n.w.condemned != n && n.w.now < n.w.condemnedUntil {
+		return
+	}
+	n.w.condemned, n.w.condemnedUntil = n, n.w.now+span+meet
 	n.w.tell("%v is condemned for %v", n, span)
 	n.w.announce(n, down, 0, n.w.spread)
 	n.w.after(span, n, func() { n.w.announce(n, n.state(), 0, n.w.spread) })

@@ -17,6 +17,9 @@ import (
 //
 //	heap of events -> one happens -> whoever may go on now is put on the heap -> invariants
 type world struct {
+	condemned      *node // who is taken for dead and is not, or was last
+	condemnedUntil time.Duration
+
 	plan
 	rnd    *rand.Rand
 	now    time.Duration
