@@ -149,7 +149,7 @@ func (r *Replicator) seek() {
 		}
 		asks[id].Add(part)
 	}
-	if open {
+	if open || !r.dirty.Empty() { // hand-over may have needed what is to be dropped
 		r.seekLaterLocked()
 	}
 	r.mu.Unlock()
