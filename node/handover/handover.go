@@ -118,6 +118,7 @@ type Handover struct {
 	moves      map[uint64]*move
 	moved      uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
 	asks       uint64            // numbers what we ask
+	doubts     uint64            // how often this process has stood still
 	heard      map[Member]uint64 // the latest number that each has asked with
 	keepers    []string          // by partition that is wanted: who answers for it still, if we know
 	salvors    map[uint32]string // partitions that nobody has, and who has a copy that is better than none

@@ -55,6 +55,59 @@ func TestSimADrainCostsNothingWhateverItsReplicaHas(t *testing.T) {
 	})
 }
 
+// Who stands still while partitions arrive goes on with what has not arrived: nobody has taken it for dead, so nobody else has them.
+func TestSimAStandstillAmidAMoveCostsNothing(t *testing.T) {
+	f := func(what string, stalls func(w *world, joiner *node) []*node) {
+		t.Helper()
+		arrived := 0
+		for seed := range seedsOf(20) {
+			p := copiesPlan(0)
+			p.seed, p.copies = seed, int(1+seed%2)
+			w := newWorld(p)
+			w.launch("m0")
+			w.run(w.now + 200*time.Millisecond)
+			w.launch("m1")
+			if !w.calm() {
+				t.Fatal(w.faults)
+			}
+			fillAll(w)
+			w.run(w.now + time.Second)
+			joiner := w.launch("m2")
+			for limit := w.now + patience; joiner.handover.Count().Arriving == 0 && w.now < limit; {
+				w.run(w.now + time.Millisecond)
+			}
+			arrived += joiner.handover.Count().Arriving
+			for _, n := range stalls(w, joiner) {
+				n.pause(simStall + 200*time.Millisecond) // not long enough for a verdict
+			}
+			w.run(w.now + 1200*time.Millisecond)
+			if !w.calm() {
+				t.Fatalf("%s, seed %d: %v", what, seed, w.faults)
+			}
+			w.run(w.now + 5*time.Second)
+			for i := range simKeys {
+				key, there := fmt.Sprint("key", i), false
+				for _, n := range w.nodes {
+					if n.handover.Holds(n.partition(key)) {
+						_, _, there = n.store.Get(nil, []byte(key))
+					}
+				}
+				if !there {
+					t.Errorf("%s, seed %d: %s is lost", what, seed, key)
+				}
+			}
+			for _, n := range w.nodes {
+				n.store.Close()
+			}
+		}
+		if arrived == 0 {
+			t.Errorf("%s: nothing was arriving", what)
+		}
+	}
+	f("the joiner", func(_ *world, joiner *node) []*node { return []*node{joiner} })
+	f("all", func(w *world, _ *node) []*node { return w.nodes })
+}
+
 // fillAll stores all keys, each where it is held.
 func fillAll(w *world) {
 	for i := range simKeys {

@@ -180,7 +180,7 @@ func (h *Handover) beginLocked() (begin func()) {
 	asked, orphans, any := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts)), h.unsureLocked()
 	for part := range h.parts {
 		switch state, _ := h.parts[part].load(); {
-		case state == wanted || state == doubted:
+		case state == wanted || state == doubted && !h.suspendedLocked(part):
 			asked.Add(part)
 			any = true
 		case state == arriving && h.orphanedLocked(part):
@@ -606,17 +606,28 @@ func (h *Handover) end(a *arrival, early bool) {
 	}
 	h.arrivals = slices.Delete(h.arrivals, at, at+1)
 	a.over.Store(true)
+	doubts := false
 	for part := range h.parts {
 		p := &h.parts[part]
-		if state, _ := p.load(); state == arriving && p.arrival.Load() == a {
-			p.arrival.Store(nil) // first: nobody writes what a piece may still replace
+		if p.arrival.Load() != a {
+			continue
+		}
+		state, _ := p.load()
+		p.arrival.Store(nil) // first: nobody writes what a piece may still replace
+		if state == arriving {
 			p.store(held, 0)
 		}
+		doubts = doubts || state == doubted
 	}
 	h.overLocked(a)
 	left := len(h.arrivals)
 	h.offerLaterLocked() // what has come meanwhile may be another's by now
+	begin := func() {}
+	if doubts {
+		begin = h.beginLocked()
+	}
 	h.mu.Unlock()
+	begin()
 	if early {
 		h.stats.GivenUp.Add(1)
 	}
@@ -640,7 +651,7 @@ func (h *Handover) beginRestLocked(a *arrival) bool {
 		return true
 	}
 	for part := range a.left.All() {
-		if state, _ := h.parts[part].load(); state == arriving || state == given {
+		if state, _ := h.parts[part].load(); state == arriving || state == given || h.suspendedLocked(part) {
 			return false
 		}
 	}
