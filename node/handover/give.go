@@ -295,8 +295,8 @@ func (h *Handover) dropLocked() {
 		return
 	}
 	var due []uint64
-	for number, m := range h.moves {
-		if m.pulled {
+	for _, number := range slices.Sorted(maps.Keys(h.moves)) {
+		if h.moves[number].pulled {
 			due = append(due, number)
 		}
 	}

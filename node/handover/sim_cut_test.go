@@ -26,8 +26,8 @@ type cut struct {
 const (
 	// simSkew is more than two members' clocks are apart: what is done so much later is newer.
 	simSkew = 4 * time.Second
-	// simNoticed is how long a cut goes unnoticed.
-	simNoticed = simVerdict + 600*time.Millisecond
+	// simNoticed is how long a cut goes unnoticed at most: until members are taken for dead, and a table without them is adopted, which a join meanwhile puts off.
+	simNoticed = simVerdict + 1500*time.Millisecond
 	// simRejoin is how long members may need to find each other again.
 	simRejoin = 2 * time.Second
 )

@@ -99,8 +99,8 @@ func (h *Handover) forgetGoneLocked() {
 			h.cfg.Go(func() { h.end(a, true) })
 		}
 	}
-	for _, m := range h.moves {
-		if !h.aliveLocked(m.to) {
+	for _, number := range slices.Sorted(maps.Keys(h.moves)) {
+		if m := h.moves[number]; !h.aliveLocked(m.to) {
 			h.pulledLocked(m)
 		}
 	}

@@ -373,7 +373,7 @@ func (r *Replicator) feedsLocked() []*feed {
 // reviewFeedsLocked ends what members hear that are gone, or are replicas no more.
 func (r *Replicator) reviewFeedsLocked() {
 	maps.DeleteFunc(r.heard, func(m piece.Member, _ uint64) bool { boot, known := r.members[m.ID]; return known && boot > m.Boot })
-	for m := range r.lapsed {
+	for _, m := range slices.SortedFunc(maps.Keys(r.lapsed), func(a, b piece.Member) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Boot, b.Boot)) }) {
 		switch boot, known := r.members[m.ID]; {
 		case known && boot == m.Boot: // it was not dead, and thinks that it has copies
 			delete(r.lapsed, m)

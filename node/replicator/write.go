@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -297,7 +298,7 @@ func (w *write) stickLocked() (first bool) {
 	return true
 }
 
-// eachOpen calls f with every write that has copies under way, its shard locked.
+// eachOpen calls f with every write that has copies under way, its shard locked; in an order that is the same each time.
 func (r *Replicator) eachOpen(f func(w *write)) {
 	for i := range r.shards {
 		s := &r.shards[i]
@@ -305,8 +306,8 @@ func (r *Replicator) eachOpen(f func(w *write)) {
 			continue
 		}
 		s.mu.Lock()
-		for _, writes := range s.open {
-			for _, w := range writes {
+		for _, hash := range slices.Sorted(maps.Keys(s.open)) {
+			for _, w := range slices.Clone(s.open[hash]) {
 				f(w)
 			}
 		}
