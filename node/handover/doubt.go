@@ -22,10 +22,10 @@ func (h *Handover) Doubt() {
 	doubts := 0
 	for part := range h.parts {
 		p := &h.parts[part]
-		state, _ := p.load()
-		if a := p.arrival.Load(); state == held || state == arriving && h.goneLocked(a.from) {
+		switch state, _ := p.load(); {
+		case state == held, state == arriving && h.orphanedLocked(part):
 			p.arrival.Store(nil)
-		} else if state != arriving {
+		case state != arriving:
 			continue
 		}
 		p.store(doubted, 0)

@@ -307,7 +307,7 @@ func (r *Replicator) eachOpen(f func(w *write)) {
 		}
 		s.mu.Lock()
 		for _, hash := range slices.Sorted(maps.Keys(s.open)) {
-			for _, w := range slices.Clone(s.open[hash]) {
+			for _, w := range s.open[hash] {
 				f(w)
 			}
 		}
