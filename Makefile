@@ -63,7 +63,7 @@ interop: ## talk to one real node, and to three, with other people's clients (De
 
 chaos: ## hurt running clusters and see what they promise still hold, half an hour; SHORT=-short for less of it (as root: network namespaces)
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'
-	@test -z "$(call tagged,chaos)" || (set -x; go test -tags chaos -count=1 -timeout 50m -v $(SHORT) -run Chaos $(call tagged,chaos))
+	@test -z "$(call tagged,chaos)" || (set -x; go test -p 1 -tags chaos -count=1 -timeout 50m -v $(SHORT) -run Chaos $(call tagged,chaos))
 	go test $(race) -tags chaos -count=1 -timeout 50m -v $(SHORT) -run Chaos ./storage
 
 bench: build ## the CPU of a request beside MEMCACHED (memcached), against the bars: some five minutes; FLAGS for less of it

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,68 +71,70 @@ func floods() []flood {
 }
 
 // TestChaosFloods holds three nodes to what is promised to those who behave, while others do not: they are served as fast as in peace, three times as long
-// at most, and the node that is attacked takes no more memory than is stated.
+// at most, and the node that is attacked takes no more memory than is stated. What a node does, it does each time; what else happens on a machine passes:
+// so a flood that was not withstood is tried again. With -short, where a machine does other things as well, times are told and not judged.
 func TestChaosFloods(t *testing.T) {
 	nodes := startCluster(t, 3, "-c", "12000", "-m", "256")
 	fillBig(t, nodes[0].address)
-	busy := busyMachine(t) // before anything that is ours
 	p := startProbes(t, nodes)
-	p.busy = busy
-	peace := p.p99(t)
+	peace, _ := p.p99()
 	for i, f := range floods() {
 		t.Run(f.name, func(t *testing.T) {
-			rest := resident(t, nodes[0])
-			attack := startAttack(t, i, nodes[0].address)
-			most := atomic.Int64{}
-			stop := make(chan struct{})
-			var watching sync.WaitGroup
-			watching.Go(func() {
-				for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
-					select {
-					case <-stop:
-						tick.Stop()
-						return
-					default:
-						most.Store(max(most.Load(), resident(t, nodes[0])))
-					}
+			var broken error
+			for try := range floodTries {
+				if peace, broken = withstand(t, nodes[0], p, i, peace); broken == nil {
+					return
 				}
-			})
-			p.failed.Store(0)
-			under := p.p99(t)
-			failed := p.failed.Load()
-			close(stop)
-			watching.Wait()
-			attack()
-			waitFor(t, "the attackers' connections are closed", func() error { return fewConns(nodes[0].address) })
-			after := p.p99(t)
-			quiet := max(peace, after)
-			peace = after
-			allowed := rest + f.allowance + int64(f.size())*connBytes + slackBytes
-			t.Logf("p99 %v, in peace %v, %d failed; %d MB, of %d MB before and %d MB allowed", under, quiet, failed, most.Load()>>20, rest>>20, allowed>>20)
-			switch slow := under > 3*quiet+floodFloor; {
-			case slow && busy:
-				t.Logf("others' p99 was %v, in peace %v, but the machine had other things to do before", under, quiet)
-			case slow:
-				t.Errorf("others' p99 was %v, in peace %v", under, quiet)
+				t.Logf("try %d: %v", try+1, broken)
 			}
-			if failed > 0 && !busy {
-				t.Errorf("%d of the others' requests failed", failed)
-			}
-			if most.Load() > allowed {
-				t.Errorf("the node took %d MB, %d MB are allowed", most.Load()>>20, allowed>>20)
-			}
+			t.Errorf("each of %d times: %v", floodTries, broken)
 		})
 	}
 }
 
-// busyMachine reports whether others want all processors already. Then the system decides whose request waits, and what a node does shows little.
-func busyMachine(t *testing.T) bool {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		t.Fatal(err)
+const floodTries = 3
+
+// withstand lets a flood loose on a node and says what was not as promised, and what the others' p99 is in peace afterwards.
+func withstand(t *testing.T, node *process, p *probes, number int, before time.Duration) (peace time.Duration, broken error) {
+	f := floods()[number]
+	rest := resident(t, node)
+	attack := startAttack(t, number, node.address)
+	most := atomic.Int64{}
+	stop := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
+			select {
+			case <-stop:
+				tick.Stop()
+				return
+			default:
+				most.Store(max(most.Load(), resident(t, node)))
+			}
+		}
+	})
+	p.failed.Store(0)
+	under, served := p.p99()
+	failed := p.failed.Load()
+	close(stop)
+	watching.Wait()
+	attack()
+	waitFor(t, "the attackers' connections are closed", func() error { return fewConns(node.address) })
+	peace, _ = p.p99()
+	quiet := max(before, peace)
+	allowed := rest + f.allowance + int64(f.size())*connBytes + slackBytes
+	t.Logf("p99 %v, in peace %v, %d failed; %d MB, of %d MB before and %d MB allowed", under, quiet, failed, most.Load()>>20, rest>>20, allowed>>20)
+	if !testing.Short() && under > 3*quiet+floodFloor {
+		broken = fmt.Errorf("others' p99 was %v, in peace %v", under, quiet)
 	}
-	load, _ := strconv.ParseFloat(strings.Fields(string(text))[0], 64)
-	return load > float64(runtime.NumCPU())
+	if failed > 0 {
+		broken = errors.Join(broken, fmt.Errorf("%d of the others' requests failed", failed))
+	}
+	broken = errors.Join(broken, served)
+	if most.Load() > allowed {
+		broken = errors.Join(broken, fmt.Errorf("the node took %d MB, %d MB are allowed", most.Load()>>20, allowed>>20))
+	}
+	return peace, broken
 }
 
 // floodFloor is what the attack itself takes of a machine of two processors, on which the attackers run as well.
@@ -198,7 +199,6 @@ func resident(t *testing.T, p *process) int64 {
 
 // probes are clients that behave: they set and get small items at each node, and take the time.
 type probes struct {
-	busy   bool         // the machine was before
 	failed atomic.Int64 // misses of what was set, and errors between members
 
 	mu    sync.Mutex // guards times
@@ -277,8 +277,8 @@ func (p *probes) probe(t *testing.T, c net.Conn, name string, stop chan struct{}
 	}
 }
 
-// p99 is the median of some seconds' p99: one stall of a busy machine does not tell.
-func (p *probes) p99(t *testing.T) time.Duration {
+// p99 is the median of some seconds' p99: one stall of a busy machine does not tell. It fails if hardly anybody was answered.
+func (p *probes) p99() (p99 time.Duration, served error) {
 	windows, length := 5, 2*time.Second
 	if testing.Short() {
 		windows, length = 3, time.Second
@@ -291,8 +291,8 @@ func (p *probes) p99(t *testing.T) time.Duration {
 		<-time.After(length)
 		p.mu.Lock()
 		slices.Sort(p.times)
-		if len(p.times) < 100 && !p.busy {
-			t.Errorf("only %d answers in %v", len(p.times), length)
+		if len(p.times) < 100 {
+			served = fmt.Errorf("only %d answers in %v", len(p.times), length)
 		}
 		if n := len(p.times); n > 0 {
 			all = append(all, p.times[n-1-n/100])
@@ -301,9 +301,9 @@ func (p *probes) p99(t *testing.T) time.Duration {
 	}
 	slices.Sort(all)
 	if len(all) == 0 {
-		return 0
+		return 0, served
 	}
-	return all[len(all)/2]
+	return all[len(all)/2], served
 }
 
 // attackVariable makes this program an attacker: the number of a flood, and an address.
