@@ -33,6 +33,7 @@ var plan = map[string]int{
 	"cmd/certfiles": 55,
 	"cmd/userfiles": 55,
 	"cmd/cluster":   55,
+	"cmd/output":    50,
 
 	"node/nodetest": 55,
 	"node":          50,
@@ -126,7 +127,7 @@ var homes = map[string][]string{
 	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
-	"golang.org/x/term":                       {"cmd/memring"},
+	"golang.org/x/term":                       {"cmd/memring", "cmd/output"},
 	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
 	"github.com/HdrHistogram/hdrhistogram-go": {"benchmarks/..."},

@@ -3,7 +3,6 @@ package cluster
 import (
 	"bufio"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/memring/memring/cmd/output"
 )
 
 const (
@@ -56,7 +57,7 @@ func tell(address string, secure *tls.Config, order string) error {
 	defer conn.Close()
 	answer, err := bufio.NewReader(io.LimitReader(conn, 4096)).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("no answer (a port on TLS is asked with --tls): %w", err)
+		return output.Exit(output.Unreachable, fmt.Errorf("no answer (a port on TLS is asked with --tls): %w", err))
 	}
 	switch kind, words, _ := strings.Cut(strings.TrimSpace(answer), " "); {
 	case kind == "OK":
@@ -77,14 +78,14 @@ func say(address string, secure *tls.Config, words string) (conn net.Conn, err e
 		conn, err = tls.DialWithDialer(dialer, "tcp", address, secure)
 	}
 	if err != nil {
-		return nil, err
+		return nil, output.Exit(output.Unreachable, err)
 	}
 	if err = conn.SetDeadline(time.Now().Add(askTimeout)); err == nil {
 		_, err = io.WriteString(conn, words+"\r\n")
 	}
 	if err != nil {
 		conn.Close()
-		return nil, err
+		return nil, output.Exit(output.Unreachable, err)
 	}
 	return conn, nil
 }
@@ -109,7 +110,7 @@ func ReadReport(r io.Reader) (lines []Line, err error) {
 		}
 		lines = append(lines, l)
 	}
-	return nil, errors.Join(in.Err(), errors.New("the answer has no END (a port on TLS is asked with --tls)"))
+	return nil, output.Exit(output.Unreachable, errors.Join(in.Err(), errors.New("the answer has no END (a port on TLS is asked with --tls)")))
 }
 
 // printTable prints one row a line; the first line gives the columns.
@@ -162,11 +163,4 @@ func objects(lines []Line) []map[string]string {
 		all = append(all, object)
 	}
 	return all
-}
-
-// PrintJSON prints anything as JSON, indented.
-func PrintJSON(w io.Writer, what any) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(what)
 }

@@ -5,7 +5,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,28 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/memring/memring/cmd/output"
 )
-
-// The exit codes of the process, besides 0 for what was done and is well, and 1 for what could not be asked for, was refused, or was not said right.
-const (
-	exitProblems = 2 // status: there are problems
-	exitTimeout  = 3 // drain: the member is still there
-)
-
-// An exitError is an error with an exit code of its own.
-type exitError struct {
-	error
-	code int
-}
-
-// ExitCode is that of the process which ends with an error of Command.
-func ExitCode(err error) int {
-	var exit exitError
-	if errors.As(err, &exit) {
-		return exit.code
-	}
-	return 1
-}
 
 // A command is what all subcommands have in common.
 type command struct {
@@ -81,7 +61,7 @@ func (c *command) question(use, short string, show func(io.Writer, []Line) error
 			return err
 		}
 		if c.asJSON {
-			return PrintJSON(cmd.OutOrStdout(), objects(lines))
+			return output.JSON(cmd.OutOrStdout(), objects(lines))
 		}
 		return show(cmd.OutOrStdout(), lines)
 	}}
@@ -129,7 +109,7 @@ func (c *command) tell(what, member string) error {
 // checkWord refuses what could not be said in one word of a line.
 func checkWord(name, word string) error {
 	if word == "" || strings.ContainsAny(word, " \r\n") {
-		return fmt.Errorf("%s %q: has neither blanks nor line ends", name, word)
+		return output.Exit(output.Usage, fmt.Errorf("%s %q: has neither blanks nor line ends", name, word))
 	}
 	return nil
 }

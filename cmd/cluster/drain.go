@@ -1,31 +1,28 @@
 package cluster
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/memring/memring/cmd/output"
 )
 
 const (
 	// drainTimeout is for how long a drain is watched by default: --drain-timeout of a node is 30 s unless said otherwise.
 	drainTimeout = 5 * time.Minute
-	// pollEvery is how often the status is asked for meanwhile, and tellEvery how often it is printed where there is no terminal.
+	// pollEvery is how often the status is asked for meanwhile.
 	pollEvery = 250 * time.Millisecond
-	tellEvery = time.Second
-	// barColumns is the width of the progress bar.
-	barColumns = 40
 )
 
 func (c *command) drain() *cobra.Command {
 	var timeout time.Duration
 	drain := &cobra.Command{
 		Use:   "drain MEMBER",
-		Short: "Have a member hand over all it has and leave, and wait until it is gone; exit code 3 if that takes longer than --timeout.",
+		Short: "Have a member hand over all it has and leave, and wait until it is gone; exit code 4 if that takes longer than --timeout.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.watchDrain(cmd.OutOrStdout(), args[0], timeout)
@@ -89,25 +86,22 @@ func (c *command) find(addresses []string, member, boot string) (now Line, there
 	return Line{}, false, err
 }
 
-// A progress tells how far a drain is: a bar on a terminal, else a line a second, or with --json an object a line.
+// A progress tells how far a drain is.
 type progress struct {
-	w        io.Writer
-	terminal bool
-	asJSON   bool
-	member   string
-	began    time.Time
-	told     time.Time
-	last     string // why the last question was not answered
+	*output.Progress
+	member string
+	began  time.Time
+	last   string // why the last question was not answered
 
-	partitions, items, bytes int64 // that there were to hand over
+	partitions, bytes        int64 // that there were to hand over
 	itemsBefore, bytesBefore int64 // that had been sent by then
 	share                    float64
 }
 
 func newProgress(w io.Writer, asJSON bool, member string, first Line) *progress {
 	return &progress{
-		w: w, terminal: isTerminal(w), asJSON: asJSON, member: member, began: time.Now(),
-		partitions: left(first), items: number(first, "items"), bytes: number(first, "bytes"),
+		Progress: output.NewProgress(w, member, asJSON), member: member, began: time.Now(),
+		partitions: left(first), bytes: number(first, "bytes"),
 		itemsBefore: number(first, "items_out"), bytesBefore: number(first, "bytes_out"),
 	}
 }
@@ -124,58 +118,23 @@ func (p *progress) tell(now Line) {
 	}
 	items, bytes := number(now, "items_out")-p.itemsBefore, number(now, "bytes_out")-p.bytesBefore
 	p.share = max(p.share, min(float64(bytes)/float64(max(p.bytes, 1)), 0.99), 1-float64(left(now))/float64(max(p.partitions, 1)))
-	if !p.terminal && time.Since(p.told) < tellEvery {
-		return
-	}
-	p.told = time.Now()
-	switch {
-	case p.asJSON:
-		p.say(map[string]any{
-			"member": p.member, "state": now.Get("state"), "percent": int(100 * p.share), "partitions_left": left(now), "items_sent": items, "bytes_sent": bytes,
-			"seconds": time.Since(p.began).Seconds(),
-		})
-	case p.terminal:
-		full := int(p.share * barColumns)
-		fmt.Fprintf(p.w, "\r%s [%s%s] %3d %%, %d partitions left, %d items sent \x1b[K", p.member, strings.Repeat("#", full), strings.Repeat(".", barColumns-full),
-			int(100*p.share), left(now), items)
-	default:
-		fmt.Fprintf(p.w, "%s: %s, %d %%, %d partitions left, %d items (%d MB) sent\n", p.member, now.Get("state"), int(100*p.share), left(now), items, bytes>>20)
-	}
+	p.Tell(p.share, fmt.Sprintf("%s, %d partitions left, %d items (%d MB) sent", now.Get("state"), left(now), items, bytes>>20), map[string]any{
+		"member": p.member, "state": now.Get("state"), "percent": int(100 * p.share), "partitions_left": left(now), "items_sent": items, "bytes_sent": bytes,
+		"seconds": time.Since(p.began).Seconds(),
+	})
 }
 
 // done tells the end.
 func (p *progress) done() error {
 	took := time.Since(p.began).Round(100 * time.Millisecond)
-	switch {
-	case p.asJSON:
-		return p.say(map[string]any{"member": p.member, "state": "gone", "percent": 100, "seconds": took.Seconds()})
-	case p.terminal:
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
-	_, err := fmt.Fprintf(p.w, "%s has left after %v\n", p.member, took)
-	return err
+	return p.Done(fmt.Sprintf("%s has left after %v", p.member, took), map[string]any{"member": p.member, "state": "gone", "percent": 100, "seconds": took.Seconds()})
 }
 
 func (p *progress) giveUp(after time.Duration) error {
-	if p.terminal && !p.asJSON {
-		fmt.Fprintln(p.w)
-	}
+	p.GiveUp()
 	why := ""
 	if p.last != "" {
 		why = ": " + p.last
 	}
-	return exitError{fmt.Errorf("%s is still there after %v (--timeout); it goes on leaving%s", p.member, after, why), exitTimeout}
-}
-
-// say prints an object on a line.
-func (p *progress) say(object map[string]any) error { return json.NewEncoder(p.w).Encode(object) }
-
-// isTerminal reports whether what is written is seen by somebody.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return output.Exit(output.Timeout, fmt.Errorf("%s is still there after %v (--timeout); it goes on leaving%s", p.member, after, why))
 }

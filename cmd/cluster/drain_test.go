@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/memring/memring/cmd/output"
 )
 
 // A fake is a member that answers each line as it is told to; the last answer to a line is given again and again.
@@ -105,9 +107,9 @@ func TestDrainIsWatched(t *testing.T) {
 			}
 		}
 	}
-	f("", "it is", "n2: draining, 50 %, 8381 partitions left, 50 items (0 MB) sent\n", "n2 has left after ")
+	f("", "it is", "n2: 50 %, draining, 8381 partitions left, 50 items (0 MB) sent\n", "n2 has left after ")
 	f("", "restarted", "n2 has left after ")
-	f("", "asked itself", "n2: draining, 50 %", "n2 has left after ")
+	f("", "asked itself", "n2: 50 %, draining", "n2 has left after ")
 	f("--json", "it is", `{"bytes_sent":1000000,"items_sent":50,"member":"n2","partitions_left":8381,"percent":50,"seconds":`, `"state":"gone"`)
 }
 
@@ -121,11 +123,11 @@ func TestDrainIsRefusedOrTakesTooLong(t *testing.T) {
 	f := func(line string, code int, want string) {
 		t.Helper()
 		_, err := run(append(strings.Fields(line), "--addr", n.address)...)
-		if err == nil || !strings.Contains(err.Error(), want) || ExitCode(err) != code {
-			t.Errorf("%s: %v, code %d; want %q, %d", line, err, ExitCode(err), want, code)
+		if err == nil || !strings.Contains(err.Error(), want) || output.ExitCode(err) != code {
+			t.Errorf("%s: %v, code %d; want %q, %d", line, err, output.ExitCode(err), want, code)
 		}
 	}
-	f("drain n2 --timeout 300ms", 3, "n2 is still there after 300ms")
+	f("drain n2 --timeout 300ms", 4, "n2 is still there after 300ms")
 	f("drain n9", 1, "n9 is no member, see cluster members")
 	f("drain n8", 1, "is it a memring node?")
 	f("forget n2", 1, "n2 is here")
@@ -158,7 +160,7 @@ no problems
 		t.Errorf("%s, %v", printed, err)
 	}
 	printed, err = run("status", "--addr", n.address)
-	if err == nil || ExitCode(err) != 2 || !strings.HasSuffix(printed, "\nproblem: n2 differs in its build: y, here x\nproblem: n3 went without a word 1m1s ago\n"+
+	if err == nil || output.ExitCode(err) != 1 || !strings.HasSuffix(printed, "\nproblem: n2 differs in its build: y, here x\nproblem: n3 went without a word 1m1s ago\n"+
 		"problem: n1 has a clock that is off by -3.1 s: items expire at the wrong time, set it right and restart the node\n") {
 		t.Errorf("%s, %v", printed, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/memring/memring/cmd/output"
 )
 
 // A view is the answer to "cluster status", sorted.
@@ -53,7 +55,7 @@ func (v view) member(id string) (Line, bool) {
 func (c *command) status() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "How the cluster is, on one screen; exit code 2 if there are problems.",
+		Short: "How the cluster is, on one screen; exit code 1 if there are problems.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := c.look(c.address)
@@ -61,12 +63,12 @@ func (c *command) status() *cobra.Command {
 				return err
 			}
 			if c.asJSON {
-				err = PrintJSON(cmd.OutOrStdout(), map[string]any{"cluster": objects([]Line{v.head})[0], "members": objects(v.members), "problems": objects(v.problems)})
+				err = output.JSON(cmd.OutOrStdout(), map[string]any{"cluster": objects([]Line{v.head})[0], "members": objects(v.members), "problems": objects(v.problems)})
 			} else {
 				err = v.print(cmd.OutOrStdout())
 			}
 			if err == nil && len(v.problems) > 0 {
-				err = exitError{fmt.Errorf("%d problems", len(v.problems)), exitProblems}
+				err = fmt.Errorf("%d problems", len(v.problems))
 			}
 			return err
 		},

@@ -25,8 +25,8 @@ const (
 // root is the repository's, seen from this package.
 const root = "../.."
 
-// output runs a command at the repository's root.
-func output(t *testing.T, environment []string, name string, args ...string) string {
+// outputOf runs a command at the repository's root.
+func outputOf(t *testing.T, environment []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = root
@@ -43,7 +43,7 @@ func output(t *testing.T, environment []string, name string, args ...string) str
 func static(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "memring")
-	output(t, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./cmd/memring")
+	outputOf(t, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./cmd/memring")
 	return path
 }
 
@@ -56,8 +56,8 @@ func TestInteropHelm(t *testing.T) {
 		for _, set := range sets {
 			args = append(args, "--set", set)
 		}
-		output(t, nil, "go", append([]string{"run", helm, "lint", "--strict", chart}, args...)...)
-		text := output(t, nil, "go", append([]string{"run", helm, "template", "warm", chart, "--kube-version", kubernetes}, args...)...)
+		outputOf(t, nil, "go", append([]string{"run", helm, "lint", "--strict", chart}, args...)...)
+		text := outputOf(t, nil, "go", append([]string{"run", helm, "template", "warm", chart, "--kube-version", kubernetes}, args...)...)
 		got := map[string]int{}
 		for line := range strings.Lines(text) {
 			if kind, is := strings.CutPrefix(line, "kind: "); is {
@@ -81,7 +81,7 @@ func TestInteropHelm(t *testing.T) {
 
 // The flags that the chart gives are flags that memring takes.
 func TestInteropHelmFlags(t *testing.T) {
-	text := output(t, nil, "go", "run", helm, "template", "warm", "deploy/helm/memring", "--kube-version", kubernetes)
+	text := outputOf(t, nil, "go", "run", helm, "template", "warm", "deploy/helm/memring", "--kube-version", kubernetes)
 	_, list, _ := strings.Cut(text, "args:\n")
 	list, _, _ = strings.Cut(list, " env:\n")
 	var args []string
@@ -113,7 +113,7 @@ func TestInteropHelmFlags(t *testing.T) {
 func TestInteropSystemd(t *testing.T) {
 	const unit = "deploy/systemd/memring.service"
 	// The threshold counts in tenths: an exposure of 2.0.
-	t.Log(output(t, nil, "systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit))
+	t.Log(outputOf(t, nil, "systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit))
 }
 
 // What the image is made of, a root with nothing but the binary, is enough for it to run as nobody in particular.
@@ -153,11 +153,11 @@ func TestInteropPackages(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	output(t, nil, "make", "build")
+	outputOf(t, nil, "make", "build")
 	for _, kind := range []string{"deb", "rpm"} {
-		output(t, []string{"VERSION=0.0.1", "ARCH=amd64"}, "go", "run", nfpm, "package", "-f", "deploy/packages/nfpm.yaml", "-p", kind, "-t", filepath.Join(dir, "memring."+kind))
+		outputOf(t, []string{"VERSION=0.0.1", "ARCH=amd64"}, "go", "run", nfpm, "package", "-f", "deploy/packages/nfpm.yaml", "-p", kind, "-t", filepath.Join(dir, "memring."+kind))
 	}
-	listed := output(t, nil, "dpkg-deb", "--contents", filepath.Join(dir, "memring.deb"))
+	listed := outputOf(t, nil, "dpkg-deb", "--contents", filepath.Join(dir, "memring.deb"))
 	for _, want := range []string{"./usr/bin/memring\n", "./usr/lib/systemd/system/memring.service\n", "./etc/memring/memring.env\n"} {
 		if !strings.Contains(listed, want) {
 			t.Errorf("no %q in\n%s", want, listed)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memring/memring/cmd/cluster"
+	"github.com/memring/memring/cmd/output"
 	"github.com/memring/memring/node"
 )
 
@@ -24,7 +25,7 @@ var build = ""
 func main() {
 	if err := command(os.Getenv, serve).Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "memring:", err)
-		os.Exit(cluster.ExitCode(err))
+		os.Exit(output.ExitCode(err))
 	}
 }
 
@@ -70,7 +71,19 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 		printHelp(cmd.OutOrStdout(), memcached, own, idle, o.words())
 	})
 	root.AddCommand(cluster.Command(defaultPort), userCommand(), versionCommand())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return output.Exit(output.Usage, err) })
+	checkArgs(root)
 	return root
+}
+
+// checkArgs gives arguments that a command does not take the exit code for that, in all commands.
+func checkArgs(command *cobra.Command) {
+	if check := command.Args; check != nil {
+		command.Args = func(cmd *cobra.Command, args []string) error { return output.Exit(output.Usage, check(cmd, args)) }
+	}
+	for _, below := range command.Commands() {
+		checkArgs(below)
+	}
 }
 
 func versionCommand() *cobra.Command {
@@ -79,7 +92,7 @@ func versionCommand() *cobra.Command {
 		if !asJSON {
 			return printVersion(cmd.OutOrStdout())
 		}
-		return cluster.PrintJSON(cmd.OutOrStdout(), map[string]string{
+		return output.JSON(cmd.OutOrStdout(), map[string]string{
 			"version": revision(), "memcached": node.Default().Version, "go": runtime.Version(), "platform": platform,
 		})
 	}}
@@ -107,8 +120,8 @@ Usage:
   memring user list FILE                who may do what
   memring version                       which build this is
 
-cluster, user list and version print JSON with --json. Exit codes: 0 done; 1 not done; 2 cluster status: there are problems;
-3 cluster drain: the member is still there after --timeout.
+All but user print JSON with --json (user list does, too). Exit codes: 0 done, there, or well; 1 not: a miss, refused, problems; 2 the command line
+cannot be understood; 3 the node could not be reached, or lets nobody in; 4 not done within --timeout, and going on.
 
 Memcached's flags:
 %s

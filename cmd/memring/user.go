@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/memring/memring/cmd/cluster"
+	"github.com/memring/memring/cmd/output"
 	"github.com/memring/memring/cmd/userfiles"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/login"
@@ -137,7 +137,7 @@ func listUsers(w io.Writer, path string, asJSON bool) error {
 		users = append(users, user{l.Name, kept, strings.Split(l.Grant.RightNames(), ","), l.Grant.Prefixes})
 	}
 	if asJSON {
-		return cluster.PrintJSON(w, users)
+		return output.JSON(w, users)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "USER\tPASSWORD\tRIGHTS\tPREFIXES")
