@@ -59,6 +59,7 @@ var plan = map[string]int{
 	"node/reception":  35, // a lane's other end: what a peer says of itself is peer.Self at both
 	"node/parcel":     25,
 	"node/piece":      25, // what handover and replicator have in common
+	"node/archive":    26,
 	"node/membership": 30,
 	"node/admin":      30,
 	"node/crawler":    30,
@@ -92,7 +93,7 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/crawler", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring"}
+	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/crawler", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
@@ -123,6 +124,7 @@ var homes = map[string][]string{
 	"github.com/buraksezer/consistent":        {"ring"},
 	"github.com/hashicorp/memberlist":         {"node/membership", "node/carrier"},
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
+	"github.com/klauspost/compress":           {"node/archive"},
 	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster"},
 	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},

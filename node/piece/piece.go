@@ -179,24 +179,28 @@ func Cut(piece []byte) (p Piece, ok bool) {
 	p.Next, _ = CutCursor(piece[:CursorBytes])
 	p.More = piece[CursorBytes] == 1
 	p.Pause = time.Duration(le.Uint32(piece[CursorBytes+1:])) * time.Microsecond
-	rest := piece[pieceHead:]
-	for at := rest; len(at) > 0; {
+	p.Items, _, ok = Items(piece[pieceHead:])
+	return p, ok
+}
+
+// Items reads what Append has written, one item behind the other; ok is false for bytes that are none.
+func Items(items []byte) (all iter.Seq2[[]byte, storage.Item], count int, ok bool) {
+	for at := items; len(at) > 0; count++ {
 		length := first(at)
 		if length == 0 {
-			return Piece{}, false
+			return nil, 0, false
 		}
 		at = at[length:]
 	}
-	p.Items = func(yield func([]byte, storage.Item) bool) {
-		for at := rest; len(at) > 0; {
+	return func(yield func([]byte, storage.Item) bool) {
+		for at := items; len(at) > 0; {
 			length := first(at)
 			if !yield(read(at[:length:length])) {
 				return
 			}
 			at = at[length:]
 		}
-	}
-	return p, true
+	}, count, true
 }
 
 // One reads an item that Append has written alone; ok is false for bytes that are none.
