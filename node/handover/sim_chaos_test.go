@@ -28,3 +28,6 @@ func TestChaosSimCut(t *testing.T) { simulate(t, cutPlan, manyOf(3_000)) }
 
 // And some whose stores are full, or flushed.
 func TestChaosSimFull(t *testing.T) { simulate(t, fullPlan, manyOf(5_000)) }
+
+// And some of each kind that are played twice.
+func TestChaosSimReplays(t *testing.T) { replay(t, manyOf(300)) }

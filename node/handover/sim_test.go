@@ -309,6 +309,32 @@ func TestSimSlander(t *testing.T) {
 	simulate(t, slanderPlan, seedsOf(60))
 }
 
+// Sim: a seed plays exactly again.
+func TestSimReplays(t *testing.T) {
+	replay(t, seedsOf(6))
+	expectReplay(t, cutPlan(257)) // of whose members two follow one under the same number
+}
+
+func replay(t *testing.T, seeds uint64) {
+	for _, of := range []func(uint64) plan{planOf, copiesPlan, slanderPlan, killsPlan, cutPlan, fullPlan} {
+		for seed := range seeds {
+			expectReplay(t, of(seed))
+		}
+	}
+}
+
+// expectReplay plays a world twice.
+func expectReplay(t *testing.T, p plan) {
+	t.Helper()
+	first, second := play(p).steps, play(p).steps
+	for i, s := range first {
+		if i == len(second) || s.print != second[i].print || s.at != second[i].at {
+			t.Errorf("seed %d: not played the same again from event %d on, %v at %v (%+v)", p.seed, i, s.node, s.at, p)
+			return
+		}
+	}
+}
+
 func tellStory(t *testing.T, p plan) {
 	w := play(p)
 	for _, line := range w.story {

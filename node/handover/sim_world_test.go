@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"container/heap"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -43,6 +45,15 @@ type world struct {
 	killed  int  // of those who gave something away
 	faults  []string
 	story   []string // told if it fails
+	print   hash.Hash64
+	steps   []trace // told if a seed does not play the same again
+}
+
+// A trace is one event, and the print of all that was said until it was over.
+type trace struct {
+	at    time.Duration
+	node  *node
+	print uint64
 }
 
 // A plan is what may happen in a world.
@@ -97,7 +108,7 @@ func newWorld(p plan) *world {
 	params.Partitions, params.VNodes, params.Copies = simPartitions, 10, max(p.copies, 1)
 	return &world{
 		plan: p, rnd: rand.New(rand.NewPCG(p.seed, 0)), params: params, truth: map[string]sighting{},
-		lanes: map[laneKey]*time.Duration{}, lines: map[laneKey]*talk{}, history: map[string][]*op{},
+		lanes: map[laneKey]*time.Duration{}, lines: map[laneKey]*talk{}, history: map[string][]*op{}, print: fnv.New64a(),
 	}
 }
 
@@ -112,6 +123,9 @@ func (w *world) fault(format string, args ...any) {
 	w.tell("FAULT: "+format, args...)
 	w.faults = append(w.faults, fmt.Sprintf(format, args...))
 }
+
+// imprint adds something to the print of what was said.
+func (w *world) imprint(what ...any) { fmt.Fprintln(w.print, what...) }
 
 // upTo draws a time.
 func (w *world) upTo(longest time.Duration) time.Duration {
@@ -145,6 +159,7 @@ func (w *world) run(until time.Duration) {
 			n.wake()
 		}
 		e.do()
+		w.steps = append(w.steps, trace{e.at, e.node, w.print.Sum64()})
 		for _, n := range w.nodes {
 			n.look()
 		}
@@ -198,6 +213,7 @@ func (w *world) send(from *node, to Member, forward bool, req *protocol.Request)
 		return func() { finish(&protocol.Response{Status: status}) }
 	}
 	w.after(w.deadline, from, failed(protocol.PeerTimeout))
+	w.imprint(w.now, from.Member, to, forward, req.Op, req.Key, req.Value, req.CAS, req.Delta)
 	key := laneKey{from: from.Member, to: to, forward: forward, number: req.Origin % simLanes}
 	target := w.find(to)
 	copied := clone(req)
@@ -208,6 +224,7 @@ func (w *world) send(from *node, to Member, forward bool, req *protocol.Request)
 		w.line(key, target).say(copied, func(resp *protocol.Response) {
 			answer := protocol.Response{}
 			copyResponse(&answer, resp)
+			w.imprint(w.now, from.Member, to, answer.Status, answer.CAS, answer.Value)
 			back := key
 			back.back = true
 			if !w.apart(from, target) {

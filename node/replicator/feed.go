@@ -365,9 +365,11 @@ func (r *Replicator) openParts(parts piece.Set) piece.Set {
 	return open
 }
 
-// feedsLocked gives the feeds in an order that is the same each time.
+// feedsLocked gives the feeds in an order that is the same each time. Each replica has numbers of its own, so two feeds may have the same.
 func (r *Replicator) feedsLocked() []*feed {
-	return slices.SortedFunc(maps.Values(r.fed), func(a, b *feed) int { return cmp.Compare(a.number, b.number) })
+	return slices.SortedFunc(maps.Values(r.fed), func(a, b *feed) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.to.ID, b.to.ID))
+	})
 }
 
 // reviewFeedsLocked ends what members hear that are gone, or are replicas no more.

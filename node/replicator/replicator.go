@@ -163,10 +163,10 @@ func (r *Replicator) Stop() {
 	r.mu.Lock()
 	r.stopped = true
 	r.ended.Store(true)
-	partings := slices.Collect(maps.Values(r.partings))
+	partings := maps.Clone(r.partings)
 	r.mu.Unlock()
-	for _, part := range partings {
-		part()
+	for _, number := range slices.Sorted(maps.Keys(partings)) {
+		partings[number]()
 	}
 	r.stickAll(func(*write) bool { return true })
 }
