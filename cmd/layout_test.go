@@ -33,6 +33,7 @@ var plan = map[string]int{
 	"cmd/certfiles": 55,
 	"cmd/userfiles": 55,
 	"cmd/cluster":   55,
+	"cmd/dial":      54,
 	"cmd/output":    50,
 
 	"node/nodetest": 55,
@@ -99,7 +100,7 @@ var (
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster"}
+	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}
@@ -126,7 +127,7 @@ var homes = map[string][]string{
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
 	"github.com/klauspost/compress":           {"node/archive"},
 	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster"},
-	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster"},
+	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster", "cmd/dial"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
 	"golang.org/x/term":                       {"cmd/memring", "cmd/output"},

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bufio"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/memring/memring/cmd/dial"
 	"github.com/memring/memring/cmd/output"
 )
 
@@ -38,54 +38,54 @@ func (l Line) Get(name string) string {
 	return ""
 }
 
-// Ask puts one question to the member at address, over TLS unless secure is nil, and gives the lines of its answer.
-func Ask(address string, secure *tls.Config, question string) ([]Line, error) {
-	conn, err := say(address, secure, question)
+// Ask puts one question to the member at address, reached as node is, and gives the lines of its answer.
+func Ask(node *dial.Node, address, question string) ([]Line, error) {
+	conn, err := say(node, address, question)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	return ReadReport(conn)
+	lines, err := ReadReport(conn)
+	if err != nil {
+		return nil, fmt.Errorf("--addr %s: %w", address, err)
+	}
+	return lines, nil
 }
 
-// tell has the member at address do something; what it refuses is an error in its words.
-func tell(address string, secure *tls.Config, order string) error {
-	conn, err := say(address, secure, order)
+// tell has the member at --addr do something; what it refuses is an error in its words.
+func tell(node *dial.Node, order string) error {
+	conn, err := say(node, node.Address, order)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	answer, err := bufio.NewReader(io.LimitReader(conn, 4096)).ReadString('\n')
 	if err != nil {
-		return output.Exit(output.Unreachable, fmt.Errorf("no answer (a port on TLS is asked with --tls): %w", err))
+		return output.Exit(output.Unreachable, fmt.Errorf("--addr %s: no answer (a port on TLS is asked with --tls): %w", node.Address, err))
 	}
-	switch kind, words, _ := strings.Cut(strings.TrimSpace(answer), " "); {
+	answer = strings.TrimSpace(answer)
+	if err := dial.Refusal(answer); err != nil {
+		return fmt.Errorf("--addr %s: %w", node.Address, err)
+	}
+	switch kind, words, _ := strings.Cut(answer, " "); {
 	case kind == "OK":
 		return nil
 	case strings.HasSuffix(kind, "ERROR") && words != "":
-		return errors.New(words)
+		return fmt.Errorf("--addr %s: %s", node.Address, words)
 	default:
-		return fmt.Errorf("answered %q: is it a memring node?", answer)
+		return fmt.Errorf("--addr %s: answered %q: is it a memring node?", node.Address, answer)
 	}
 }
 
 // say opens a conversation with one line.
-func say(address string, secure *tls.Config, words string) (conn net.Conn, err error) {
-	dialer := &net.Dialer{Timeout: askTimeout}
-	if secure == nil {
-		conn, err = dialer.Dial("tcp", address)
-	} else {
-		conn, err = tls.DialWithDialer(dialer, "tcp", address, secure)
-	}
+func say(node *dial.Node, address, words string) (net.Conn, error) {
+	conn, err := node.DialTo(address, askTimeout)
 	if err != nil {
-		return nil, output.Exit(output.Unreachable, err)
+		return nil, err
 	}
-	if err = conn.SetDeadline(time.Now().Add(askTimeout)); err == nil {
-		_, err = io.WriteString(conn, words+"\r\n")
-	}
-	if err != nil {
+	if _, err = io.WriteString(conn, words+"\r\n"); err != nil {
 		conn.Close()
-		return nil, output.Exit(output.Unreachable, err)
+		return nil, output.Exit(output.Unreachable, fmt.Errorf("--addr %s: %w", address, err))
 	}
 	return conn, nil
 }
@@ -98,6 +98,8 @@ func ReadReport(r io.Reader) (lines []Line, err error) {
 		switch {
 		case len(words) == 1 && words[0] == "END":
 			return lines, nil
+		case dial.Refusal(in.Text()) != nil:
+			return nil, dial.Refusal(in.Text())
 		case len(words) < 2 || strings.HasSuffix(words[0], "ERROR"):
 			return nil, fmt.Errorf("answered %q: is it a memring node?", in.Text())
 		case len(lines) == maxReportLines:

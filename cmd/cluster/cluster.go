@@ -13,14 +13,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memring/memring/cmd/dial"
 	"github.com/memring/memring/cmd/output"
 )
 
 // A command is what all subcommands have in common.
 type command struct {
-	address string
-	asJSON  bool
-	over    encryption
+	node   dial.Node
+	asJSON bool
 }
 
 // Command gives the subcommand; port is that of a member on this machine by default.
@@ -29,9 +29,8 @@ func Command(port int) *cobra.Command {
 	root := &cobra.Command{Use: "cluster", Short: "Ask a running cluster about itself.", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return cmd.Help()
 	}}
-	root.PersistentFlags().StringVar(&c.address, "addr", fmt.Sprintf("127.0.0.1:%d", port), "client `ADDRESS` of any member")
+	c.node.Flags(root.PersistentFlags(), port)
 	root.PersistentFlags().BoolVar(&c.asJSON, "json", false, "print JSON")
-	c.over.flags(root.PersistentFlags())
 	root.AddCommand(
 		c.question("members", "Who is in the cluster, as one member sees it.", printTable),
 		c.question("moves", "What one member takes over and hands over now, and how far it is.", printTable),
@@ -77,33 +76,14 @@ func (c *command) forget() *cobra.Command {
 }
 
 // ask puts a question to the member at --addr.
-func (c *command) ask(question string) ([]Line, error) { return c.askAt(c.address, question) }
-
-func (c *command) askAt(address, question string) ([]Line, error) {
-	secure, err := c.over.config()
-	if err != nil {
-		return nil, err
-	}
-	lines, err := Ask(address, secure, question)
-	if err != nil {
-		return nil, fmt.Errorf("--addr %s: %w", address, err)
-	}
-	return lines, nil
-}
+func (c *command) ask(question string) ([]Line, error) { return Ask(&c.node, c.node.Address, question) }
 
 // tell has the member at --addr do something about another.
 func (c *command) tell(what, member string) error {
 	if err := checkWord("MEMBER", member); err != nil {
 		return err
 	}
-	secure, err := c.over.config()
-	if err != nil {
-		return err
-	}
-	if err := tell(c.address, secure, "cluster "+what+" "+member); err != nil {
-		return fmt.Errorf("--addr %s: %w", c.address, err)
-	}
-	return nil
+	return tell(&c.node, "cluster "+what+" "+member)
 }
 
 // checkWord refuses what could not be said in one word of a line.

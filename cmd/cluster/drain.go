@@ -34,7 +34,7 @@ func (c *command) drain() *cobra.Command {
 
 // watchDrain begins a drain and tells how far it is until the member is gone, or a later run of it is there.
 func (c *command) watchDrain(w io.Writer, member string, timeout time.Duration) error {
-	before, err := c.look(c.address)
+	before, err := c.look(c.node.Address)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (c *command) watchDrain(w io.Writer, member string, timeout time.Duration) 
 		return err
 	}
 	// The one that is asked may be the one that goes, so others are asked as well.
-	addresses := []string{c.address}
+	addresses := []string{c.node.Address}
 	for _, m := range before.members {
 		if client := m.Get("client"); m.ID != member && client != "" && !strings.HasSuffix(client, ":0") {
 			addresses = append(addresses, client)

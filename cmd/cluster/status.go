@@ -22,7 +22,7 @@ type view struct {
 
 // look asks a member for the status of the cluster.
 func (c *command) look(address string) (v view, err error) {
-	lines, err := c.askAt(address, "cluster status")
+	lines, err := Ask(&c.node, address, "cluster status")
 	if err != nil {
 		return v, err
 	}
@@ -58,7 +58,7 @@ func (c *command) status() *cobra.Command {
 		Short: "How the cluster is, on one screen; exit code 1 if there are problems.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := c.look(c.address)
+			v, err := c.look(c.node.Address)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/cmd/cluster"
+	"github.com/memring/memring/cmd/dial"
 	"github.com/memring/memring/node"
 )
 
@@ -104,7 +105,7 @@ func agree(nodes []*process) error {
 	for n := range 60 {
 		question, first := fmt.Sprintf("cluster owner key-%d", n), ""
 		for i, node := range nodes {
-			lines, err := cluster.Ask(node.address, nil, question)
+			lines, err := cluster.Ask(&dial.Node{}, node.address, question)
 			switch {
 			case err != nil:
 				return fmt.Errorf("%s: %w", node.address, err)

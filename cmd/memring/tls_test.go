@@ -20,6 +20,7 @@ import (
 
 	"github.com/memring/memring/node/certs"
 	"github.com/memring/memring/node/certstest"
+	"github.com/memring/memring/protocol/login"
 )
 
 // withCerts gives options with -Z and files of a, and what they log.
@@ -200,6 +201,41 @@ func TestProcessWithTLS(t *testing.T) {
 		}
 	}
 	signal(syscall.SIGTERM)
+}
+
+// The cluster commands log in where a login is asked for, with the rights of that user, and say what is missing.
+func TestClusterCommandsLogIn(t *testing.T) {
+	a, dir := certstest.New(t), t.TempDir()
+	chain, key := a.Files(dir, "a-name")
+	authority, users, right, wrong := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "users"), filepath.Join(dir, "right"), filepath.Join(dir, "wrong")
+	write(t, authority, string(a.PEM))
+	hash, err := login.Hash([]byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, users, "boss:secret\nreader:"+hash+" rights=read\n")
+	write(t, right, "secret\n")
+	write(t, wrong, "sesame\n")
+	_, address := startedTLS(t, "-o", "ssl_chain_cert="+chain+",ssl_key="+key, "-Y", users)
+	f := func(line, wantPrinted, wantErr string) {
+		t.Helper()
+		_, printed, err := run(map[string]string{"MEMRING_PASSWORD_FILE": right}, append(strings.Fields("cluster "+line), "--addr", address, "--tls", "--tls-ca", authority)...)
+		switch {
+		case wantErr == "" && err != nil, wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)), !strings.Contains(printed, wantPrinted):
+			t.Errorf("%s: %q, %v; want %q, %q", line, printed, err, wantPrinted, wantErr)
+		case strings.Contains(fmt.Sprint(printed, err), "secret"), strings.Contains(fmt.Sprint(printed, err), "sesame"):
+			t.Errorf("%s: %q, %v tells a password", line, printed, err)
+		}
+	}
+	f("members --login boss", "active", "")
+	f("status --login reader --tls-server-name a-name", "no problems", "")
+	f("explain key --login reader", "key", "")
+	f("forget n9 --login reader", "", "permission denied: the user of --login may not ask that")
+	f("forget n9 --login boss", "", "n9")
+	f("members --login boss --password-file "+wrong, "", "--login boss: authentication failure")
+	f("members --login nobody", "", "--login nobody: authentication failure")
+	f("members --login boss --tls-server-name another", "", "another")
+	f("members --password-file= ", "", "the node asks for a login: --login and --password-file")
 }
 
 // Certificates are replaced again and again, as Kubernetes does it, while clients come and go: no handshake fails, and none is left with an old one.
