@@ -34,6 +34,7 @@ var plan = map[string]int{
 	"cmd/userfiles": 55,
 	"cmd/cluster":   55,
 	"cmd/dial":      54,
+	"cmd/stamp":     50,
 	"cmd/output":    50,
 
 	"node/nodetest": 55,
@@ -100,7 +101,7 @@ var (
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial"}
+	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}

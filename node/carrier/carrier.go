@@ -43,6 +43,7 @@ type Carrier struct {
 	cfg     Config
 	seals   *seal.Seals
 	lobby   *lobby.Lobby
+	seats   lobby.Seats
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 
@@ -56,7 +57,7 @@ type Carrier struct {
 // New makes a carrier. Shutdown ends it, and the network below.
 func New(cfg Config) *Carrier {
 	c := &Carrier{
-		cfg: cfg, seals: seal.New(cfg.Identity.Datagrams), lobby: lobby.New(maxStrangers),
+		cfg: cfg, seals: seal.New(cfg.Identity.Datagrams), lobby: lobby.New(maxStrangers), seats: lobby.NewSeats(),
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), ended: make(chan struct{}),
 	}
 	c.open, c.close = context.WithCancel(context.Background())
@@ -160,13 +161,17 @@ func (c *Carrier) read(packet *memberlist.Packet) {
 
 // meet passes on a stream once its other side has shown that it is a member.
 func (c *Carrier) meet(under net.Conn) {
-	ctx, cancel := context.WithTimeout(c.open, c.cfg.Timeout)
+	until := time.Now().Add(c.cfg.Timeout)
+	ctx, cancel := context.WithDeadline(c.open, until)
 	defer cancel()
 	host, _, _ := net.SplitHostPort(under.RemoteAddr().String())
 	leave := c.lobby.Enter(host, func() { under.Close() })
 	defer leave()
-	stream := tls.Server(under, c.cfg.Identity.MeetAny())
-	if err := stream.HandshakeContext(ctx); err != nil {
+	shaking := c.seats.Over(under, until, c.open.Done())
+	stream := tls.Server(shaking, c.cfg.Identity.MeetAny())
+	err := stream.HandshakeContext(ctx)
+	shaking.Done()
+	if err != nil {
 		if !errors.Is(err, io.EOF) && c.open.Err() == nil { // who says nothing only looks whether somebody is there
 			c.cfg.Refused(under.RemoteAddr(), err)
 		}

@@ -1,4 +1,4 @@
-// Package lobby bounds how many connections may be there whose other side has not yet shown who it is.
+// Package lobby bounds what connections cost whose other side has not yet shown who it is: how many there are, and how many compute.
 package lobby
 
 import (

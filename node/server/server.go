@@ -109,9 +109,9 @@ type Server struct {
 
 	running    sync.WaitGroup // listeners, sockets and connections
 	stopping   chan struct{}  // closed when Stop begins
-	handshakes chan struct{}  // seats for those that compute: see tlsSocket
-	strangers  *lobby.Lobby   // those about to be encrypted; nil: any number
-	seats      chan struct{}  // for those with long requests or answers: see seat.go
+	handshakes lobby.Seats
+	strangers  *lobby.Lobby  // those about to be encrypted; nil: any number
+	seats      chan struct{} // for those with long requests or answers: see seat.go
 
 	mu        sync.Mutex // guards the rest
 	listeners []*listener
@@ -150,7 +150,7 @@ func New(cfg Config) *Server {
 		cfg.Now = func() int64 { return time.Now().Unix() }
 	}
 	s := &Server{cfg: cfg, budget: budget.New(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
-	s.handshakes = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	s.handshakes = lobby.NewSeats()
 	s.seats = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.seat = sync.NewCond(&s.mu)
 	if cfg.MaxStrangers > 0 {

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"time"
+
+	"github.com/memring/memring/node/lobby"
 )
 
 // handshakePatience bounds a handshake: it takes a client two round trips and some milliseconds, and one that never speaks must not keep its
@@ -20,13 +21,11 @@ const handshakePatience = 10 * time.Second
 // What stands above tls.Conn and below it is the same as without TLS: within a turn a read that finds nothing says EAGAIN, which tls.Conn passes
 // on and survives, as it does a deadline, keeping the part of a record that has come.
 //
-// A handshake costs a processor a millisecond and more, some hundred times what a request does. So only a few compute at once, each in a seat,
-// which it leaves whenever it waits for its client: when all clients come again at once, those who are through are served meanwhile.
+// Until it is done a handshake takes turns with others (lobby.Seats).
 type tlsSocket struct {
 	net.Conn
-	of     *conn
-	until  time.Time // when the handshake must be done; zero once it is
-	seated bool
+	of      *conn
+	shaking *lobby.Handshake // nil once it is done
 }
 
 // shakeHands encrypts c, and reports whether that worked.
@@ -35,8 +34,9 @@ func (c *conn) shakeHands() bool {
 	if s.cfg.IdleTimeout > 0 {
 		patience = min(patience, s.cfg.IdleTimeout)
 	}
-	socket := &tlsSocket{Conn: c.net, of: c, until: time.Now().Add(patience)}
-	if !s.limit(c, socket.until) {
+	until := time.Now().Add(patience)
+	socket := &tlsSocket{Conn: c.net, of: c, shaking: s.handshakes.Over(c.net, until, s.stopping)}
+	if !s.limit(c, until) {
 		return false
 	}
 	if s.strangers != nil {
@@ -45,8 +45,8 @@ func (c *conn) shakeHands() bool {
 	}
 	c.secure = tls.Server(socket, c.config)
 	err := c.secure.Handshake()
-	socket.leaveSeat()
-	socket.until, c.config = time.Time{}, nil
+	socket.shaking.Done()
+	socket.shaking, c.config = nil, nil
 	switch {
 	case s.stopped():
 		return false
@@ -73,45 +73,17 @@ func (s *Server) limit(c *conn, until time.Time) bool {
 }
 
 func (t *tlsSocket) Read(p []byte) (int, error) {
-	if t.until.IsZero() {
-		return t.of.readSocket(p)
+	if t.shaking != nil {
+		return t.shaking.Read(p)
 	}
-	t.leaveSeat()
-	n, err := t.Conn.Read(p)
-	if err == nil {
-		err = t.takeSeat() // without it the handshake has failed, and with it what was read
-	}
-	return n, err
+	return t.of.readSocket(p)
 }
 
 func (t *tlsSocket) Write(p []byte) (int, error) {
-	if t.until.IsZero() {
-		return t.of.writeSocket(p)
+	if t.shaking != nil {
+		return t.shaking.Write(p)
 	}
-	t.leaveSeat()
-	return t.Conn.Write(p) // seldom waits; what is computed after it has no seat, and is little
-}
-
-// takeSeat waits until there is one, or the handshake's time is over.
-func (t *tlsSocket) takeSeat() error {
-	patience := time.NewTimer(time.Until(t.until))
-	defer patience.Stop()
-	select {
-	case t.of.server.handshakes <- struct{}{}:
-		t.seated = true
-		return nil
-	case <-t.of.server.stopping:
-		return net.ErrClosed
-	case <-patience.C:
-		return os.ErrDeadlineExceeded
-	}
-}
-
-func (t *tlsSocket) leaveSeat() {
-	if t.seated {
-		<-t.of.server.handshakes
-		t.seated = false
-	}
+	return t.of.writeSocket(p)
 }
 
 // ofTLS reports whether an error is of the encryption, and not of the socket below it: what came was no TLS, or had been changed, or the client
