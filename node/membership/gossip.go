@@ -177,39 +177,61 @@ const markBytes = 8
 func (m *Membership) refuseStranger(from net.Addr, why error) {
 	m.metrics.Strangers.Add(1)
 	host, _, _ := net.SplitHostPort(from.String())
-	if m.refusals.due("stranger "+host, time.Now()) {
+	if m.strangers.due(host, time.Now()) {
 		m.log.Warn("gossip refused", "from", from.String(), "reason", why)
 	}
 }
 
 // refusals remembers whom it was said of lately, since who is refused keeps asking.
 type refusals struct {
-	mu   sync.Mutex // guards said
+	mu   sync.Mutex // guards the rest
 	said map[string]time.Time
+	pace pace
 }
 
 const (
 	refusalEvery = 10 * time.Minute // of one offender
-	maxRefusals  = 64               // offenders known at a time; the others are refused in silence
+	maxRefusals  = 64               // offenders known at a time: of one more the oldest is forgotten, so who forges many names keeps nobody else from being told of
 )
 
 // due reports whether it is time to speak of an offender.
 func (r *refusals) due(offender string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for known, at := range r.said {
-		if now.Sub(at) >= refusalEvery {
-			delete(r.said, known)
-		}
-	}
-	if _, known := r.said[offender]; known || len(r.said) >= maxRefusals {
+	at, known := r.said[offender]
+	if known && now.Sub(at) < refusalEvery || !r.pace.pass(now) {
 		return false
 	}
 	if r.said == nil {
 		r.said = map[string]time.Time{}
 	}
-	r.said[offender] = now
+	if r.said[offender] = now; len(r.said) > maxRefusals {
+		oldest := offender
+		for other, at := range r.said {
+			if at.Before(r.said[oldest]) {
+				oldest = other
+			}
+		}
+		delete(r.said, oldest)
+	}
 	return true
+}
+
+// A pace lets some lines through in a minute: anybody who reaches the port can cause one with a packet.
+type pace struct {
+	minute time.Time // when it began
+	lines  int
+}
+
+// maxLines is how many.
+const maxLines = 20
+
+func (p *pace) pass(now time.Time) bool {
+	if now.Sub(p.minute) >= time.Minute {
+		p.minute, p.lines = now, 0
+	}
+	p.lines++
+	return p.lines <= maxLines
 }
 
 // A gossipLog passes memberlist's log on.
@@ -217,13 +239,9 @@ type gossipLog struct {
 	log       *slog.Logger
 	strangers *atomic.Uint64 // Metrics.Strangers
 
-	mu     sync.Mutex // guards the rest
-	minute time.Time  // when the count began
-	lines  int        // warnings since
+	mu   sync.Mutex // guards pace
+	pace pace
 }
-
-// maxWarnings is how many warnings of memberlist pass in a minute: anybody who reaches the port can cause one with a packet. The others are for debugging.
-const maxWarnings = 20
 
 // Write takes one line, such as "[WARN] memberlist: Refuting a suspect message (from: a)".
 func (l *gossipLog) Write(line []byte) (int, error) {
@@ -243,7 +261,7 @@ func (l *gossipLog) Write(line []byte) (int, error) {
 	if bytes.HasPrefix(text, []byte("discarding ")) { // "packet", or "stream with unacceptable label"
 		l.strangers.Add(1)
 	}
-	if level == slog.LevelWarn && (refusal || !l.pass(time.Now())) {
+	if level == slog.LevelWarn && (refusal || !l.pass(time.Now())) { // the others are for debugging
 		level = slog.LevelDebug
 	}
 	l.log.Log(context.Background(), level, string(text), "from", "memberlist")
@@ -253,9 +271,5 @@ func (l *gossipLog) Write(line []byte) (int, error) {
 func (l *gossipLog) pass(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.minute) >= time.Minute {
-		l.minute, l.lines = now, 0
-	}
-	l.lines++
-	return l.lines <= maxWarnings
+	return l.pace.pass(now)
 }

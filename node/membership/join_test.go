@@ -131,14 +131,29 @@ func TestRefusalsAreSpokenOfNowAndThen(t *testing.T) {
 	f("a", time.Second, false)
 	f("b", time.Second, true)
 	f("a", refusalEvery, true)
-	for n := range 2 * maxRefusals {
-		r.due(string(rune(1000+n)), now.Add(refusalEvery))
+	// Who forges names fills a minute with them, and no more; others are told of in the next, and of who was there before, not again.
+	const flood = 2 * time.Hour
+	told := 0
+	for n := range 10 * maxRefusals {
+		if r.due(string(rune(1000+n)), now.Add(flood)) {
+			told++
+		}
 	}
-	f("new", refusalEvery, false)
-	if len(r.said) > maxRefusals {
-		t.Errorf("%d offenders remembered", len(r.said))
+	if told != maxLines {
+		t.Errorf("%d told of in a minute, want %d", told, maxLines)
 	}
-	f("new", 2*refusalEvery, true)
+	f("new", flood, false)
+	for n := range 10 * maxRefusals {
+		at := flood + time.Duration(1+n)*time.Minute/maxLines
+		r.due(string(rune(5000+n)), now.Add(at))
+		if len(r.said) > maxRefusals {
+			t.Fatalf("%d offenders remembered", len(r.said))
+		}
+		if n == 9*maxRefusals {
+			f("new", at+time.Minute, true)
+			f("new", at+2*time.Minute, false)
+		}
+	}
 }
 
 func TestWarningsOfMemberlistAreBounded(t *testing.T) {
@@ -150,15 +165,15 @@ func TestWarningsOfMemberlistAreBounded(t *testing.T) {
 				t.Errorf("%d, %v", n, err)
 			}
 		}
-		for range 10 * maxWarnings {
+		for range 10 * maxLines {
 			write("[ERR] memberlist: Received invalid msgType (9)\n")
 			write("[DEBUG] memberlist: Stream connection\n")
 			write("[WARN] memberlist: ignoring alive message for 'a': no\n")
 		}
-		if got := len(j.lines()); got != maxWarnings {
-			t.Errorf("%d lines, want %d", got, maxWarnings)
+		if got := len(j.lines()); got != maxLines {
+			t.Errorf("%d lines, want %d", got, maxLines)
 		}
-		if got := len(j.lines("level=WARN", `msg="Received invalid msgType (9)"`)); got != maxWarnings {
+		if got := len(j.lines("level=WARN", `msg="Received invalid msgType (9)"`)); got != maxLines {
 			t.Errorf("%d lines as they should be", got)
 		}
 		pass(time.Minute)

@@ -71,16 +71,17 @@ type Config struct {
 
 // A Membership is this node's place in the cluster.
 type Membership struct {
-	cfg      Config
-	log      *slog.Logger
-	seeds    []seed
-	own      []netip.Addr // addresses that gossip listens on: a seed there, with our port, is ourselves
-	list     *memberlist.Memberlist
-	changes  chan struct{} // capacity 1: one note is enough, since who takes it looks at everything
-	asked    atomic.Bool   // all seeds, or some of many, once: until then who is met may know no more than we do
-	joined   atomic.Bool
-	refusals refusals
-	metrics  Metrics
+	cfg       Config
+	log       *slog.Logger
+	seeds     []seed
+	own       []netip.Addr // addresses that gossip listens on: a seed there, with our port, is ourselves
+	list      *memberlist.Memberlist
+	changes   chan struct{} // capacity 1: one note is enough, since who takes it looks at everything
+	asked     atomic.Bool   // all seeds, or some of many, once: until then who is met may know no more than we do
+	joined    atomic.Bool
+	refusals  refusals // of members
+	strangers refusals // whose addresses may be forged: so they have a table of their own
+	metrics   Metrics
 
 	mu   sync.Mutex // guards view
 	view view
