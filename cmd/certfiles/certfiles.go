@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/memring/memring/cmd/stamp"
 	"github.com/memring/memring/node/certs"
 )
 
@@ -37,6 +37,9 @@ type Config struct {
 
 // Certificates is the Config of certificates: only the chain must have a path. keyDER: the key is in DER, not in PEM.
 func Certificates(name string, chain, key, authorities Flag, keyDER bool, into *certs.Certs, log *slog.Logger) Config {
+	if key.Secret = true; key.Path == "" {
+		chain.Secret = true
+	}
 	return Config{
 		Name: name, Flags: []Flag{chain, key, authorities}, Failed: into.Failed, Log: log,
 		Load: func(files []certs.File) error {
@@ -53,22 +56,17 @@ func Certificates(name string, chain, key, authorities Flag, keyDER bool, into *
 }
 
 // A Flag names a file, and is how errors name it: "-o ssl_key".
-type Flag struct{ Name, Path string }
+type Flag struct {
+	Name, Path string
+	Secret     bool // others than its owner and group should not read it
+}
 
 // Files are files that belong together.
 type Files struct {
 	cfg Config
 
-	mu   sync.Mutex // guards the rest
-	seen []stamp    // the files as they were when they were last tried
-}
-
-// A stamp tells one state of a file from another. Its path has no links left in it: where Kubernetes mounts certificates it replaces a link to
-// the folder they are in.
-type stamp struct {
-	path    string
-	changed time.Time
-	size    int64
+	mu   sync.Mutex    // guards the rest
+	seen []stamp.Stamp // the files as they were when they were last tried
 }
 
 // Open reads the files for the first time. An error names the flag to change.
@@ -94,6 +92,9 @@ func (f *Files) load() error {
 			return fmt.Errorf("%s: %w", read[i].Name, err)
 		}
 		read[i].Content = content
+		if flag.Secret && f.seen[i].Exposed() {
+			f.cfg.Log.Warn("every user of this machine may read or change a file that is a secret: chmod o= it", "file", read[i].Name)
+		}
 	}
 	return f.cfg.Load(read)
 }
@@ -120,13 +121,11 @@ func readBounded(path string) (content []byte, err error) {
 }
 
 // look gives the files as they are now; what cannot be seen is as if it was not there.
-func (f *Files) look() []stamp {
-	stamps := make([]stamp, len(f.cfg.Flags))
+func (f *Files) look() []stamp.Stamp {
+	stamps := make([]stamp.Stamp, len(f.cfg.Flags))
 	for i, flag := range f.cfg.Flags {
-		if resolved, err := filepath.EvalSymlinks(flag.Path); flag.Path != "" && err == nil {
-			if info, err := os.Stat(resolved); err == nil {
-				stamps[i] = stamp{resolved, info.ModTime(), info.Size()}
-			}
+		if flag.Path != "" {
+			stamps[i], _ = stamp.Of(flag.Path)
 		}
 	}
 	return stamps

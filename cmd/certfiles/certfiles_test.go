@@ -84,7 +84,7 @@ func TestCertificatesAreFollowed(t *testing.T) {
 		var logged logbook
 		inUse := certs.New(certs.Config{})
 		version("one")
-		chain, key := Flag{"chain", filepath.Join(dir, "..data", "cert.pem")}, Flag{"key", filepath.Join(dir, "..data", "key.pem")}
+		chain, key := Flag{Name: "chain", Path: filepath.Join(dir, "..data", "cert.pem")}, Flag{Name: "key", Path: filepath.Join(dir, "..data", "key.pem")}
 		files, err := Open(Certificates("certificates", chain, key, Flag{}, false, inUse, slog.New(slog.NewTextHandler(&logged, nil))))
 		if err != nil {
 			t.Fatal(err)
@@ -118,6 +118,18 @@ func TestCertificatesAreFollowed(t *testing.T) {
 		f("three", false, 2)
 		a.Files(filepath.Join(dir, "three"), "four")
 		f("four", true, 2)
+		if strings.Contains(logged.String(), "every user") {
+			t.Errorf("told of what is not exposed:\n%s", &logged)
+		}
+		for _, name := range []string{"cert.pem", "key.pem"} { // of which the first is none
+			if err := os.Chmod(filepath.Join(dir, "three", name), 0o604); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f("four", true, 2)
+		if n := strings.Count(logged.String(), "every user of this machine may read"); n != 1 || strings.Contains(logged.String(), "file=\"chain=") {
+			t.Errorf("told %d times that the key is exposed:\n%s", n, &logged)
+		}
 		stop()
 	})
 }

@@ -44,7 +44,7 @@ func (o *options) openTrust() error {
 	}
 	return o.follow(certfiles.Config{
 		Name:   "cluster keys",
-		Flags:  []certfiles.Flag{{Name: "--cluster-key-file", Path: t.KeyFile}},
+		Flags:  []certfiles.Flag{{Name: "--cluster-key-file", Path: t.KeyFile, Secret: true}},
 		Load:   func(files []certs.File) error { return t.Identity.LoadKeys(files[0]) },
 		Failed: t.Identity.Failed,
 		Tell:   func() { o.node.Log.Info("cluster keys loaded", "accepted", t.Identity.Keys()) },

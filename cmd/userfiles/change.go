@@ -12,8 +12,8 @@ import (
 // nextSuffix names what becomes the file, beside it. While it is there nobody else can change the file.
 const nextSuffix = ".new"
 
-// Change replaces the file by what edit makes of it, whole or not at all, so that whoever reads it meanwhile reads the one or the other. Only its owner may
-// read it then: who that was stays. A file that is not there yet is empty, if create says so. Where the path is a link, what it leads to is replaced.
+// Change replaces the file by what edit makes of it, whole or not at all, so that whoever reads it meanwhile reads the one or the other. Whose it is, and who else may
+// read it, stays. A file that is not there yet is empty, if create says so, and only its owner may read it then. Where the path is a link, what it leads to is replaced.
 func Change(path string, create bool, edit func(content []byte) ([]byte, error)) (err error) {
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		path = resolved
@@ -40,7 +40,7 @@ func Change(path string, create bool, edit func(content []byte) ([]byte, error))
 	var content []byte
 	if former != nil {
 		if content, err = os.ReadFile(path); err == nil {
-			err = keepOwner(next, former)
+			err = keepReaders(next, former)
 		}
 		if err != nil {
 			return err
@@ -62,11 +62,13 @@ func Change(path string, create bool, edit func(content []byte) ([]byte, error))
 	return nil
 }
 
-// keepOwner gives the file to the owner of the former one: when root changes it, the server, which is somebody else, must still be able to read it.
-func keepOwner(next *os.File, former fs.FileInfo) error {
+// keepReaders gives the file the owner and the mode of the former one: when root changes it, the server, which is somebody else, must still be able to read it.
+func keepReaders(next *os.File, former fs.FileInfo) error {
 	owner, known := former.Sys().(*syscall.Stat_t)
-	if !known || int(owner.Uid) == os.Geteuid() && int(owner.Gid) == os.Getegid() {
-		return nil
+	if known && (int(owner.Uid) != os.Geteuid() || int(owner.Gid) != os.Getegid()) {
+		if err := next.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
+			return err
+		}
 	}
-	return next.Chown(int(owner.Uid), int(owner.Gid))
+	return next.Chmod(former.Mode().Perm())
 }

@@ -3,11 +3,11 @@ package userfiles
 
 import (
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
 
+	"github.com/memring/memring/cmd/stamp"
 	"github.com/memring/memring/protocol/login"
 )
 
@@ -18,7 +18,7 @@ type File struct {
 
 	mu     sync.Mutex // guards the rest
 	users  *login.Users
-	seen   fs.FileInfo
+	seen   stamp.Stamp
 	failed string // what went wrong the last time, so that it is told once
 }
 
@@ -41,11 +41,14 @@ func (f *File) Reload() error {
 }
 
 func (f *File) loadLocked() error {
-	info, err := os.Stat(f.Path)
+	now, err := stamp.Of(f.Path)
 	if err != nil {
 		return fmt.Errorf("the file of users: %w", err)
 	}
-	f.seen = info // the one before what was read: if it has changed since, it is read once more
+	if now != f.seen && now.Exposed() {
+		f.log.Warn("every user of this machine may read or change the file of users: chmod o= it", "file", f.Path)
+	}
+	f.seen = now // the one before what was read: if it has changed since, it is read once more
 	content, err := os.ReadFile(f.Path)
 	if err == nil {
 		err = f.users.Load(content)
@@ -60,8 +63,7 @@ func (f *File) loadLocked() error {
 func (f *File) Refresh() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	info, err := os.Stat(f.Path)
-	if err == nil && f.seen != nil && os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size() {
+	if now, err := stamp.Of(f.Path); err == nil && now == f.seen {
 		return
 	}
 	failed := ""

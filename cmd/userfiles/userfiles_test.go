@@ -67,6 +67,18 @@ func TestRefresh(t *testing.T) {
 	if err := f.Reload(); err == nil {
 		t.Error("reloaded what is wrong")
 	}
+	if strings.Contains(logged.String(), "every user") {
+		t.Errorf("not exposed: %s", &logged)
+	}
+	if err := os.Chmod(path, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		f.Refresh()
+	}
+	if n := strings.Count(logged.String(), "every user of this machine may read"); n != 1 {
+		t.Errorf("exposed, and told %d times: %s", n, &logged)
+	}
 	if n := strings.Count(logged.String(), "cannot be read"); n != 1 || strings.Contains(logged.String(), "secret") {
 		t.Errorf("told %d times: %s", n, &logged)
 	}
@@ -98,14 +110,17 @@ func TestChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	is("a")
-	if err := os.Chmod(path, 0o644); err != nil {
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("made with %v, %v", info.Mode(), err)
+	}
+	if err := os.Chmod(path, 0o646); err != nil { // whatever the umask says
 		t.Fatal(err)
 	}
 	if err := Change(link, false, appended("b")); err != nil {
 		t.Error(err)
 	}
 	is("ab")
-	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o646 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	wrong := errors.New("wrong")
@@ -128,7 +143,7 @@ func TestChange(t *testing.T) {
 		t.Error(err)
 	}
 	is("abc")
-	if info, err := os.Stat(path); err != nil || !sameOwner(info, 65534) {
+	if info, err := os.Stat(path); err != nil || !sameOwner(info, 65534) || info.Mode() != 0o646 {
 		t.Errorf("another owner: %v", err)
 	}
 }
