@@ -38,6 +38,11 @@ func ours() []family {
 			{"memring_waits_total", "cluster_waits", "Requests that waited for a partition."},
 			{"memring_minorities_total", "cluster_minorities", "Times that this node found itself on the small side of a split."},
 			{"memring_clocks_ahead_total", "cluster_clocks_ahead", "Times that a member's clock was more than a second ahead of this one's."},
+			{"memring_login_attempts_total", "auth_cmds", "Logins tried, by clients."},
+			{"memring_login_failures_total", "auth_errors", "Of these, those refused, each some tenths of a second later."},
+			{"memring_login_lockouts_total", "cluster_login_lockouts", "Connections ended since they had failed to log in too often."},
+			{"memring_commands_denied_total", "cluster_commands_denied", "Commands refused, of users who may not ask that."},
+			{"memring_refused_gossip_total", "cluster_gossip_refused", "Datagrams and streams refused at the port for gossip: of who has not this cluster's key."},
 			{"memring_certificate_refresh_failures_total", "tls_refresh_failures", "Certificates refused since they were bad; those before stay in use."},
 		}),
 		[]family{

@@ -16,6 +16,7 @@ import (
 
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/nodetest"
+	"github.com/memring/memring/protocol/login"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -123,6 +124,31 @@ func TestOfTheCluster(t *testing.T) {
 	}
 	if series["memring_forwards_total"] == 0 {
 		t.Error("nothing was forwarded")
+	}
+}
+
+// Who guesses is seen: each login, those that were wrong, who was locked out for that, and what those who are in may not ask.
+func TestOfLogins(t *testing.T) {
+	users, err := node.NewUsers(login.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := login.Hash([]byte("bar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := users.Load([]byte("foo:" + hash + " rights=read")); err != nil {
+		t.Fatal(err)
+	}
+	c := nodetest.Start(t, 1, withAdmin, func(cfg *node.Config) { cfg.Users, cfg.AuthFile = users, "/etc/users" })
+	say(t, c.Dial(0), "set login 0 0 7", "foo bar", "set k 0 0 1", "x", "get k", "flush_all")
+	say(t, c.Dial(0), strings.Repeat("set login 0 0 7\r\nfoo bad\r\n", 8)+"version") // which is not heard any more
+	page, series := scrape(t, c.Nodes[0])
+	expect(t, series, map[string]float64{
+		"memring_login_attempts_total": 9, "memring_login_failures_total": 8, "memring_login_lockouts_total": 1, "memring_commands_denied_total": 2, "memring_refused_gossip_total": 0,
+	})
+	if bytes.Contains(page, []byte("foo")) {
+		t.Error("the page tells who may log in")
 	}
 }
 

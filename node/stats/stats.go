@@ -316,11 +316,12 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_parcels_refused", s.Parcels())
 	list.Add("cluster_answers_withheld", stats.Withheld.Load()+s.Answers.Withheld.Load())
 	list.Add("cluster_slow_kicks", s.Clients.Stats().SlowKicks.Load()+lanes.SlowKicks.Load())
-	denied := uint64(0)
-	if s.Users != nil {
-		denied = s.Users.Stats().Denied.Load()
+	if s.Users == nil {
+		list.zero("cluster_login_lockouts", "cluster_commands_denied")
+	} else {
+		list.Add("cluster_login_lockouts", s.Users.Stats().Lockouts.Load())
+		list.Add("cluster_commands_denied", s.Users.Stats().Denied.Load())
 	}
-	list.Add("cluster_commands_denied", denied)
 	list.Add("cluster_lanes_in", lanes.CurrConns.Load())
 	refused, unheard := s.Strangers()
 	list.Add("cluster_peers_refused", refused)

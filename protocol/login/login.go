@@ -100,17 +100,19 @@ type Users struct {
 // maxDeriving bounds the derivations at a time. Who has to wait for one waits for as many as there are connections, at most.
 const maxDeriving = 2
 
-// Stats are counted since the start, by the names of memcached: a login that is under way is counted once it has ended.
+// Stats are counted since the start: a login that is under way is counted once it has ended.
 type Stats struct {
-	Cmds   atomic.Uint64 // logins tried, auth_cmds
-	Errors atomic.Uint64 // those refused, auth_errors
-	Denied atomic.Uint64 // commands refused, of users who may not ask that
+	Cmds     atomic.Uint64 // logins tried, auth_cmds
+	Errors   atomic.Uint64 // those refused, auth_errors
+	Lockouts atomic.Uint64 // conversations ended since they had too many of these
+	Denied   atomic.Uint64 // commands refused, of users who may not ask that
 }
 
 // Reset begins to count again.
 func (s *Stats) Reset() {
 	s.Cmds.Store(0)
 	s.Errors.Store(0)
+	s.Lockouts.Store(0)
 	s.Denied.Store(0)
 }
 

@@ -227,7 +227,9 @@ func (g *Gate) bySASL(req *protocol.Request, resp *protocol.Response) *protocol.
 
 // fail refuses a login, but not at once: see login.Config.Hold.
 func (g *Gate) fail(status protocol.Status, message string) *protocol.Pending {
-	g.failures++
+	if g.failures++; g.failures == maxFailures {
+		g.users.Stats().Lockouts.Add(1)
+	}
 	later := protocol.NewPending(nil)
 	say(&later.Response, status, message)
 	g.users.Refuse(later.Complete)

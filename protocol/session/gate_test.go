@@ -198,8 +198,8 @@ func TestFailuresEndTheConversation(t *testing.T) {
 	if want := strings.Repeat("CLIENT_ERROR authentication failure\r\n", 8); got != want || !s.Ended() || len(chain.asked) > 0 {
 		t.Errorf("got %q, ended %v, asked %v", got, s.Ended(), chain.asked)
 	}
-	if len(held) != 8 || users.Stats().Cmds.Load() != 8 || users.Stats().Errors.Load() != 8 {
-		t.Errorf("%d held, %d counted", len(held), users.Stats().Cmds.Load())
+	if len(held) != 8 || users.Stats().Cmds.Load() != 8 || users.Stats().Errors.Load() != 8 || users.Stats().Lockouts.Load() != 1 {
+		t.Errorf("%d held, %d counted, %d locked out", len(held), users.Stats().Cmds.Load(), users.Stats().Lockouts.Load())
 	}
 }
 
