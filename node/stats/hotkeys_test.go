@@ -43,3 +43,33 @@ func TestHotKeys(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", text, want)
 	}
 }
+
+// Each line counts what took no longer, as Prometheus has it, so that lines of several members may be added.
+func TestTimes(t *testing.T) {
+	at := time.Hour
+	step := time.Duration(0)
+	m := meter.New(meter.Config{Every: 1, Now: func() time.Duration { at += step; return at }})
+	client := m.Client(answers{}, 1)
+	for _, step = range []time.Duration{time.Microsecond, 100 * time.Microsecond, 90 * time.Microsecond, time.Hour} {
+		client.Handle(&protocol.Request{Op: protocol.Get, Key: []byte("k")}, new(protocol.Response))
+	}
+	list := &List{}
+	(&Sources{Meter: m}).times(list)
+	f := func(name, want string) {
+		t.Helper()
+		for _, l := range list.Lines {
+			if l.Name == name {
+				if l.Value != want {
+					t.Errorf("%s %s, want %s", name, l.Value, want)
+				}
+				return
+			}
+		}
+		t.Errorf("no %s: %v", name, list.Lines)
+	}
+	f("cluster_times_1us", "1")
+	f("cluster_times_50us", "1")
+	f("cluster_times_100us", "3")
+	f("cluster_times_1000000us", "3")
+	f("cluster_times_all", "4")
+}

@@ -340,7 +340,31 @@ func (s *Sources) Cluster(list *List) {
 		hottest = int64(k.Rate)
 	}
 	list.Add("cluster_hottest_rate", hottest)
+	s.times(list)
 }
+
+// times tells how many of the requests that clients asked here were answered in so many microseconds at most, and how many in all: estimates, since one of
+// --measure-every is measured and counts for so many.
+func (s *Sources) times(list *List) {
+	var counts [len(meter.Buckets) + 1]uint64
+	for _, h := range s.Meter.Times() {
+		for i, n := range h.Counts {
+			counts[i] += n * uint64(s.Meter.Every())
+		}
+	}
+	total := uint64(0)
+	for i, n := range counts {
+		name := TimesOf + "all"
+		if i < len(meter.Buckets) {
+			name = fmt.Sprintf("%s%dus", TimesOf, meter.Buckets[i].Microseconds())
+		}
+		total += n
+		list.Add(name, total)
+	}
+}
+
+// TimesOf is what the names of the lines about answers' times begin with, "cluster_times_100us".
+const TimesOf = "cluster_times_"
 
 // Items gives one class, 1, of all items: this store does not sort them by size. The age is that of the item which
 // is longest in its log (storage/DESIGN.md).
