@@ -33,6 +33,8 @@ var plan = map[string]int{
 	"cmd/certfiles": 55,
 	"cmd/userfiles": 55,
 	"cmd/cluster":   55,
+	"cmd/client":    57,
+	"cmd/top":       57,
 	"cmd/dial":      54,
 	"cmd/stamp":     50,
 	"cmd/output":    50,
@@ -101,7 +103,7 @@ var (
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial"}
+	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial", "cmd/client", "cmd/top"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}
@@ -127,12 +129,12 @@ var homes = map[string][]string{
 	"github.com/hashicorp/memberlist":         {"node/membership", "node/carrier"},
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
 	"github.com/klauspost/compress":           {"node/archive"},
-	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster"},
+	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster", "cmd/client", "cmd/top"},
 	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster", "cmd/dial"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
-	"golang.org/x/term":                       {"cmd/memring", "cmd/output"},
-	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "benchmarks/..."},
+	"golang.org/x/term":                       {"cmd/memring", "cmd/output", "cmd/top"},
+	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "cmd/top_test", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
 	"github.com/HdrHistogram/hdrhistogram-go": {"benchmarks/..."},
 	"gonum.org/v1/plot":                       {"benchmarks/..."},
