@@ -87,13 +87,14 @@ func (v view) print(w io.Writer) error {
 			number(m, "wanted")+number(m, "arriving"), orDash(m.Get("given")), orDash(m.Get("copies_kept")), orDash(m.Get("items")), memory(m), m.Get("client"))
 	}
 	errs := []error{table.Flush()}
+	p := output.Colours(w)
 	if len(v.problems) == 0 {
-		_, err := fmt.Fprintln(w, "\nno problems")
+		_, err := fmt.Fprintln(w, "\n"+p.Good("no problems"))
 		return errors.Join(append(errs, err)...)
 	}
 	fmt.Fprintln(w)
-	for _, p := range v.problems {
-		_, err := fmt.Fprintf(w, "problem: %s %s\n", p.ID, explain(p))
+	for _, l := range v.problems {
+		_, err := fmt.Fprintf(w, "%s %s %s\n", p.Bad("problem:"), l.ID, explain(l))
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

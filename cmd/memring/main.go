@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -14,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memring/memring/cmd/client"
 	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/cmd/output"
+	"github.com/memring/memring/cmd/top"
 	"github.com/memring/memring/node"
 )
 
@@ -58,19 +61,19 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 			return serve(o)
 		},
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // -h is enough
 	root.Flags().AddFlagSet(memcached)
 	root.Flags().AddFlagSet(own)
 	root.Flags().AddFlagSet(idle)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd != root {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nUsage:\n  %s\n\n%s", cmd.Short, cmd.UseLine(), cmd.Flags().FlagUsagesWrapped(helpColumns))
+			printHelpOf(cmd)
 			return
 		}
 		printHelp(cmd.OutOrStdout(), memcached, own, idle, o.words())
 	})
-	root.AddCommand(cluster.Command(defaultPort), userCommand(), versionCommand())
+	root.AddCommand(cluster.Command(defaultPort), top.Command(defaultPort), userCommand(), versionCommand())
+	root.AddCommand(client.Commands(defaultPort, node.Default().AdminListen)...)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return output.Exit(output.Usage, err) })
 	checkArgs(root)
 	return root
@@ -83,6 +86,20 @@ func checkArgs(command *cobra.Command) {
 	}
 	for _, below := range command.Commands() {
 		checkArgs(below)
+	}
+}
+
+// printHelpOf prints the help of a subcommand.
+func printHelpOf(cmd *cobra.Command) {
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n", strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short)), cmd.UseLine())
+	for _, below := range cmd.Commands() {
+		if below.IsAvailableCommand() {
+			fmt.Fprintf(w, "  %-36s %s\n", below.CommandPath(), below.Short)
+		}
+	}
+	if flags := cmd.Flags().FlagUsagesWrapped(helpColumns); flags != "" {
+		fmt.Fprintf(w, "\n%s", flags)
 	}
 }
 
@@ -115,13 +132,20 @@ Usage:
   memring cluster status [--addr A]     how the cluster is: members, moves, what differs
   memring cluster drain MEMBER          have a member hand over all it has and leave; needs -A
   memring cluster forget MEMBER         reckon no more with one that is gone for good
+  memring get|set|delete|touch KEY      one key, through any node; set takes a value, or standard input
+  memring incr|decr KEY [DELTA]         a number
+  memring stats [GROUP]                 what a node has counted; GROUP cluster: all of them together
+  memring top                           what each node and all together do, live
+  memring watch [KIND...]               what happens on a node, as it happens
+  memring health                        whether this machine's node is ready, for probes of containers
+  memring completion bash|zsh|fish      a script that completes all this
   memring user add FILE USER            a user for -Y or -S, with --rights and --prefix
   memring user passwd|remove FILE USER  another password; or none
   memring user list FILE                who may do what
   memring version                       which build this is
 
-All but user print JSON with --json (user list does, too). Exit codes: 0 done, there, or well; 1 not: a miss, refused, problems; 2 the command line
-cannot be understood; 3 the node could not be reached, or lets nobody in; 4 not done within --timeout, and going on.
+With --json they print JSON. Exit codes: 0 done, there, or well; 1 it is not: a miss, refused, problems; 2 the command line
+cannot be understood; 3 the node cannot be reached, or lets nobody in; 4 not done within --timeout, and going on.
 
 Memcached's flags:
 %s
