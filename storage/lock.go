@@ -7,11 +7,18 @@ import "sync"
 //
 // Those who want all take the parts in their order.
 type stripeLock struct {
-	parts [lockParts]lockPart
+	last  uint64 // the number of the last part in use, of all ones: a mask
+	_     [64 - 8]byte
+	parts [mostParts]lockPart
 }
 
-// lockParts is how many look-ups there can be at a time in a stripe; each more is paid for by every change.
-const lockParts = 8
+const (
+	// mostParts is how many look-ups there can be at a time in a stripe, at most; each more is paid for by every change.
+	mostParts = 8
+
+	// locksEach is how many parts all stripes together should have for each processor: then one look-up in so many, about, meets another.
+	locksEach = 16
+)
 
 // A lockPart has a cache line for itself.
 type lockPart struct {
@@ -19,17 +26,31 @@ type lockPart struct {
 	_ [64 - 8]byte
 }
 
+// divide makes the parts: with many stripes few are needed, and one processor needs one.
+func (l *stripeLock) divide(stripes, processors int) {
+	parts := 1
+	for processors > 1 && parts < mostParts && stripes*parts < locksEach*processors {
+		parts *= 2
+	}
+	l.last = uint64(parts - 1)
+}
+
 func (l *stripeLock) Lock() {
-	for i := range l.parts {
+	for i := range l.used() {
 		l.parts[i].Lock()
 	}
 }
 
 func (l *stripeLock) Unlock() {
-	for i := range l.parts {
-		l.parts[lockParts-1-i].Unlock()
+	used := l.used()
+	for i := range used {
+		used[len(used)-1-i].Unlock()
 	}
 }
 
+func (l *stripeLock) used() []lockPart { return l.parts[:l.last+1] }
+
 // part is what a look-up of the hash needs.
-func (l *stripeLock) part(hash uint64) *sync.Mutex { return &l.parts[hash>>50&(lockParts-1)].Mutex }
+func (l *stripeLock) part(hash uint64) *sync.Mutex {
+	return &l.parts[hash>>50&l.last&(mostParts-1)].Mutex
+}

@@ -1,5 +1,7 @@
 package storage
 
+import "runtime"
+
 // A stripe is a store for its share of the hashes. Whatever has no lock in its name or comment needs all of mu.
 type stripe struct {
 	mu    stripeLock // guards all of it
@@ -40,6 +42,7 @@ type stripe struct {
 
 func newStripe(s *Store) *stripe {
 	st := &stripe{store: s, tables: make([]table, s.tables), limit: s.share(s.cfg.MaxBytes)}
+	st.mu.divide(s.stripes, runtime.GOMAXPROCS(0))
 	st.fates = newFates(st.limit, s.clock.Now())
 	st.chargeHeap(s.tables*tableHeadBytes + st.fates.bytes())
 	return st
