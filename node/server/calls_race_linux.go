@@ -15,6 +15,9 @@ func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	return n, errno
 }
 
+// acquire has it know that something was received by another call: a read of nothing, which changes nothing.
+func acquire(fd uintptr) { _, _ = syscall.Read(int(fd), nil) }
+
 func transmit(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	n, err := syscall.Write(int(fd), p)
 	errors.As(err, &errno)

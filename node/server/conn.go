@@ -33,9 +33,11 @@ type conn struct {
 
 	reason Reason // why it ends
 
-	raw   bool         // net is a mere socket
-	fd    uintptr      // that socket, during turn
-	doing atomic.Int64 // what c does, and when its last request was, for those who ask: see mark
+	raw     bool         // net is a mere socket
+	fd      uintptr      // that socket, during turn
+	tells   bool         // it tells whether there is more to read
+	drained bool         // it has told, with the last read, that there is not
+	doing   atomic.Int64 // what c does, and when its last request was, for those who ask: see mark
 }
 
 // serve answers until the client goes, the conversation ends, or the server stops.

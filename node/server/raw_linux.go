@@ -6,8 +6,9 @@ import (
 	"syscall"
 )
 
-// maxRawSend is the most that is sent without telling the scheduler: copying so much takes some microseconds.
-const maxRawSend = 64 << 10
+// maxRawSend is the most that is sent without telling the scheduler: copying so much takes some ten microseconds. It is above what a session gives at a
+// time of short answers, and above one of a round 64 KB with its line.
+const maxRawSend = 96 << 10
 
 // converse answers until the client goes, the conversation ends, or the server stops.
 //
@@ -19,6 +20,7 @@ func (c *conn) converse() {
 		c.converseSlowly()
 		return
 	}
+	c.tells = c.secure == nil && tellsLeft(c.net, raw)
 	for {
 		if err := raw.Read(c.turn); err == nil || !c.goesOnAfter(err) {
 			return
@@ -40,8 +42,8 @@ func rawConn(nc net.Conn) syscall.RawConn {
 
 // turn answers what has come on the socket and reports whether the conversation is over.
 //
-// It may say that it is not only after a read that found nothing: the poller tells of a change once, and data and the end of the stream may
-// be one change.
+// It may say that it is not only after a read that found nothing, or after which the socket told that there is nothing: the poller tells of a change
+// once, and data and the end of the stream may be one change.
 func (c *conn) turn(fd uintptr) (over bool) {
 	c.raw, c.fd = true, fd
 	for {
@@ -53,15 +55,23 @@ func (c *conn) turn(fd uintptr) (over bool) {
 			if !c.received(n) {
 				return true
 			}
+			if c.drained {
+				return c.pause()
+			}
 		case err == syscall.EAGAIN:
-			c.leaveSeat()
-			c.lend()
-			c.unbroken = 0
-			return false
+			return c.pause()
 		default:
 			return !c.fails(err)
 		}
 	}
+}
+
+// pause prepares c for a wait; it is not over.
+func (c *conn) pause() (over bool) {
+	c.leaveSeat()
+	c.lend()
+	c.unbroken = 0
+	return false
 }
 
 // readSocket reads what has come; within a turn it does not wait: EAGAIN. p is not empty.
@@ -70,7 +80,7 @@ func (c *conn) readSocket(p []byte) (int, error) {
 		return c.net.Read(p)
 	}
 	for {
-		switch n, errno := receive(c.fd, p); {
+		switch n, errno := c.receive(p); {
 		case errno == syscall.EINTR:
 		case errno != 0:
 			return 0, errno
@@ -80,6 +90,15 @@ func (c *conn) readSocket(p []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// receive is one call of the system, which may tell that there is nothing more.
+func (c *conn) receive(p []byte) (n int, errno syscall.Errno) {
+	if c.tells {
+		n, c.drained, errno = receiveAndTell(c.fd, p)
+		return n, errno
+	}
+	return receive(c.fd, p)
 }
 
 // writeSocket writes p, if the socket takes it, at once; the rest as a goroutine should that may have to wait.
