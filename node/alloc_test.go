@@ -3,8 +3,9 @@
 package node_test
 
 import (
-	"bufio"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -22,19 +23,17 @@ func TestNoAllocationPerRequest(t *testing.T) {
 		key := fmt.Sprintf("key%d", k)
 		keys[table.Owner(table.Partition([]byte(key)))] = key
 	}
-	conn := c.Dial(0)
-	in := bufio.NewReader(conn)
-	f := func(name, request string, lines int) {
+	value := strings.Repeat("v", 100)
+	f := func(name, request, answer string) {
 		t.Helper()
-		out := []byte(request)
+		conn := c.Dial(0) // its first byte says which protocol it speaks
+		out, in := []byte(request), make([]byte, len(answer))
 		run := func() {
 			if _, err := conn.Write(out); err != nil {
 				t.Fatal(err)
 			}
-			for range lines {
-				if _, err := in.ReadSlice('\n'); err != nil {
-					t.Fatal(err)
-				}
+			if _, err := io.ReadFull(conn, in); err != nil {
+				t.Fatalf("%s: %v after %q", name, err, in)
 			}
 		}
 		for range 100 {
@@ -54,10 +53,26 @@ func TestNoAllocationPerRequest(t *testing.T) {
 		if owner == mine {
 			where = "local"
 		}
-		f(where+" set", fmt.Sprintf("set %s 0 0 100\r\n%s\r\n", key, strings.Repeat("v", 100)), 1)
-		f(where+" get", fmt.Sprintf("get %s\r\n", key), 3)
-		f(where+" get of 10 keys", "get"+strings.Repeat(" "+key, 10)+"\r\n", 21)
-		f(where+" touch", fmt.Sprintf("touch %s 0\r\n", key), 1)
-		f(where+" set and get, pipelined", fmt.Sprintf("set %s 0 0 1\r\nx\r\nget %s\r\n", key, key), 4)
+		item := fmt.Sprintf("VALUE %s 0 100\r\n%s\r\n", key, value)
+		f(where+" set", fmt.Sprintf("set %s 0 0 100\r\n%s\r\n", key, value), "STORED\r\n")
+		f(where+" get", fmt.Sprintf("get %s\r\n", key), item+"END\r\n")
+		f(where+" get of 10 keys", "get"+strings.Repeat(" "+key, 10)+"\r\n", strings.Repeat(item, 10)+"END\r\n")
+		f(where+" touch", fmt.Sprintf("touch %s 0\r\n", key), "TOUCHED\r\n")
+		f(where+" set and get, pipelined", fmt.Sprintf("set %s 0 0 1\r\nx\r\nget %[1]s\r\n", key), fmt.Sprintf("STORED\r\nVALUE %s 0 1\r\nx\r\nEND\r\n", key))
+		f(where+" meta set", fmt.Sprintf("ms %s 100\r\n%s\r\n", key, value), "HD\r\n")
+		f(where+" meta get", fmt.Sprintf("mg %s v k t\r\n", key), fmt.Sprintf("VA 100 k%s t-1\r\n%s\r\n", key, value))
+		f(where+" meta gets, quiet", strings.Repeat(fmt.Sprintf("mg %s v q\r\n", key), 10)+"mn\r\n", strings.Repeat("VA 100\r\n"+value+"\r\n", 10)+"MN\r\n")
+		f(where+" binary set", packet(0x01, "\x00\x00\x00\x00\x00\x00\x00\x00", key, value), packet(0, "", "", ""))
+		f(where+" binary get", packet(0x00, "", key, ""), packet(0, "flag", "", value))
+		f(where+" binary gets, quiet", strings.Repeat(packet(0x09, "", key, ""), 10)+packet(0x0a, "", "", ""), strings.Repeat(packet(0, "flag", "", value), 10)+packet(0, "", "", ""))
 	}
+}
+
+// packet is one of the binary protocol: a request, or as long as an answer.
+func packet(opcode byte, extras, key, value string) string {
+	head := make([]byte, 24)
+	head[0], head[1], head[4] = 0x80, opcode, byte(len(extras))
+	binary.BigEndian.PutUint16(head[2:], uint16(len(key)))
+	binary.BigEndian.PutUint32(head[8:], uint32(len(extras)+len(key)+len(value)))
+	return string(head) + extras + key + value
 }
