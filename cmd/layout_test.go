@@ -32,6 +32,8 @@ var plan = map[string]int{
 	"cmd/memring":   60,
 	"cmd/certfiles": 55,
 	"cmd/userfiles": 55,
+	"cmd/settings":  55,
+	"cmd/logging":   55,
 	"cmd/cluster":   55,
 	"cmd/client":    57,
 	"cmd/top":       57,
@@ -111,11 +113,11 @@ var (
 
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
-	"node":            1580, // it names every setting and every room once, to wire them
+	"node":            1600, // it names every setting and every room once, to wire them
 	"node/membership": 1020, // the only room that knows memberlist, so all that gossip tells is told here
 	"node/handover":   1870, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1550, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
-	"cmd/memring":     1750, // every flag and word that memcached has, a line or two each
+	"cmd/memring":     1800, // every flag and word that memcached has, a line or two each
 	"node/peer":       1000, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
 	"node/server":     1140, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":         2660, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
@@ -130,7 +132,8 @@ var homes = map[string][]string{
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
 	"github.com/klauspost/compress":           {"node/archive"},
 	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster", "cmd/client", "cmd/top"},
-	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster", "cmd/dial"},
+	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster", "cmd/dial", "cmd/settings"},
+	"go.yaml.in/yaml/v4":                      {"cmd/settings"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
 	"golang.org/x/term":                       {"cmd/memring", "cmd/output", "cmd/top"},

@@ -11,13 +11,15 @@ import (
 
 	"github.com/memring/memring/node/certs"
 	"github.com/memring/memring/node/replicator"
-	"github.com/memring/memring/node/sides"
 	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/ring"
 )
 
 // Config is everything one can choose about a node. The comments name the flag.
 type Config struct {
+	// Live may change while the node runs; the rest may not.
+	Live
+
 	// Version is what "version" answers: three numbers with dots, since clients parse it.
 	Version string
 
@@ -81,8 +83,6 @@ type Config struct {
 	// Join are members to ask for the others: HOST[:GOSSIP_PORT], a name means all its addresses. --join; default none: alone.
 	Join []string
 
-	// MaxBytes is the memory for items, their index included. -m; default 64 MiB.
-	MaxBytes int64
 	// MaxItemBytes is the size of the largest item, counted as memcached counts. -I; default 1 MiB.
 	MaxItemBytes int
 	// NoEvict refuses stores when memory is full, instead of evicting. -M.
@@ -119,8 +119,6 @@ type Config struct {
 	// default: there users log in by a mechanism that does not send them. (-Y knows no other way than to send them.)
 	PlainOffLoopback bool
 
-	// MaxConns is the number of client connections served at once. -c; default 1024.
-	MaxConns int
 	// PauseAtLimit lets connections above MaxConns wait until one closes, instead of refusing them. -o no_maxconns_fast.
 	PauseAtLimit bool
 	// IdleTimeout closes client connections without a request for so long; 0: never. -o idle_timeout.
@@ -143,9 +141,6 @@ type Config struct {
 	GetErrors bool
 	// LeaveGrace is how long the node goes on serving after it has told the others that it leaves, so that they have stopped sending to it.
 	LeaveGrace time.Duration
-	// DrainTimeout bounds how long a node that stops hands its items over before it leaves; 0: it leaves at once, and what is not taken over while the others hear of it is lost.
-	// --drain-timeout; default 30 s.
-	DrainTimeout time.Duration
 	// HandoverRate is how many bytes of items a second are taken over from other members at most, 64 KiB at least: it bounds what of the network they take from requests.
 	// What they take of the processors is bounded anyway, to a thirty-second. --handover-rate; default 32 MiB.
 	HandoverRate int64
@@ -154,13 +149,6 @@ type Config struct {
 	// Back by then, it finds all as it was; else its partitions are copied to others. Longer spares copying after slow restarts, and leaves
 	// fewer copies meanwhile. The same on all members, else they route differently until it is over. --rebalance-delay; default 20 s.
 	RebalanceDelay time.Duration
-
-	// OnMinority is what clients are told while this node is on the small side of a split: it has lost at least half of the others at once, without a goodbye and without a
-	// sign that their processes have ended, and of two halves it is not on that with the lowest id. Of two nodes the one with the higher id cannot tell a split from a
-	// crash of the other. --on-minority serve, miss or refuse; default sides.Serve.
-	OnMinority sides.Policy
-	// MinMembers is how many active members there must be, this one included; where fewer are here it is a minority as well. --min-members; default 0: any.
-	MinMembers int
 
 	// Ring are the constants of the cluster. Of them only Copies is anybody's wish: what counts is the most that any member wants. --copies; default 1.
 	Ring ring.Params
@@ -194,6 +182,7 @@ type GiveWay struct{ Peer, Gossip, Admin bool }
 // Default gives the values that hold when nothing else is said. ID and Log are left to the caller.
 func Default() Config {
 	return Config{
+		Live:           Live{LogLevel: slog.LevelInfo, MaxBytes: 64 << 20, MaxConns: 1024, DrainTimeout: 30 * time.Second},
 		Version:        "1.6.45",
 		Build:          "unknown",
 		Cluster:        "memring",
@@ -204,17 +193,14 @@ func Default() Config {
 		GossipPort:     7946,
 		AdminListen:    "127.0.0.1:9150",
 		MeasureEvery:   64,
-		MaxBytes:       64 << 20,
 		MaxItemBytes:   1 << 20,
 		Delimiter:      ':',
-		MaxConns:       1024,
 		MaxBatch:       20,
 		Backlog:        1024,
 		TLS:            DefaultTLS(),
 		Tuning:         DefaultTuning(),
 		PeerDeadline:   500 * time.Millisecond,
 		LeaveGrace:     time.Second,
-		DrainTimeout:   30 * time.Second,
 		HandoverRate:   32 << 20,
 		RebalanceDelay: 20 * time.Second,
 		Ring:           ring.DefaultParams(),
@@ -262,7 +248,7 @@ func (c Config) Validate() error {
 	refuse(c.MaxBytes <= 0, "-m: the memory limit must be above 0")
 	refuse(c.MaxItemBytes < minItemBytes, "-I: item max size must be at least %d bytes", minItemBytes)
 	refuse(c.MaxItemBytes > maxItemBytes, "-I: item max size must be at most %d bytes", maxItemBytes)
-	refuse(c.MaxConns <= 0, "-c: maximum connections must be greater than 0")
+	refuse(c.MaxConns <= 0, "-c %d: maximum connections must be greater than 0", c.MaxConns)
 	refuse(c.MaxBatch <= 0, "-R: number of requests per event must be greater than 0")
 	refuse(c.Backlog < 0, "-b: %d is not a length of a queue", c.Backlog)
 	refuse(c.IdleTimeout < 0, "-o idle_timeout: must not be negative")

@@ -256,10 +256,10 @@ const (
 
 // drain hands all partitions over to the others, as long as ctx and DrainTimeout allow. Without another active member there is nobody to take them.
 func (n *Node) drain(ctx context.Context) {
-	began, told := time.Now(), time.Time{}
-	n.drainEnd.Store(began.Add(n.cfg.DrainTimeout).UnixNano())
-	limit := time.NewTimer(n.cfg.DrainTimeout)
-	defer limit.Stop()
+	began, told, limit := time.Now(), time.Time{}, n.live.Load().DrainTimeout
+	n.drainEnd.Store(began.Add(limit).UnixNano())
+	over := time.NewTimer(limit)
+	defer over.Stop()
 	n.following.Go(func() { // it waits until gossip has told it on; the first who have heard begin to take
 		if err := n.members.SetState(membership.Draining); err != nil {
 			n.log.Info("perhaps not all members heard yet that this one drains", "err", err)
@@ -279,11 +279,11 @@ func (n *Node) drain(ctx context.Context) {
 		case time.Since(told) >= drainTell:
 			told = time.Now()
 			n.log.Info("draining: handing partitions over, see --drain-timeout", "left", left.Left(), "not_asked_for", left.Held, "on_their_way", left.Given,
-				"items_sent", n.handover.Stats().ItemsOut.Load(), "at_most", (n.cfg.DrainTimeout - time.Since(began)).Round(time.Second))
+				"items_sent", n.handover.Stats().ItemsOut.Load(), "at_most", (limit - time.Since(began)).Round(time.Second))
 		}
 		select {
 		case <-look.C:
-		case <-limit.C:
+		case <-over.C:
 			n.log.Warn("leaving before all was handed over: the rest is lost (see --drain-timeout)", "partitions_left", left.Left(), "of_them_on_their_way", left.Given)
 			return
 		case <-ctx.Done():

@@ -55,6 +55,7 @@ import (
 // A Node is one running member.
 type Node struct {
 	cfg     Config
+	live    atomic.Pointer[Live] // of cfg, as they are now
 	log     *slog.Logger
 	started time.Time
 	self    membership.Member
@@ -108,6 +109,7 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1), hasten: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
+	n.live.Store(&cfg.Live)
 	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.release(context.Background()))
@@ -363,7 +365,7 @@ func itemTime(bytes int) time.Duration { return time.Duration(bytes) * time.Seco
 func (n *Node) Stop(ctx context.Context) error {
 	n.leaving.Store(true)
 	if n.others() > 0 {
-		if n.cfg.DrainTimeout > 0 {
+		if n.live.Load().DrainTimeout > 0 {
 			n.drain(ctx)
 		}
 		if err := n.members.Leave(leaveTimeout); err != nil {
@@ -474,18 +476,6 @@ func (n *Node) Table() *ring.Table { return n.router.Table() }
 
 // others counts the other members.
 func (n *Node) others() int { return len(n.members.Members()) - 1 }
-
-// setVerbosity lets the log tell more, as "verbosity" asks: from level 1 on also what is of use only to find a fault.
-func (n *Node) setVerbosity(level uint64) {
-	if n.cfg.Level == nil {
-		return
-	}
-	if level == 0 {
-		n.cfg.Level.Set(slog.LevelInfo)
-	} else {
-		n.cfg.Level.Set(slog.LevelDebug)
-	}
-}
 
 // nodeTag tells the CAS uniques of this node from those that others give in the same millisecond.
 func nodeTag(id string) uint16 {

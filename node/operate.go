@@ -95,7 +95,7 @@ func (n *Node) askDrain() error {
 	switch {
 	case n.leaving.Load():
 		return nil // it does
-	case n.cfg.DrainTimeout == 0:
+	case n.live.Load().DrainTimeout == 0:
 		return errors.New("started with --drain-timeout 0, it would leave without handing anything over")
 	case !n.othersActive():
 		return errors.New("no other active member could take what is here: a last one is stopped by a signal")

@@ -15,7 +15,7 @@ import (
 func (n *Node) settings(list *stats.List) {
 	cfg := &n.cfg
 	list.Add("maxbytes", n.store.Stats().Limit)
-	list.Add("maxconns", cfg.MaxConns)
+	list.Add("maxconns", n.live.Load().MaxConns)
 	list.Add("tcpport", n.clientAddr().Port())
 	list.Add("udpport", n.datagramPort())
 	list.Add("inter", n.clientAddr().Addr())

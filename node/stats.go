@@ -29,7 +29,7 @@ func (n *Node) figures() *stats.Sources {
 		Version:       n.cfg.Version,
 		ID:            n.self.ID,
 		Started:       n.started,
-		MaxConns:      n.cfg.MaxConns,
+		MaxConns:      n.live.Load().MaxConns,
 		Log:           n.log,
 		PauseAtLimit:  n.cfg.PauseAtLimit,
 		IdleKicks:     n.cfg.IdleTimeout > 0,

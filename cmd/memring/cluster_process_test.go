@@ -35,6 +35,7 @@ type process struct {
 func (p *process) start(t *testing.T) {
 	t.Helper()
 	p.running = exec.Command(p.name, p.args...)
+	p.running.Env = append(os.Environ(), "MEMRING_LOG_FORMAT=text")
 	p.running.Stdout, p.running.Stderr = &p.logged, &p.logged
 	if err := p.running.Start(); err != nil {
 		t.Fatal(err)

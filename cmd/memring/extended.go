@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/memring/memring/cmd/settings"
 )
 
 // A word is one of memcached's extended options, NAME or NAME=VALUE: -o takes several, with commas.
@@ -93,32 +95,43 @@ func (o *options) noModern(string) error {
 }
 
 // resolveExtended obeys the words of -o, in their order: later ones win.
-func (o *options) resolveExtended() error {
-	known := make(map[string]word)
+func (o *options) resolveExtended(wrong *complaints) {
+	before := len(*wrong)
+	known, names := make(map[string]word), []string{}
 	for _, w := range o.words() {
-		known[w.name] = w
+		known[w.name], names = w, append(names, w.name)
 	}
-	for _, list := range o.extended {
+	for i, list := range o.extended {
 		for _, given := range strings.Split(strings.TrimSuffix(list, ","), ",") {
 			name, value, hasValue := strings.Cut(given, "=")
 			w, ok := known[name]
+			var err error
 			switch {
 			case !ok:
-				return fmt.Errorf("-o %s: illegal suboption %q", list, given)
+				if err = fmt.Errorf("-o %s: illegal suboption %q", list, given); settings.Nearest(name, names) != "" {
+					err = fmt.Errorf("%w: is it %q?", err, settings.Nearest(name, names))
+				}
 			case w.value == "" && hasValue:
-				return fmt.Errorf("-o %s: takes no value", given)
+				err = fmt.Errorf("-o %s: takes no value", given)
 			case w.value != "" && w.value[0] != '[' && value == "":
-				return fmt.Errorf("-o %s: missing argument, %s=%s", given, name, w.value)
+				err = fmt.Errorf("-o %s: missing argument, %s=%s", given, name, w.value)
+			default:
+				if err = w.set(value); err != nil {
+					err = fmt.Errorf("-o %s: %w", given, err)
+				}
 			}
-			if err := w.set(value); err != nil {
-				return fmt.Errorf("-o %s: %w", given, err)
+			if source := o.set.Source("extended", i); err != nil && source.Kind != settings.CommandLine {
+				err = fmt.Errorf("%v: %w", source, err)
 			}
+			wrong.add(err)
 			if w.idle {
 				o.idle = append(o.idle, "-o "+name)
 			}
 		}
 	}
-	return o.checkTuning()
+	if len(*wrong) == before { // else the words do not say what was meant
+		wrong.add(o.checkTuning())
+	}
 }
 
 // slabPageBytes is the size of memcached's pages, which chunks must divide.

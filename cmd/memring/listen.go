@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/certs"
 )
@@ -32,55 +30,47 @@ const (
 // resolveListen makes addresses of -l, -p, -U, -B and -s, and gives the peer port its default.
 //
 //	-p 0: no TCP; -U 0: no UDP; -1: any free port; -U alone is the TCP port too; a port of -l is both's
-func (o *options) resolveListen(flags *pflag.FlagSet) error {
-	if o.udpPort < anyPort || o.udpPort > 65535 {
-		return fmt.Errorf("-U %d: not a port from 1 to 65535, nor 0 for none, nor -1 for any", o.udpPort)
-	}
-	if flags.Changed("udp-port") && o.udpPort != 0 && !flags.Changed("port") {
+func (o *options) resolveListen(wrong *complaints) {
+	wrong.refuse(o.udpPort < anyPort || o.udpPort > 65535, "-U %d: not a port from 1 to 65535, nor 0 for none, nor -1 for any", o.udpPort)
+	if o.set.Changed("udp-port") && o.udpPort != 0 && !o.set.Changed("port") {
 		o.port = o.udpPort
 	}
-	if o.port < anyPort || o.port > 65535 {
-		return fmt.Errorf("-p %d: not a port from 1 to 65535, nor 0 for none, nor -1 for any", o.port)
-	}
+	wrong.refuse(o.port < anyPort || o.port > 65535, "-p %d: not a port from 1 to 65535, nor 0 for none, nor -1 for any", o.port)
 	mode, err := strconv.ParseUint(o.unixMask, 8, 9)
-	if err != nil {
-		return fmt.Errorf("-a %s: not an access mode in octal, such as 700", o.unixMask)
-	}
-	o.listenGiven = flags.Changed("listen")
+	wrong.refuse(err != nil, "-a %s: not an access mode in octal, such as 700", o.unixMask)
+	o.listenGiven = o.set.Changed("listen")
 	o.node.UnixSocketMode = os.FileMode(mode)
-	if err := o.resolvePlaces(flags); err != nil {
-		return err
-	}
+	o.resolvePlaces(wrong)
 
 	o.firstPort = max(o.port, 0)
 	if len(o.node.Listen) > 0 {
 		_, port, _ := net.SplitHostPort(o.node.Listen[0].Address)
 		o.firstPort, _ = strconv.Atoi(port)
 	}
-	if !flags.Changed("peer-port") { // beside none, or any free port: any free one
+	if !o.set.Changed("peer-port") { // beside none, or any free port: any free one
 		if o.node.PeerPort = 0; o.firstPort != 0 && len(o.node.Listen) > 0 {
 			o.node.PeerPort = o.firstPort + 1
 		}
 	}
 	o.node.GiveWay = node.GiveWay{
-		Peer:   !flags.Changed("peer-port"),
-		Gossip: !flags.Changed("gossip-port"),
-		Admin:  !flags.Changed("admin-listen"),
+		Peer:   !o.set.Changed("peer-port"),
+		Gossip: !o.set.Changed("gossip-port"),
+		Admin:  !o.set.Changed("admin-listen"),
 	}
-	return nil
 }
 
 // resolvePlaces makes the addresses of -l: each for TCP, and for UDP.
-func (o *options) resolvePlaces(flags *pflag.FlagSet) error {
+func (o *options) resolvePlaces(wrong *complaints) {
 	o.node.Listen, o.node.UDP = nil, nil
-	if o.node.UnixSocket != "" && !flags.Changed("listen") {
-		return nil
+	if o.node.UnixSocket != "" && !o.listenGiven {
+		return
 	}
 	for _, list := range o.listen {
 		for _, entry := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ';' }) {
 			at, err := o.parsePlace(strings.TrimSpace(entry))
 			if err != nil {
-				return fmt.Errorf("-l %s: %w", entry, err)
+				wrong.refuse(true, "-l %s: %w", entry, err)
+				continue
 			}
 			if l := (node.Listener{Address: at.address(o.port), Wire: at.wire, TLS: at.tls}); o.port != 0 && !slices.Contains(o.node.Listen, l) {
 				o.node.Listen = append(o.node.Listen, l)
@@ -90,7 +80,6 @@ func (o *options) resolvePlaces(flags *pflag.FlagSet) error {
 			}
 		}
 	}
-	return nil
 }
 
 // address completes a place with the port for those that have none.

@@ -1,6 +1,6 @@
 // Command memring is one node of a memcached cluster; its subcommands ask a running cluster about itself.
 //
-//	defaults < MEMRING_* < flags -> node.Config -> node.Start -> a signal -> Stop
+//	defaults < --config < MEMRING_* < flags -> node.Config -> node.Start -> a signal -> Stop
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 	"github.com/memring/memring/cmd/client"
 	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/cmd/output"
+	"github.com/memring/memring/cmd/settings"
 	"github.com/memring/memring/cmd/top"
 	"github.com/memring/memring/node"
 )
@@ -34,16 +35,18 @@ func main() {
 
 // command gives the whole command line. Without a subcommand it is the server, run by serve. getenv reads the environment.
 func command(getenv func(string) string, serve func(*options) error) *cobra.Command {
-	o := newOptions()
-	memcached, own := o.flags()
-	idle := o.idleFlags()
+	o := newOptions(getenv)
+	asking := o.askingFlags()
 	root := &cobra.Command{
 		Use:           "memring",
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd.Flags(), getenv)
+			if cmd.Flags().Lookup("config") != nil {
+				return nil // a command that reads all settings, when it runs
+			}
+			return settings.Variables(cmd.Flags(), prefix, getenv)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -53,26 +56,23 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "memring is free software under the Apache License 2.0; see LICENSE.")
 				return err
 			}
-			if err := o.resolve(cmd.Flags()); err != nil {
+			if err := o.load(); err != nil {
 				return err
 			}
-			o.saslPasswords, o.saslSettings = getenv("MEMCACHED_SASL_PWDB"), getenv("SASL_CONF_PATH")
-			o.portFile = getenv("MEMCACHED_PORT_FILENAME")
 			return serve(o)
 		},
 	}
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // -h is enough
-	root.Flags().AddFlagSet(memcached)
-	root.Flags().AddFlagSet(own)
-	root.Flags().AddFlagSet(idle)
+	root.Flags().AddFlagSet(asking)
+	o.set.AddTo(root.Flags())
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd != root {
 			printHelpOf(cmd)
 			return
 		}
-		printHelp(cmd.OutOrStdout(), memcached, own, idle, o.words())
+		printHelp(cmd.OutOrStdout(), o, asking)
 	})
-	root.AddCommand(cluster.Command(defaultPort), top.Command(defaultPort), userCommand(), versionCommand())
+	root.AddCommand(cluster.Command(defaultPort), top.Command(defaultPort), userCommand(), o.checkCommand(), o.configCommand(), versionCommand())
 	root.AddCommand(client.Commands(defaultPort, node.Default().AdminListen)...)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return output.Exit(output.Usage, err) })
 	checkArgs(root)
@@ -120,7 +120,8 @@ func versionCommand() *cobra.Command {
 // helpColumns is the width that help is wrapped to.
 const helpColumns = 120
 
-func printHelp(w io.Writer, memcached, own, idle *pflag.FlagSet, words []word) {
+func printHelp(w io.Writer, o *options, asking *pflag.FlagSet) {
+	usages := func(group *pflag.FlagSet) string { return group.FlagUsagesWrapped(helpColumns) }
 	fmt.Fprintf(w, `memring %s: a memcached cluster that stays warm
 
 Usage:
@@ -142,13 +143,16 @@ Usage:
   memring user add FILE USER            a user for -Y or -S, with --rights and --prefix
   memring user passwd|remove FILE USER  another password; or none
   memring user list FILE                who may do what
+  memring check-config [flags]          what is wrong with the settings: all of it, with file and line
+  memring config print [flags]          all settings, where each is from, and which may change while a node runs
+  memring config reference              a file with every setting, none of them set
   memring version                       which build this is
 
 With --json they print JSON. Exit codes: 0 done, there, or well; 1 it is not: a miss, refused, problems; 2 the command line
 cannot be understood; 3 the node cannot be reached, or lets nobody in; 4 not done within --timeout, and going on.
 
 Memcached's flags:
-%s
+%s%s
 The cluster's:
 %s
 Words of -o:
@@ -157,12 +161,13 @@ Accepted, since memcached has them, and checked, but without effect here:
 %s
       -o %s
 
-Every long flag may be given in the environment too: --peer-port as MEMRING_PEER_PORT. A flag wins over the environment.
+Every long flag may be given in the environment too: --peer-port as MEMRING_PEER_PORT; and in the file of --config, as
+peer-port: 7000. A flag wins over the environment, and that over the file; words of -o add up. SIGHUP has the file,
+certificates, keys and users read again.
 When $MEMCACHED_PORT_FILENAME names a file, the ports for clients are written there once they are open.
 Of the ports for members and for HTTP, those that no flag names give way to any free one when taken.
 Started as root without -u it stays root, and says so; -u root says that this is meant.
-`, revision(), memcached.FlagUsagesWrapped(helpColumns), own.FlagUsagesWrapped(helpColumns), usagesOf(words), idle.FlagUsagesWrapped(helpColumns),
-		idleWords(words))
+`, revision(), usages(o.set.Group("memcached")), usages(asking), usages(o.set.Group("cluster")), usagesOf(o.words()), usages(o.set.Group("idle")), idleWords(o.words()))
 }
 
 // usagesOf tells the words of -o that have an effect, one a line.

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memring/memring/cmd/certfiles"
+	"github.com/memring/memring/cmd/logging"
+	"github.com/memring/memring/cmd/settings"
 	"github.com/memring/memring/cmd/userfiles"
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/sides"
@@ -49,7 +51,8 @@ type options struct {
 	readFrom         string
 	handoverRate     string
 
-	advertise, config string
+	advertise, config   string
+	logFormat, logLevel string
 
 	chunkMaxGiven bool   // whether -o slab_chunk_max was
 	slabSizes     string // -o slab_sizes
@@ -58,14 +61,33 @@ type options struct {
 	idle          []string           // what was given and has no effect here
 	firstPort     int                // the client port that the node is named after and the peer port stands beside; 0: any
 	portFile      string             // where to write the client ports, once bound: $MEMCACHED_PORT_FILENAME
+
+	set    *settings.Set // all of the above that can be set
+	getenv func(string) string
 }
 
 const defaultPort = 11211
 
-func newOptions() *options { return &options{node: node.Default()} }
+// newOptions gives the defaults. getenv reads the environment, which load looks into.
+func newOptions(getenv func(string) string) *options {
+	o := &options{node: node.Default(), getenv: getenv}
+	o.set = settings.New(o.memcachedFlags(), o.clusterFlags(), o.idleFlags())
+	return o
+}
 
-// flags gives memcached's flags and the cluster's, which fill o.
-func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
+// load adds to the command line what environment and file say, and makes o.node out of all. The error has all that is wrong.
+func (o *options) load() error {
+	err := o.set.Load(prefix, o.getenv, os.ReadFile)
+	o.saslPasswords, o.saslSettings = o.getenv("MEMCACHED_SASL_PWDB"), o.getenv("SASL_CONF_PATH")
+	o.portFile = o.getenv("MEMCACHED_PORT_FILENAME")
+	return errors.Join(err, o.set.Blame(o.resolve()))
+}
+
+// prefix begins the names of the variables that are settings.
+const prefix = "MEMRING"
+
+// memcachedFlags gives those that memcached has as well, which fill o.
+func (o *options) memcachedFlags() *pflag.FlagSet {
 	m := pflag.NewFlagSet("memcached", pflag.ContinueOnError)
 	m.SortFlags = false
 	m.IntVarP(&o.port, "port", "p", defaultPort, "TCP `PORT` for clients; 0 for none, -1 for any")
@@ -99,10 +121,25 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 	m.BoolVarP(&o.coreDumps, "enable-coredumps", "r", false, "raise the limit of core files, and leave one at a crash")
 	m.BoolVarP(&o.lockMemory, "lock-memory", "k", false, "keep what is in memory from being swapped out")
 	m.StringArrayVarP(&o.extended, "extended", "o", nil, "extended options, `WORD[=VALUE]`, see below; repeatable, or with commas")
-	m.BoolP("help", "h", false, "print this help")
-	m.BoolVarP(&o.version, "version", "V", false, "print the version")
-	m.BoolVarP(&o.license, "license", "i", false, "print the license")
+	settings.Give(m, "extended", settings.Gathered)
+	for _, live := range []string{"memory-limit", "conn-limit", "verbose"} {
+		settings.Give(m, live, settings.Live)
+	}
+	return m
+}
 
+// askingFlags are those that print something, instead of running a node.
+func (o *options) askingFlags() *pflag.FlagSet {
+	set := pflag.NewFlagSet("asking", pflag.ContinueOnError)
+	set.SortFlags = false
+	set.BoolP("help", "h", false, "print this help")
+	set.BoolVarP(&o.version, "version", "V", false, "print the version")
+	set.BoolVarP(&o.license, "license", "i", false, "print the license")
+	return set
+}
+
+// clusterFlags gives those that memcached has not, which fill o.
+func (o *options) clusterFlags() *pflag.FlagSet {
 	c := pflag.NewFlagSet("cluster", pflag.ContinueOnError)
 	c.SortFlags = false
 	c.StringVar(&o.node.ID, "id", "", "this node's `NAME`, the same after a restart (default HOSTNAME-PORT)")
@@ -132,8 +169,14 @@ func (o *options) flags() (memcached, cluster *pflag.FlagSet) {
 		"writes get an error; refuse, all get an error")
 	c.IntVar(&o.node.MinMembers, "min-members", 0, "fewer active members than this `NUMBER` are a minority, too; with --on-minority")
 	trustFlags(&o.node.Trust, c)
-	c.StringVar(&o.config, "config", "", "a YAML `FILE` of these settings; not there yet")
-	return m, c
+	c.StringVar(&o.logFormat, "log-format", "auto", "how the log is written to standard error: text, json, or `auto`: text on a terminal, else json")
+	c.StringVar(&o.logLevel, "log-level", "info", "what is logged: `info` and what is worse, or debug, warn, error; -v is debug")
+	c.StringVar(&o.config, "config", "", "a YAML `FILE` of settings: each long flag is a key there (port: 11211); read again on SIGHUP")
+	settings.Give(c, "config", settings.Apart)
+	for _, live := range []string{"drain-timeout", "on-minority", "min-members", "log-level"} {
+		settings.Give(c, live, settings.Live)
+	}
+	return c
 }
 
 // idleFlags gives the flags of memcached that are accepted, and have no effect: here are neither slabs, nor a way to choose where memory is.
@@ -148,142 +191,130 @@ func (o *options) idleFlags() *pflag.FlagSet {
 	return set
 }
 
-// fromEnvironment sets the flags that were not given from MEMRING_*.
-func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
-	var errs []error
-	flags.VisitAll(func(f *pflag.Flag) {
-		name := "MEMRING_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value := getenv(name)
-		if f.Changed || value == "" || f.Name == "help" || f.Name == "version" || f.Name == "license" {
-			return
-		}
-		if name == "MEMRING_PORT" && strings.Contains(value, "://") {
-			return // Kubernetes describes a Service named memring to every container: tcp://10.0.0.1:11211
-		}
-		if err := flags.Set(f.Name, value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-		}
-	})
-	return errors.Join(errs...)
-}
-
-// resolve makes o.node out of the flags given, and refuses what cannot be served. Whatever node.Config can tell by itself, its Validate does.
-func (o *options) resolve(flags *pflag.FlagSet) error {
-	for _, step := range []func(*pflag.FlagSet) error{o.resolveWires, o.resolveListen, o.resolveLimits, o.resolveRest} {
-		if err := step(flags); err != nil {
-			return err
-		}
-	}
-	newOptions().idleFlags().VisitAll(func(f *pflag.Flag) {
-		if given := flags.Lookup(f.Name); given != nil && given.Changed {
+// resolve makes o.node out of the settings, and refuses what cannot be served, with all that is wrong. Whatever node.Config can tell by itself, its Validate does.
+func (o *options) resolve() error {
+	var wrong complaints
+	o.resolveWires(&wrong)
+	o.resolveListen(&wrong)
+	o.resolveLimits(&wrong)
+	o.resolveTuning(&wrong)
+	o.resolveExtended(&wrong)
+	o.resolveRest(&wrong)
+	o.resolveNames(&wrong)
+	o.resolveLog(&wrong)
+	wrong.refuse(o.node.TLS.Enabled && o.node.TLS.ChainFile == "", "-Z: TLS needs a certificate: -o ssl_chain_cert=FILE, and its private key: -o ssl_key=FILE")
+	o.set.Group("idle").VisitAll(func(f *pflag.Flag) {
+		if o.set.Changed(f.Name) {
 			o.idle = append(o.idle, "-"+f.Shorthand)
 		}
 	})
-	o.node.Level = new(slog.LevelVar)
-	o.node.Level.Set(slog.LevelInfo - slog.Level(4*o.verbose))
-	o.node.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.node.Level}))
 	o.node.Build = revision()
-	return o.node.Validate()
+	wrong.add(o.node.Validate())
+	return errors.Join(wrong...)
+}
+
+// complaints are all that is wrong with some settings.
+type complaints []error
+
+// refuse adds an error, if there is one.
+func (c *complaints) refuse(wrong bool, format string, args ...any) {
+	if wrong {
+		c.add(fmt.Errorf(format, args...))
+	}
+}
+
+// add adds an error, unless it is nil.
+func (c *complaints) add(err error) {
+	if err != nil {
+		*c = append(*c, err)
+	}
 }
 
 // resolveWires reads -B, and refuses what does not go together: users log in by SASL on the binary wire, by -Y in lines, and never by UDP.
-func (o *options) resolveWires(flags *pflag.FlagSet) (err error) {
-	if o.node.Wire, err = parseWire(o.protocol); err != nil || o.protocol == "negotiating" {
-		return fmt.Errorf("-B %s: one of auto, binary or ascii", o.protocol)
-	}
-	given := flags.Changed("protocol")
-	switch {
-	case o.sasl && given && o.node.Wire != node.BinaryWire:
-		return fmt.Errorf("-B %s: the ASCII protocol cannot be allowed while using -S", o.protocol)
-	case o.sasl && o.udpPort != 0:
-		return fmt.Errorf("-U %d: UDP cannot be used with -S", o.udpPort)
-	case o.authFile != "" && given && o.node.Wire != node.TextWire:
-		return fmt.Errorf("-B %s: the binary protocol cannot be allowed while using -Y", o.protocol)
-	case o.authFile != "" && o.udpPort != 0:
-		return fmt.Errorf("-U %d: UDP cannot be used with -Y", o.udpPort)
-	case o.sasl && o.authFile != "":
-		return errors.New("-S and -Y cannot be used together")
-	case o.node.TLS.Enabled && flags.Changed("port") && o.port == 0:
-		return errors.New("-Z: TLS needs a TCP port, not -p 0")
-	}
+func (o *options) resolveWires(wrong *complaints) {
+	wire, err := parseWire(o.protocol)
+	wrong.refuse(err != nil || o.protocol == "negotiating", "-B %s: one of auto, binary or ascii", o.protocol)
+	given := o.set.Changed("protocol")
+	wrong.refuse(o.sasl && given && wire != node.BinaryWire, "-B %s: the ASCII protocol cannot be allowed while using -S", o.protocol)
+	wrong.refuse(o.sasl && o.udpPort != 0, "-U %d: UDP cannot be used with -S", o.udpPort)
+	wrong.refuse(o.authFile != "" && given && wire != node.TextWire, "-B %s: the binary protocol cannot be allowed while using -Y", o.protocol)
+	wrong.refuse(o.authFile != "" && o.udpPort != 0, "-U %d: UDP cannot be used with -Y", o.udpPort)
+	wrong.refuse(o.sasl && o.authFile != "", "-S and -Y cannot be used together")
+	wrong.refuse(o.node.TLS.Enabled && o.set.Changed("port") && o.port == 0, "-Z: TLS needs a TCP port, not -p 0")
 	switch {
 	case o.sasl:
-		o.node.Wire = node.BinaryWire
+		wire = node.BinaryWire
 	case o.authFile != "":
-		o.node.Wire = node.TextWire
+		wire = node.TextWire
 	}
-	o.node.SASL, o.node.AuthFile = o.sasl, o.authFile
-	return nil
+	o.node.Wire, o.node.SASL, o.node.AuthFile = wire, o.sasl, o.authFile
 }
 
-// resolveRest refuses what is not there yet of the cluster's, and gives the node its name and its address for others.
-func (o *options) resolveRest(*pflag.FlagSet) error {
-	switch {
-	case o.getErrors != "miss" && o.getErrors != "error":
-		return fmt.Errorf("--get-errors %s: miss or error", o.getErrors)
-	case o.readFrom != "owner" && o.readFrom != "nearest":
-		return fmt.Errorf("--read-from %s: owner or nearest", o.readFrom)
-	case o.config != "":
-		return fmt.Errorf("--config %s: a file of settings is not there yet: use flags or MEMRING_*", o.config)
+// resolveRest reads what the cluster's flags say in words.
+func (o *options) resolveRest(wrong *complaints) {
+	wrong.refuse(o.getErrors != "miss" && o.getErrors != "error", "--get-errors %s: miss or error", o.getErrors)
+	wrong.refuse(o.readFrom != "owner" && o.readFrom != "nearest", "--read-from %s: owner or nearest", o.readFrom)
+	if rate, err := parseSize(o.handoverRate); err == nil {
+		o.node.HandoverRate = rate
+	} else {
+		wrong.refuse(true, "--handover-rate %s: not a size, such as 65536, 512k or 32m", o.handoverRate)
 	}
-	rate, err := parseSize(o.handoverRate)
-	if err != nil {
-		return fmt.Errorf("--handover-rate %s: not a size, such as 65536, 512k or 32m", o.handoverRate)
-	}
-	o.node.HandoverRate = rate
 	o.node.ReadNearest = o.readFrom == "nearest"
 	o.node.GetErrors = o.getErrors == "error"
 	policy := slices.Index([]string{sides.Serve.String(), sides.Miss.String(), sides.Refuse.String()}, o.onMinority)
-	if policy < 0 {
-		return fmt.Errorf("--on-minority %s: serve, miss or refuse", o.onMinority)
-	}
-	o.node.OnMinority = sides.Policy(policy)
+	wrong.refuse(policy < 0, "--on-minority %s: serve, miss or refuse", o.onMinority)
+	o.node.OnMinority = sides.Policy(max(policy, 0))
 	o.node.UDPOffLoopback = o.node.UDPOffLoopback || o.node.Debug // memcached's own tests ask for it
-	return o.resolveNames()
 }
 
-// resolveLimits makes bytes of -m and -I, and checks -c and -t. It refuses what memcached refuses, in words that its users know.
-func (o *options) resolveLimits(flags *pflag.FlagSet) error {
+// resolveLimits makes bytes of -m and -I, and checks -t. It refuses what memcached refuses, in words that its users know.
+func (o *options) resolveLimits(wrong *complaints) {
 	if o.memoryMB < 1 || o.memoryMB > math.MaxInt64>>20 {
-		return fmt.Errorf("-m %d: the memory limit must be at least 1 megabyte", o.memoryMB)
+		wrong.refuse(true, "-m %d: the memory limit must be at least 1 megabyte", o.memoryMB)
+	} else {
+		o.node.MaxBytes = int64(o.memoryMB) << 20
 	}
-	o.node.MaxBytes = int64(o.memoryMB) << 20
 	size, err := parseSize(o.itemSize)
 	switch {
 	case err != nil:
-		return fmt.Errorf("-I %s: not a size, such as 1048576, 512k or 1m (k and m are the only units, as in memcached: a gigabyte, the most, is 1024m)", o.itemSize)
+		wrong.refuse(true, "-I %s: not a size, such as 1048576, 512k or 1m (k and m are the only units, as in memcached: a gigabyte, the most, is 1024m)", o.itemSize)
 	case size < 1<<10:
-		return fmt.Errorf("-I %s: item max size cannot be less than 1024 bytes", o.itemSize)
+		wrong.refuse(true, "-I %s: item max size cannot be less than 1024 bytes", o.itemSize)
 	case size > 1<<30:
-		return fmt.Errorf("-I %s: cannot set item size limit higher than a gigabyte", o.itemSize)
+		wrong.refuse(true, "-I %s: cannot set item size limit higher than a gigabyte", o.itemSize)
 	case size > o.node.MaxBytes/2:
-		return fmt.Errorf("-I %s: cannot set item size limit higher than 1/2 of memory max (-m %d)", o.itemSize, o.memoryMB)
-	case o.node.MaxConns < 1:
-		return fmt.Errorf("-c %d: maximum connections must be greater than 0", o.node.MaxConns)
-	case flags.Changed("threads") && o.threads < 1:
-		return fmt.Errorf("-t %d: number of threads must be greater than 0", o.threads)
-	case o.delimiter == "":
-		return errors.New("-D: no delimiter specified")
+		wrong.refuse(true, "-I %s: cannot set item size limit higher than 1/2 of memory max (-m %d)", o.itemSize, o.memoryMB)
+	default:
+		o.node.MaxItemBytes = int(size)
 	}
-	o.node.MaxItemBytes = int(size)
-	o.node.Delimiter, o.node.Detail = o.delimiter[0], flags.Changed("prefix-delimiter")
-	switch t := o.node.Tuning; {
-	case t.GrowthFactor <= 1:
-		return fmt.Errorf("-f %g: factor must be greater than 1", t.GrowthFactor)
-	case t.ChunkBytes < 1:
-		return fmt.Errorf("-n %d: chunk size must be greater than 0", t.ChunkBytes)
-	case flags.Changed("napi-ids") && t.NAPIIDs < 1:
-		return fmt.Errorf("-N %d: number of napi ids must be greater than 0", t.NAPIIDs)
-	case o.threads > 0 && t.NAPIIDs > o.threads:
-		return fmt.Errorf("-N %d: cannot be greater than the number of threads (-t %d)", t.NAPIIDs, o.threads)
+	wrong.refuse(o.set.Changed("threads") && o.threads < 1, "-t %d: number of threads must be greater than 0", o.threads)
+	wrong.refuse(o.delimiter == "", "-D: no delimiter specified")
+	if o.delimiter != "" {
+		o.node.Delimiter, o.node.Detail = o.delimiter[0], o.set.Changed("prefix-delimiter")
 	}
-	if err := o.resolveExtended(); err != nil {
-		return err
+}
+
+// resolveTuning refuses of what has no effect here what memcached refuses.
+func (o *options) resolveTuning(wrong *complaints) {
+	t := o.node.Tuning
+	wrong.refuse(t.GrowthFactor <= 1, "-f %g: factor must be greater than 1", t.GrowthFactor)
+	wrong.refuse(t.ChunkBytes < 1, "-n %d: chunk size must be greater than 0", t.ChunkBytes)
+	wrong.refuse(o.set.Changed("napi-ids") && t.NAPIIDs < 1, "-N %d: number of napi ids must be greater than 0", t.NAPIIDs)
+	wrong.refuse(o.threads > 0 && t.NAPIIDs > o.threads, "-N %d: cannot be greater than the number of threads (-t %d)", t.NAPIIDs, o.threads)
+}
+
+// resolveLog makes the log.
+func (o *options) resolveLog(wrong *complaints) {
+	level, err := logging.ParseLevel(o.logLevel)
+	wrong.refuse(err != nil, "--log-level %s: debug, info, warn or error", o.logLevel)
+	if o.verbose > 0 {
+		level = min(level, slog.LevelInfo-slog.Level(4*o.verbose))
 	}
-	if o.node.TLS.Enabled && o.node.TLS.ChainFile == "" {
-		return errors.New("-Z: TLS needs a certificate: -o ssl_chain_cert=FILE, and its private key: -o ssl_key=FILE")
-	}
-	return nil
+	format, err := logging.ParseFormat(o.logFormat)
+	wrong.refuse(err != nil, "--log-format %s: auto, text or json", o.logFormat)
+	o.node.LogLevel, o.node.Level = level, new(slog.LevelVar)
+	o.node.Level.Set(level)
+	o.node.Log = logging.New(os.Stderr, format, o.node.Level)
 }
 
 // parseSize reads a number of bytes, with k or m for units of 1024 and 1024 times that.
@@ -303,21 +334,18 @@ func parseSize(text string) (int64, error) {
 }
 
 // resolveNames gives the node its name and its address for others.
-func (o *options) resolveNames() (err error) {
+func (o *options) resolveNames(wrong *complaints) {
 	if o.node.ID == "" {
 		host, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("--id: needed, since the machine does not know its name: %w", err)
-		}
+		wrong.refuse(err != nil, "--id: needed, since the machine does not know its name: %w", err)
 		o.node.ID = fmt.Sprintf("%s-%d", host, o.firstPort)
 		if o.firstPort == 0 {
 			o.node.ID = fmt.Sprintf("%s-%d", host, os.Getpid())
 		}
 	}
 	if o.advertise != "" {
-		if o.node.Advertise, err = netip.ParseAddr(o.advertise); err != nil {
-			return fmt.Errorf("--advertise %s: not an IP address", o.advertise)
-		}
+		address, err := netip.ParseAddr(o.advertise)
+		wrong.refuse(err != nil, "--advertise %s: not an IP address", o.advertise)
+		o.node.Advertise = address
 	}
-	return nil
 }

@@ -132,7 +132,7 @@ func TestFlags(t *testing.T) {
 	f("-D /", func(c *node.Config) { c.Delimiter, c.Detail = '/', true })
 	f("-D :", func(c *node.Config) { c.Detail = true })
 	f("-R 7 -b 8675", func(c *node.Config) { c.MaxBatch, c.Backlog = 7, 8675 })
-	f("-c 10 -t 2 -u nobody -P /run/m.pid -vvrk", func(c *node.Config) { c.MaxConns = 10 })
+	f("-c 10 -t 2 -u nobody -P /run/m.pid -vvrk", func(c *node.Config) { c.MaxConns, c.LogLevel = 10, slog.LevelInfo-8 })
 	f("--id a --cluster b --gossip-port 1 --peer-port 2", func(c *node.Config) {
 		c.ID, c.Cluster, c.GossipPort, c.PeerPort, c.GiveWay = "a", "b", 1, 2, node.GiveWay{Admin: true}
 	})
@@ -150,6 +150,8 @@ func TestFlags(t *testing.T) {
 	f("--copies 3 --ack=all", func(c *node.Config) { c.Ring.Copies, c.Ack = 3, replicator.AckAll })
 	f("--on-minority serve", nil)
 	f("--on-minority miss --min-members 2", func(c *node.Config) { c.OnMinority, c.MinMembers = sides.Miss, 2 })
+	f("--log-level warn", func(c *node.Config) { c.LogLevel = slog.LevelWarn })
+	f("--log-level warn -v", func(c *node.Config) { c.LogLevel = slog.LevelDebug })
 	f("--on-minority=refuse", func(c *node.Config) { c.OnMinority = sides.Refuse })
 	f("--drain-timeout 2m --handover-rate 512k", func(c *node.Config) { c.DrainTimeout, c.HandoverRate = 2*time.Minute, 512<<10 })
 	f("--drain-timeout 0 --handover-rate 32m", func(c *node.Config) { c.DrainTimeout = 0 })
@@ -370,7 +372,9 @@ func TestRefusals(t *testing.T) {
 	f("--copies 9", "--copies: 9 is not between 1 and 8")
 	f("--rebalance-delay=-1s", "--rebalance-delay: -1s is not between 0 and 10m")
 	f("--rebalance-delay 11m", "--rebalance-delay: 11m")
-	f("--config memring.yaml", "--config memring.yaml")
+	f("--config none.yaml", "--config: open none.yaml")
+	f("--log-level loud", "--log-level loud: debug, info, warn or error")
+	f("--log-format xml", "--log-format xml: auto, text or json")
 
 	// Never heard of.
 	f("--fast", "unknown flag: --fast")

@@ -58,13 +58,12 @@ func serve(o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	bound := stopBound + o.node.DrainTimeout
 	removePIDFile, err := writePIDFile(o.pidFile)
 	if err == nil {
 		err = writePorts(o.portFile, n.Listening)
 	}
 	if err != nil {
-		return errors.Join(err, stop(n.Stop, bound, signals, o.node.Log))
+		return errors.Join(err, stop(n.Stop, stopBound+o.node.DrainTimeout, signals, o.node.Log))
 	}
 	defer removePIDFile()
 	for _, files := range o.files {
@@ -77,8 +76,10 @@ func serve(o *options) (err error) {
 	tellSupervisor(daemon.SdNotifyReady, o.node.Log)
 	forgetStart()
 
-	wait(signals, n.Shutdowns(), o.reload, o.node.Log.With("at_most", bound))
+	wait(signals, n.Shutdowns(), func() { o.reloadSettings(n.Change); o.reload() }, o.node.Log)
 	tellSupervisor(daemon.SdNotifyStopping, o.node.Log)
+	bound := stopBound + o.node.DrainTimeout
+	o.node.Log.Info("stopping", "at_most", bound)
 	return stop(n.Stop, bound, signals, o.node.Log)
 }
 
@@ -95,12 +96,12 @@ func wait(signals <-chan os.Signal, shutdowns <-chan bool, reload func(), log *s
 		select {
 		case s := <-signals:
 			if s != syscall.SIGHUP {
-				log.Info("stopping", "signal", s)
+				log.Info("asked to stop", "signal", s)
 				return
 			}
 			reload()
 		case graceful := <-shutdowns: // always in order: nothing is kept that a graceful end would keep
-			log.Info("stopping: a client says shutdown", "graceful", graceful)
+			log.Info("asked to stop: a client says shutdown", "graceful", graceful)
 			return
 		}
 	}

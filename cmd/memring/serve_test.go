@@ -42,7 +42,7 @@ func memring(t *testing.T, args ...string) (cmd *exec.Cmd, logged *bytes.Buffer)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // ends one that should have ended, and did not
 	t.Cleanup(cancel)
 	cmd = exec.CommandContext(ctx, program, append([]string{"-l", "127.0.0.1:0", "--gossip-port", "0", "--admin-listen", "off"}, args...)...)
-	cmd.Env = append(os.Environ(), runsMain+"=1")
+	cmd.Env = append(os.Environ(), runsMain+"=1", "MEMRING_LOG_FORMAT=text")
 	cmd.Stdout, cmd.Stderr = logged, logged
 	return cmd, logged
 }

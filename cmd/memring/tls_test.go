@@ -27,7 +27,7 @@ import (
 func withCerts(t *testing.T, a *certstest.Authority, dir string) (o *options, logged *bytes.Buffer) {
 	t.Helper()
 	logged = new(bytes.Buffer)
-	o = newOptions()
+	o = newOptions(os.Getenv)
 	o.node.Log = slog.New(slog.NewTextHandler(logged, nil))
 	o.node.TLS.Enabled = true
 	o.node.TLS.ChainFile, o.node.TLS.KeyFile = a.Files(dir, "one")

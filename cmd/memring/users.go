@@ -65,7 +65,7 @@ func saslMechanisms(named string) (mechanisms []string, given bool) {
 
 // reload does what SIGHUP asks for.
 func (o *options) reload() {
-	if len(o.files) == 0 && o.users == nil {
+	if o.config == "" && len(o.files) == 0 && o.users == nil {
 		o.node.Log.Info("nothing to reload")
 	}
 	_ = o.refresh() // which has told it

@@ -39,6 +39,14 @@ func (s *Server) admit(nc net.Conn, l *listener) {
 
 func (s *Server) fullLocked() bool { return s.cfg.MaxConns > 0 && len(s.conns) >= s.cfg.MaxConns }
 
+// SetMaxConns changes how many connections are served at once. Those there are stay, however many.
+func (s *Server) SetMaxConns(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.MaxConns = n
+	s.seat.Broadcast()
+}
+
 // waitForSeatLocked returns when there is room for a connection, or at the end.
 func (s *Server) waitForSeatLocked() {
 	if !s.fullLocked() {

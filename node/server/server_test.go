@@ -127,6 +127,29 @@ func TestConnectionsOverTheLimitAreRefused(t *testing.T) {
 	}
 }
 
+// A lower limit hangs up on nobody, and a higher one lets in who waits for a seat.
+func TestTheLimitOfConnectionsChanges(t *testing.T) {
+	s, address := start(t, server.Config{MaxConns: 2, PauseAtLimit: true})
+	answered := func(c io.ReadWriter) {
+		t.Helper()
+		if _, err := io.WriteString(c, "1:a"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := dial(t, address), dial(t, address)
+	answered(first)
+	answered(second)
+	s.SetMaxConns(1)
+	third := dial(t, address)
+	answered(first)
+	answered(second)
+	s.SetMaxConns(3)
+	answered(third)
+}
+
 // A stop lets what is being answered finish, and does not wait for a client that sends nothing.
 func TestStopFinishesBatches(t *testing.T) {
 	s, address := start(t, server.Config{})

@@ -49,7 +49,8 @@ const mourned = time.Hour
 
 // Sides know on which side this node is.
 type Sides struct {
-	cfg      Config
+	cfg      Config        // mu guards MinMembers
+	policy   atomic.Uint32 // a Policy
 	minority atomic.Bool
 	closed   atomic.Bool // in the minority, by a policy that does not serve
 	stats    Stats
@@ -72,8 +73,21 @@ func New(cfg Config) *Sides {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Sides{cfg: cfg, base: map[string]bool{}, refused: map[string]uint64{}}
+	s := &Sides{cfg: cfg, base: map[string]bool{}, refused: map[string]uint64{}}
+	s.policy.Store(uint32(cfg.Policy))
+	return s
 }
+
+// Judge changes the policy, and how many members there must be. The policy counts at once, the number when it is looked the next time.
+func (s *Sides) Judge(policy Policy, minMembers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.MinMembers = minMembers
+	s.policy.Store(uint32(policy))
+	s.closed.Store(s.minority.Load() && policy != Serve)
+}
+
+func (s *Sides) now() Policy { return Policy(s.policy.Load()) }
 
 // Minority reports whether this node is on the small side.
 func (s *Sides) Minority() bool { return s.minority.Load() }
@@ -169,12 +183,12 @@ func (s *Sides) small(missing []string) bool {
 
 func (s *Sides) settle(minority bool, missing, active int) {
 	before := s.minority.Swap(minority)
-	s.closed.Store(minority && s.cfg.Policy != Serve)
+	s.closed.Store(minority && s.now() != Serve)
 	switch {
 	case minority && !before:
 		s.stats.Begun.Add(1)
 		s.cfg.Log.Warn("in the minority: more of the cluster is out of reach than is here, or fewer are here than must be (--on-minority, --min-members)",
-			"missing", missing, "here", active, "at_least", s.cfg.MinMembers, "clients", s.cfg.Policy)
+			"missing", missing, "here", active, "at_least", s.cfg.MinMembers, "clients", s.now())
 	case before && !minority:
 		s.cfg.Log.Info("in the minority no more", "missing", missing, "here", active)
 	}
@@ -201,7 +215,7 @@ func (g gate) Handle(req *protocol.Request, resp *protocol.Response) *protocol.P
 	switch s := g.sides; {
 	case !s.closed.Load(), !req.Op.Keyed() && (req.Op != protocol.Flush || g.lane):
 		return g.next.Handle(req, resp)
-	case s.cfg.Policy == Miss && (!req.Op.Writes() || req.Op == protocol.Gat):
+	case s.now() == Miss && (!req.Op.Writes() || req.Op == protocol.Gat):
 		s.stats.Missed.Add(1)
 		resp.Status = protocol.NotFound
 	default:

@@ -199,6 +199,32 @@ func TestGate(t *testing.T) {
 	f(Refuse, map[protocol.Op]protocol.Status{protocol.Get: fails, protocol.Gat: fails, protocol.Set: fails, protocol.Flush: fails, protocol.Stats: ok})
 }
 
+// The policy changes at once, and the number with the next look.
+func TestJudge(t *testing.T) {
+	side := New(Config{Self: "a"})
+	gate := side.Before(echo{})
+	look := func(policy Policy, minMembers int, before, after protocol.Status) {
+		t.Helper()
+		asked := func(want protocol.Status) {
+			t.Helper()
+			var resp protocol.Response
+			if gate.Handle(&protocol.Request{Op: protocol.Get, Key: []byte("k")}, &resp); resp.Status != want {
+				t.Errorf("%v, at least %d: %v, want %v", policy, minMembers, resp.Status, want)
+			}
+		}
+		side.Judge(policy, minMembers)
+		asked(before)
+		side.Look(members("a"), nil, func(membership.Member) bool { return false }, start)
+		asked(after)
+	}
+	ok, miss, fails := protocol.OK, protocol.NotFound, protocol.ServerError
+	look(Refuse, 1, ok, ok)
+	look(Refuse, 2, ok, fails)
+	look(Miss, 2, miss, miss)
+	look(Serve, 2, ok, ok)
+	look(Miss, 0, miss, ok)
+}
+
 func TestGateAllocatesNothing(t *testing.T) {
 	side := New(Config{Self: "a", Policy: Miss, MinMembers: 2})
 	gate, req, resp := side.Before(echo{}), protocol.Request{Op: protocol.Set, Key: []byte("k")}, protocol.Response{}
