@@ -51,7 +51,7 @@ func (c *conn) writeSlowly(p []byte) (sent int, err error) {
 		if err := c.net.SetWriteDeadline(until); err != nil {
 			return sent, err
 		}
-		n, err := c.net.Write(p[sent:])
+		n, err := c.writeWaiting(p[sent:])
 		switch sent += n; {
 		case err == nil || !errors.Is(err, os.ErrDeadlineExceeded):
 			return sent, err

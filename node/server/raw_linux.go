@@ -113,3 +113,36 @@ func (c *conn) writeSocket(p []byte) (int, error) {
 	n, err := c.writeSlowly(p[sent:]) // meets the error again, if it was one
 	return sent + n, err
 }
+
+// writeWaiting writes p and waits while the socket takes no more, until the deadline.
+func (c *conn) writeWaiting(p []byte) (sent int, err error) {
+	if raw := rawConn(c.net); raw != nil && len(p) > maxRawSend {
+		return c.writeSeated(raw, p)
+	}
+	return c.net.Write(p)
+}
+
+// writeSeated is writeWaiting for what is long: in a seat, which is left for each wait. A socket takes some megabytes at once.
+func (c *conn) writeSeated(raw syscall.RawConn, p []byte) (sent int, err error) {
+	failed := raw.Write(func(fd uintptr) (over bool) {
+		c.sit()
+		defer c.leaveSeat()
+		for sent < len(p) {
+			switch n, errno := transmit(fd, p[sent:min(sent+maxRawSend, len(p))]); errno {
+			case 0:
+				sent += n
+			case syscall.EINTR:
+			case syscall.EAGAIN:
+				return false
+			default:
+				err = errno
+				return true
+			}
+		}
+		return true
+	})
+	if err == nil {
+		err = failed
+	}
+	return sent, err
+}

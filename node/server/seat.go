@@ -8,9 +8,16 @@ import "github.com/memring/memring/protocol"
 //
 // A seat is left before any wait: for the client, for memory, for another member.
 
-// takeSeat waits for a seat, if c needs one and has none. At the end of the server it goes on without.
+// takeSeat waits for a seat, if what c is about to do may be long. At the end of the server it goes on without.
 func (c *conn) takeSeat() {
-	if c.seated || c.grown() < protocol.BulkBytes && !c.session.Bulky() {
+	if max(c.grown(), c.session.Missing()) >= protocol.BulkBytes || c.session.Bulky() {
+		c.sit()
+	}
+}
+
+// sit waits for a seat.
+func (c *conn) sit() {
+	if c.seated {
 		return
 	}
 	select {

@@ -7,6 +7,7 @@
 package budget
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,8 +18,13 @@ type Budget struct {
 
 	mu      sync.Mutex // guards the rest
 	left    int64
-	freed   chan struct{} // closed when some comes back; nil while nobody waits for that
-	waiting int           // how many wait
+	waiters []*waiter // in the order in which they came
+}
+
+// A waiter has come for more than there was.
+type waiter struct {
+	need int64
+	has  chan struct{} // closed once it has that
 }
 
 // Patience is how long Take waits: some times what it takes to upload a large item.
@@ -44,7 +50,7 @@ func (b *Budget) Left() int64 {
 func (b *Budget) Wanted() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.waiting > 0
+	return len(b.waiters) > 0
 }
 
 // TryTake reports whether there were n bytes to be had.
@@ -60,57 +66,56 @@ func (b *Budget) TryTake(n int64) bool {
 
 // Take reports whether there were n bytes to be had, now or soon. It gives up at once when stopping is closed.
 func (b *Budget) Take(n int64, stopping <-chan struct{}) bool {
-	if b.TryTake(n) {
+	w := b.takeOrWait(n)
+	if w == nil {
 		return true
 	}
 	patience := time.NewTimer(Patience)
 	defer patience.Stop()
-	for {
-		freed := b.takeOrWait(n)
-		if freed == nil {
-			return true
-		}
-		select {
-		case <-freed:
-			b.leave()
-		case <-patience.C:
-			b.leave()
-			return false
-		case <-stopping:
-			b.leave()
-			return false
-		}
+	select {
+	case <-w.has:
+		return true
+	case <-patience.C:
+	case <-stopping:
 	}
+	return !b.leave(w)
 }
 
-// takeOrWait takes n bytes and gives nil, or is one more that waits, and gives what will be closed when it is worth another try.
-func (b *Budget) takeOrWait(n int64) (freed <-chan struct{}) {
+// takeOrWait takes n bytes and gives nil, or is one more that waits.
+func (b *Budget) takeOrWait(n int64) *waiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.left >= n {
 		b.left -= n
 		return nil
 	}
-	if b.freed == nil {
-		b.freed = make(chan struct{})
-	}
-	b.waiting++
-	return b.freed
+	w := &waiter{need: n, has: make(chan struct{})}
+	b.waiters = append(b.waiters, w)
+	return w
 }
 
-func (b *Budget) leave() {
+// leave reports whether w waited still, and does not any more.
+func (b *Budget) leave(w *waiter) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waiting--
+	i := slices.Index(b.waiters, w)
+	if i >= 0 {
+		b.waiters = slices.Delete(b.waiters, i, i+1)
+	}
+	return i >= 0
 }
 
-// Give returns n bytes.
+// Give returns n bytes. Who waits for no more than there is now has it, the first to come before the others; the rest are not woken: they may be a thousand.
 func (b *Budget) Give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left += n
-	if b.freed != nil && n > 0 {
-		close(b.freed)
-		b.freed = nil
-	}
+	b.waiters = slices.DeleteFunc(b.waiters, func(w *waiter) bool {
+		if w.need > b.left {
+			return false
+		}
+		b.left -= w.need
+		close(w.has)
+		return true
+	})
 }

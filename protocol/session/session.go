@@ -72,6 +72,7 @@ type Session struct {
 	width  int    // how many of them are waited for at a time
 	recent int    // the length of the last value: the next is probably as long
 	bulk   bool   // this batch is long, or its answers may be
+	full   bool   // an answer of this batch is withheld: no more are asked for before these are sent
 	filled []byte // the next piece of the tape with its gaps filled
 
 	// Of a tape that is sent piece by piece:
@@ -122,11 +123,11 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 		return s.fill()
 	}
 	s.Rest()
-	s.bulk = max(s.recent, len(in)) >= protocol.BulkBytes
+	s.bulk, s.full = max(s.recent, len(in)) >= protocol.BulkBytes, false
 	if s.stream != nil && s.continueStream() {
 		return s.tape, 0
 	}
-	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < s.width {
+	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < s.width && !s.full {
 		s.req = protocol.Request{Origin: s.origin, View: s.view, AfterWrite: s.wrote, Share: &s.share, Bulk: s.bulk}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
@@ -260,12 +261,14 @@ func (s *Session) answered() *protocol.Pending {
 	pending := protocol.NewPending(nil)
 	pending.Response, s.resp = s.resp, pending.Response
 	pending.ToShare(&s.share)
-	if pending.Response.Marks.Has(protocol.Withheld) {
-		pending.Response.Scratch = giveBack(pending.Response.Scratch)
-	}
-	if resp := &pending.Response; !pending.MakeRoom(len(resp.Value)) {
+	resp := &pending.Response
+	if !pending.MakeRoom(len(resp.Value)) {
 		s.answers.Withheld.Add(1)
-		resp.Marks, resp.Value, resp.Scratch = resp.Marks|protocol.Withheld, nil, giveBack(resp.Scratch)
+		resp.Marks, resp.Value = resp.Marks|protocol.Withheld, nil
+	}
+	if resp.Marks.Has(protocol.Withheld) {
+		s.full, s.recent = true, int(resp.Size)
+		resp.Scratch = giveBack(resp.Scratch)
 	}
 	pending.Complete()
 	return pending
