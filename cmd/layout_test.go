@@ -119,7 +119,7 @@ var largeRooms = map[string]int{
 	"node/replicator": 1550, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1800, // every flag and word that memcached has, a line or two each
 	"node/peer":       1000, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
-	"node/server":     1140, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
+	"node/server":     1210, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":         2660, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }
 
