@@ -18,12 +18,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/memring/memring/node/lobby"
 )
 
 // Config says what is shown.
@@ -51,6 +55,10 @@ const (
 	headerTimeout = 5 * time.Second
 	// idleTimeout lets a scraper keep its connection between two scrapes.
 	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes bounds how much it may say: some hundred bytes do.
+	maxHeaderBytes = 16 << 10
+	// maxVisitors bounds the connections: one for each scraper and probe, six for each console. They come out of what clients' connections come out of.
+	maxVisitors = 128
 )
 
 // Start listens on address and serves until Stop.
@@ -59,17 +67,22 @@ func Start(address string, cfg Config) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin: listen: %w (change it with --admin-listen, or switch it off with --admin-listen off)", err)
 	}
+	shown := handler(cfg)
+	if at, ok := listener.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
+		shown = forOurName(shown)
+	}
 	a := &Admin{
 		listener: listener,
 		server: &http.Server{
-			Handler:           handler(cfg),
+			Handler:           shown,
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
 			ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		},
 	}
 	a.running.Go(func() {
-		if err := a.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(door{listener, lobby.New(maxVisitors)}); !errors.Is(err, http.ErrServerClosed) {
 			cfg.Log.Error("admin port failed", "err", err)
 		}
 	})
@@ -119,4 +132,49 @@ func handler(cfg Config) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	return mux
+}
+
+// forOurName refuses what comes to loopback under a name that is not this machine's own. A page of a stranger's in an operator's browser can have its name lead
+// to 127.0.0.1, and would then be let read what is shown here (DNS rebinding).
+func forOurName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			name = host
+		}
+		_, err := netip.ParseAddr(strings.Trim(name, "[]"))
+		if err != nil && name != "localhost" && name != "" {
+			http.Error(w, "ask for localhost, or for an address", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// A door lets in so many at once: who comes as one too many has somebody of his own address sent away (lobby.Lobby), so a flood keeps out nobody but its own.
+type door struct {
+	net.Listener
+	lobby *lobby.Lobby
+}
+
+// Accept implements net.Listener.
+func (d door) Accept() (net.Conn, error) {
+	conn, err := d.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	return visitor{conn, d.lobby.Enter(host, func() { conn.Close() })}, nil
+}
+
+// A visitor has a place in the lobby until he goes.
+type visitor struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (v visitor) Close() error {
+	v.leave()
+	return v.Conn.Close()
 }

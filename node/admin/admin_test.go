@@ -1,16 +1,19 @@
 package admin_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -70,6 +73,82 @@ func TestHealthAndMetrics(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", a.Addr()); err == nil {
 		t.Fatal("still listening")
+	}
+}
+
+// silent is an Admin with nothing behind it.
+func silent(t *testing.T) *admin.Admin {
+	t.Helper()
+	a, err := admin.Start("127.0.0.1:0", admin.Config{
+		Metrics: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ours", Help: "Of the node."}), Cluster: func() any { return nil }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// A page of somebody else's in an operator's browser, whose name leads to this machine, is shown nothing.
+func TestOnlyOurNameIsAnswered(t *testing.T) {
+	a := silent(t)
+	defer a.Stop(context.Background())
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	_, port, _ := net.SplitHostPort(a.Addr())
+	f := func(host string, want int) {
+		t.Helper()
+		for _, path := range []string{"/", "/cluster", "/metrics", "/livez"} {
+			req, err := http.NewRequest(http.MethodGet, "http://"+a.Addr()+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			resp, err := (&http.Client{Transport: transport}).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s for %q: %d, want %d", path, host, resp.StatusCode, want)
+			}
+		}
+	}
+	f("", 200) // the address that was dialled
+	f("127.0.0.1:"+port, 200)
+	f("localhost:"+port, 200)
+	f("localhost", 200)
+	f("[::1]:"+port, 200)
+	f("rebound.example:"+port, 421)
+	f("localhost.example", 421)
+}
+
+// Who opens connections without end has those closed that he opened first; whoever asks is answered.
+func TestAFloodOfVisitorsIsBounded(t *testing.T) {
+	a := silent(t)
+	defer a.Stop(context.Background())
+	const flood, places = 200, 128
+	var conns []net.Conn
+	for range flood {
+		conn, err := net.Dial("tcp", a.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil { // before an idle one would be closed for that
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if said, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(said, "200 OK") {
+			t.Fatalf("%q, %v", said, err)
+		}
+		conns = append(conns, conn)
+	}
+	for i, conn := range conns[:flood-places] {
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("connection %d of %d is still open", i, flood)
+		}
 	}
 }
 
