@@ -342,4 +342,11 @@ func TestHello(t *testing.T) {
 	if err := frame.ParseHello(wire, &got); err == nil {
 		t.Fatal("an unknown lane is no error")
 	}
+	for n, fits := range map[int]bool{255: true, 256: false} {
+		long := want
+		long.Cluster = strings.Repeat("c", n)
+		if err := frame.ParseHello(frame.AppendHello(nil, &long), &got); (err == nil) != fits {
+			t.Errorf("a name of %d bytes: %v", n, err)
+		}
+	}
 }

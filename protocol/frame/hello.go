@@ -40,6 +40,9 @@ type Hello struct {
 	Cluster  string // its name
 }
 
+// maxNameBytes bounds the names in a Hello, which are logged, and sent back, when it is refused: an id has 64 bytes at most, a cluster's name 255.
+const maxNameBytes = 255
+
 var errHello = errors.New("frame: not a hello")
 
 // AppendHello adds h to dst. The version comes first, and stays there in all versions to come.
@@ -70,7 +73,7 @@ func ParseHello(value []byte, h *Hello) error {
 	rest := value[18:]
 	for _, text := range [...]*string{&h.Sender, &h.Receiver, &h.Cluster} {
 		var ok bool
-		if *text, rest, ok = cutText(rest); !ok {
+		if *text, rest, ok = cutText(rest); !ok || len(*text) > maxNameBytes {
 			return errHello
 		}
 	}
