@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memring/memring/cmd/output"
+	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/nodetest"
+	"github.com/memring/memring/protocol/login"
 )
 
 // run runs a command line with what standard input has.
@@ -246,6 +248,12 @@ func TestHealth(t *testing.T) {
 	f("health --admin-listen off", "", 2)
 	c := nodetest.Start(t, 1)
 	f("health --wire --addr "+c.Addr(0).String(), "ok\n", 0)
+	users, err := node.NewUsers(login.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := nodetest.Start(t, 1, func(cfg *node.Config) { cfg.Users, cfg.AuthFile = users, "/etc/users" })
+	f("health --wire --addr "+closed.Addr(0).String(), "ok; it lets only users in\n", 0)
 	f("health --wire --addr "+address, "", 3)
 }
 

@@ -93,7 +93,7 @@ func probe(ctx context.Context, admin, page string, timeout time.Duration) (said
 // answers reports whether a node answers a client.
 func (c *client) answers() (said string, err error) {
 	err = c.do(func(to *conn) error {
-		if err := to.say("mn"); err != nil {
+		if err := to.say("version"); err != nil {
 			return err
 		}
 		line, err := to.line()
@@ -102,7 +102,7 @@ func (c *client) answers() (said string, err error) {
 			return err
 		case dial.Refusal(line) != nil:
 			said = "ok; it lets only users in"
-		case line != "MN":
+		case !strings.HasPrefix(line, "VERSION "):
 			return to.refusal(line)
 		default:
 			said = "ok"

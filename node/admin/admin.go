@@ -69,7 +69,8 @@ func Start(address string, cfg Config) (*Admin, error) {
 	}
 	shown := handler(cfg)
 	if at, ok := listener.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
-		shown = forOurName(shown)
+		name, _, _ := net.SplitHostPort(address)
+		shown = forOurName(name, shown)
 	}
 	a := &Admin{
 		listener: listener,
@@ -134,16 +135,16 @@ func handler(cfg Config) http.Handler {
 	return mux
 }
 
-// forOurName refuses what comes to loopback under a name that is not this machine's own. A page of a stranger's in an operator's browser can have its name lead
+// forOurName refuses what comes to loopback under a name that is neither this machine's own nor the one that was listened on. A page of a stranger's in an operator's browser can have its name lead
 // to 127.0.0.1, and would then be let read what is shown here (DNS rebinding).
-func forOurName(next http.Handler) http.Handler {
+func forOurName(ours string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.Host
 		if host, _, err := net.SplitHostPort(name); err == nil {
 			name = host
 		}
 		_, err := netip.ParseAddr(strings.Trim(name, "[]"))
-		if err != nil && name != "localhost" && name != "" {
+		if err != nil && name != "localhost" && name != ours && name != "" {
 			http.Error(w, "ask for localhost, or for an address", http.StatusMisdirectedRequest)
 			return
 		}
