@@ -15,7 +15,7 @@ import (
 
 // operatorConfig is what an operator may ask of this node over the client port.
 func (n *Node) operatorConfig() operator.Config {
-	source := &dump.Source{Store: n.store, Table: n.router.Table, Holds: n.handover.Holds}
+	source := &dump.Source{Store: n.store, Table: n.router.Table, Holds: n.handover.Holds, Held: n.handover.Held, Partitions: n.cfg.Ring.Partitions}
 	cfg := operator.Config{
 		Version:     n.cfg.Version,
 		Stats:       n.statsLines,
@@ -29,6 +29,7 @@ func (n *Node) operatorConfig() operator.Config {
 		Crawl:       n.crawler.All,
 		NoDump:      n.cfg.NoDump,
 		Dump:        source.All,
+		Export:      source.Export,
 		Some:        source.Some,
 		NoWatch:     n.cfg.NoWatch,
 		Watch:       n.executor.Watch().Watch,

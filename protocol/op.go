@@ -62,6 +62,9 @@ const (
 
 	Suspect
 
+	Export
+	Install
+
 	opCount
 )
 
@@ -132,6 +135,10 @@ var table = [opCount]struct {
 	Confirm:  {name: "confirm", needs: Internal},  // CAS: the number; the answer's Value: the partitions whose writes are all sent under it
 
 	Suspect: {name: "suspect", needs: Internal}, // on copy lanes: does the member Key, started as Delta, refuse you as well? (node/suspicion)
+
+	// Of backups.
+	Export:  {name: "export", needs: Admin | Read},                              // Value: partitions, a bit each, or none for all; of those that the node holds all items
+	Install: {name: "install", needs: Admin | Write, keyed: true, writes: true}, // Value: an item (node/piece), which is stored as it is unless ours is newer; with Vivify also one that was flushed
 }
 
 // String gives the op's name, for logs and metrics.

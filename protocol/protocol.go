@@ -77,7 +77,7 @@ const (
 	NoValue    // Get, Gat: the value is not wanted
 	NoBump     // Get, Gat: does not count as a use
 	Lease      // Get, Gat: the answer says who is to recache the item (Response.Marks)
-	Vivify     // an absent item is made: empty by Gat, Initial by Incr and Decr, the value by Append and Prepend
+	Vivify     // an absent item is made: empty by Gat, Initial by Incr and Decr, the value by Append and Prepend, what a flush_all has swept by Install
 	Recache    // Gat: the first to see less than RecacheTTL left is told to recache
 	SetExptime // Gat, Incr, Decr, Delete with Invalidate: the item's exptime becomes Exptime
 	FormerTTL  // with SetExptime: the answer's TTL is the one before

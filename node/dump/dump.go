@@ -15,6 +15,9 @@ type Source struct {
 	Store *storage.Store
 	Table func() *ring.Table
 	Holds func(part uint32) bool // whether this node answers for a partition
+
+	Partitions int
+	Held       func(part uint32) (number uint64) // of the time since when all of a partition is here, see handover.Handover.Held; 0: it is not
 }
 
 // A stream lists a table of the store's index at a time: so its memory is bounded by the items of a table, some thousands, and nobody waits.

@@ -69,6 +69,8 @@ func (e *Executor) Handle(req *protocol.Request, resp *protocol.Response) *proto
 		e.count(req, resp)
 	case protocol.Discard:
 		e.discard(req, resp)
+	case protocol.Install:
+		e.install(req, resp)
 	case protocol.Flush:
 		e.flush(req, resp)
 	case protocol.FlushMark:

@@ -153,13 +153,20 @@ func (e *Executor) put(req *protocol.Request, resp *protocol.Response, held *sto
 	} else {
 		item.CAS, err = held.Put(item)
 	}
-	switch {
-	case errors.Is(err, storage.ErrTooLarge):
-		resp.Status = protocol.TooLarge
-	case err != nil:
-		resp.Status = protocol.OutOfMemory
-	default:
-		resp.Status, resp.CAS, resp.Size = protocol.OK, item.CAS, uint32(len(item.Value))
+	if resp.Status = refusal(err); err == nil {
+		resp.CAS, resp.Size = item.CAS, uint32(len(item.Value))
 	}
 	e.counts(req).refused(resp.Status)
+}
+
+// refusal is how it is answered that the store has stored something, or why it has not.
+func refusal(err error) protocol.Status {
+	switch {
+	case errors.Is(err, storage.ErrTooLarge):
+		return protocol.TooLarge
+	case err != nil:
+		return protocol.OutOfMemory
+	default:
+		return protocol.OK
+	}
 }

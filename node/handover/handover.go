@@ -117,6 +117,7 @@ type Handover struct {
 	rests      []*arrival           // that wait for others of the same partitions
 	moves      map[uint64]*move
 	moved      uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
+	holds      uint64            // numbers the times that a partition became held
 	asks       uint64            // numbers what we ask
 	doubts     uint64            // how often this process has stood still
 	heard      map[Member]uint64 // the latest number that each has asked with
@@ -201,6 +202,20 @@ func (h *Handover) partOf(hash uint64) uint32 { return uint32(hash % uint64(len(
 func (h *Handover) Holds(part uint32) bool {
 	state, _ := h.parts[part].load()
 	return state == held || state == arriving
+}
+
+// Held gives a number that a partition bears from the moment when all of it was here, until it is any other's, or in doubt, or merged; 0: it is not so.
+func (h *Handover) Held(part uint32) (number uint64) {
+	if state, number := h.parts[part].load(); state == held {
+		return number
+	}
+	return 0
+}
+
+// holdLocked makes a partition held, all of which is here.
+func (h *Handover) holdLocked(p *partition) {
+	h.holds++
+	p.store(held, h.holds)
 }
 
 // Place tells what this node is to a partition.

@@ -16,7 +16,7 @@ const (
 	states
 )
 
-// A partition is a state, and the number of the move that a given one is part of. It is read by every request, and changed with Handover.mu held.
+// A partition is a state, and the number of the move that a given one is part of, or that a held one bears until it is held no more (Handover.Held). It is read by every request, and changed with Handover.mu held.
 type partition struct {
 	word    atomic.Uint64
 	arrival atomic.Pointer[arrival] // while it is arriving

@@ -138,7 +138,7 @@ func (h *Handover) wantLocked() {
 		ours := h.ownsLocked(uint32(part))
 		switch {
 		case state == foreign && ours && len(h.members) == 0 && h.cfg.Copies.Clean(uint32(part)):
-			p.store(held, 0)
+			h.holdLocked(p)
 		case state == foreign && ours:
 			p.store(wanted, 0)
 			h.empty[part], h.keepers[part] = 0, ""
@@ -357,7 +357,7 @@ func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) boo
 	}
 	h.cfg.Copies.Feed(from, answer.number, answer.follows, taken) // before the first write
 	for part := range here.All() {
-		h.parts[part].store(held, 0)
+		h.holdLocked(&h.parts[part])
 	}
 	for _, p := range came { // from the first on requests read a: it must be complete
 		p.arrival.Store(a)
@@ -508,7 +508,7 @@ func (h *Handover) beginHoldingLocked(due piece.Set) {
 		default:
 			begun++
 		}
-		p.store(held, 0)
+		h.holdLocked(p)
 	}
 	h.cfg.Copies.Spoil(kept)
 	if begun+copied > 0 {
@@ -615,7 +615,7 @@ func (h *Handover) end(a *arrival, early bool) {
 		state, _ := p.load()
 		p.arrival.Store(nil) // first: nobody writes what a piece may still replace
 		if state == arriving {
-			p.store(held, 0)
+			h.holdLocked(p)
 		}
 		doubts = doubts || state == doubted
 	}

@@ -45,7 +45,7 @@ func New(cfg Config) *Identity { return &Identity{cfg: cfg} }
 
 // LoadKeys takes the content of a file of cluster keys: the first is used from now on, all are accepted. After an error those in use stay in use. No error tells a key.
 func (i *Identity) LoadKeys(file certs.File) error {
-	secrets, err := parseKeys(file.Content)
+	secrets, err := ParseKeys(file.Content)
 	if k := i.keys.Load(); err == nil && k != nil && slices.EqualFunc(k.secrets, secrets, bytes.Equal) {
 		return nil
 	}

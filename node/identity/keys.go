@@ -34,8 +34,8 @@ type keys struct {
 	proof     proof
 }
 
-// parseKeys reads a file of cluster keys: one a line, without blank lines and those that begin with #.
-func parseKeys(content []byte) (secrets [][]byte, err error) {
+// ParseKeys reads a file of cluster keys: one a line, without blank lines and those that begin with #.
+func ParseKeys(content []byte) (secrets [][]byte, err error) {
 	number := 0
 	for line := range bytes.Lines(content) {
 		number++

@@ -45,6 +45,21 @@ func (o *Operator) dump(d dump, classes string, resp *protocol.Response) {
 	}
 }
 
+// export begins to give the items of partitions whose items are all here, for a backup.
+func (o *Operator) export(parts []byte, resp *protocol.Response) {
+	if o.cfg.NoDump {
+		answer(resp, "ERROR export not allowed")
+		return
+	}
+	stream, ok := o.cfg.Export(parts)
+	if !ok {
+		resp.Status = protocol.BadFormat
+		return
+	}
+	answer(resp, "export")
+	resp.Stream = stream
+}
+
 // writeMeta is a line of "lru_crawler metadump"; its end is a bare LF, as in memcached.
 func writeMeta(dst []byte, item Item) []byte {
 	dst = append(dst, "key="...)

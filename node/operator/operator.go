@@ -38,6 +38,8 @@ type Config struct {
 	NoDump bool
 	// Dump begins to list the items whose owner this node is, written by write and ended by end.
 	Dump func(write func(dst []byte, item Item) []byte, end string) protocol.Stream
+	// Export begins to give the items themselves, of some partitions, a bit each, or of all if none are said; false for bytes that are no partitions.
+	Export func(parts []byte) (protocol.Stream, bool)
 	// Some lists the first of them, limit at most unless that is 0; no more than fit in maxBytes.
 	Some func(limit, maxBytes int) []Item
 
@@ -95,6 +97,8 @@ func (o *Operator) Handle(req *protocol.Request, resp *protocol.Response) *proto
 		o.cfg.ResetStats()
 	case protocol.Operate:
 		o.operate(string(req.Key), words(req.Value), resp)
+	case protocol.Export:
+		o.export(req.Value, resp)
 	case protocol.Configuration:
 		if string(req.Key) == "cluster" {
 			o.nodes(resp)

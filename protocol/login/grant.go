@@ -19,9 +19,17 @@ type Grant struct {
 // everything is granted to whom a line says nothing else of, as to memcached's users.
 func everything() Grant { return Grant{Rights: protocol.AllRights} }
 
-// Allows reports whether req may be asked. Explain concerns a key as well, though it is not sent to its owner alone.
+// Allows reports whether req may be asked. Explain concerns a key as well, though it is not sent to its owner alone; and Export shows all keys.
 func (g *Grant) Allows(req *protocol.Request) bool {
-	return req.Needs()&^g.Rights == 0 && (len(g.Prefixes) == 0 || !req.Op.Keyed() && req.Op != protocol.Explain || g.Covers(req.Key))
+	switch {
+	case req.Needs()&^g.Rights != 0:
+		return false
+	case req.Op == protocol.Export:
+		return len(g.Prefixes) == 0
+	case req.Op.Keyed(), req.Op == protocol.Explain:
+		return g.Covers(req.Key)
+	}
+	return true
 }
 
 // Covers reports whether a key is one of those that the grant is for.

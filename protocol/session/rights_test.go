@@ -76,6 +76,7 @@ func needs() map[string]string {
 		"discard": "wp", "touch": "wp", "set": "wp", "add": "wp", "replace": "wp", "append": "wp", "prepend": "wp", "delete": "wp",
 		"flush_all": "a", "verbosity": "a", "stats reset": "a", "operate": "a",
 		"stats": "", "config get": "", "cluster members": "", "cluster moves": "", "cluster owner": "", "cluster status": "", "explain": "rp", "cluster drain": "a", "cluster forget": "a",
+		"export": "ra", "install": "wap",
 	}
 	for _, op := range strings.Split("flush mark,hello,deliver,collect,take over,offer,fetch,pull,pulled,follow,unfollow,copy,draw,confirm,suspect", ",") {
 		all[op] = "members"
@@ -189,6 +190,9 @@ func linesOf() (all []command) {
 		all = append(all, command{said: verb + " K 0 0 5\r\nvalue"}, command{said: verb + " K 0 0 5\r\nvalue!"}, command{said: verb + " K 0 0 2000\r\n" + strings.Repeat("x", 2000)})
 	}
 	all = append(all, command{said: "cas K 0 0 5 1\r\nvalue"})
+	for _, said := range []string{"install 5 9\r\nKitem", "install 5 9 anew\r\nKitem", "install 5 2000\r\n" + strings.Repeat("x", 2000), "export 0\r\n", "export 1\r\nx"} { // each key has five bytes
+		all = append(all, command{said: said})
+	}
 	for group := range strings.SplitSeq(",settings,items,slabs,sizes,tls,cluster,nodes,partitions", ",") {
 		all = append(all, command{said: strings.TrimSpace("stats " + group)})
 	}

@@ -36,6 +36,10 @@ func (c *Codec) parseCommand(buf, text []byte, used int, req *protocol.Request) 
 		return c.parseStore(buf, rest, used, req, protocol.Append)
 	case "prepend":
 		return c.parseStore(buf, rest, used, req, protocol.Prepend)
+	case "install":
+		return c.parseInstall(buf, rest, used, req)
+	case "export":
+		return c.parseExport(buf, rest, used, req)
 	default:
 		parseRare(text, name, rest, req)
 	}
@@ -77,13 +81,8 @@ func (c *Codec) parseStore(buf, rest []byte, used int, req *protocol.Request, op
 		}
 		return used
 	}
-	whole := used + length + line.BlockEnd
-	if len(buf) < whole {
-		return -whole
-	}
-	data, ok := line.Block(buf[used:], length)
-	if !ok {
-		reject(req, protocol.BadChunk)
+	whole, data := c.block(buf, used, length, req)
+	if data == nil {
 		return whole
 	}
 	req.Op, req.Key, req.Flags, req.Exptime, req.Value = op, key, uint32(flags), exptime, data

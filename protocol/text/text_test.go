@@ -81,9 +81,9 @@ func check(t testing.TB, req *protocol.Request) {
 		t.Fatalf("%s: a key of %d bytes", req.Op, len(req.Key))
 	case len(req.Key) > protocol.MaxKeyBytes:
 		t.Fatalf("%s: an argument of %d bytes", req.Op, len(req.Key))
-	case req.Op.Keyed() && bytes.ContainsAny(req.Key, " \n"):
+	case req.Op.Keyed() && req.Op != protocol.Install && bytes.ContainsAny(req.Key, " \n"): // what the binary wire has stored is restored, too
 		t.Fatalf("%s: key %q", req.Op, req.Key)
-	case len(req.Value) > 1000:
+	case len(req.Value) > 1000 && (req.Op != protocol.Export || len(req.Value) > 8192):
 		t.Fatalf("%s: a value of %d bytes", req.Op, len(req.Value))
 	case (req.Op == protocol.Reject || req.Op == protocol.Discard) == (req.Reason == protocol.Unset):
 		t.Fatalf("%s: reason %d", req.Op, req.Reason)
@@ -133,6 +133,7 @@ func TestCuts(t *testing.T) {
 	f("set k 0 0 3\r\nabcdef\r\nset k 0 0 x\r\nset k x 0 3\r\nabc\r\nget a\r\n")
 	f("set k 0 0 5000\r\n" + strings.Repeat("x", 5000) + "\r\nget a\r\n")
 	f("cas k 0 0 1 9 noreply\r\nx\r\nincr k 1\r\ndecr k x noreply\r\n\r\n\nquit\r\nget a\r\n")
+	f("install 3 9\r\nkeyan item\r\ninstall 3 x\r\ninstall 3 8 anew\r\nkeyvalue\r\nexport 3\r\nabc\r\nexport 9999\r\n" + strings.Repeat("x", 9999) + "\r\nget a\r\n")
 	f("GET / HTTP/1.1\r\nset k 0 0 1\r\nx\r\n")
 	f(strings.Repeat("x", 2048) + "\r\nget a\r\n")
 	f(strings.Repeat("x", 2047) + "\r\nget a\r\n")
@@ -197,6 +198,18 @@ func TestParse(t *testing.T) {
 	f("explain k\r\n", `explain key="k" value=""`)
 	f("explain\r\n", reject+reason(protocol.BadFormat))
 	f("explain "+strings.Repeat("k", 251)+"\r\n", reject+reason(protocol.BadFormat))
+	f("install 1 3\r\nkit\r\n", `install key="k" value="it"`)
+	f("install 2 4 anew\r\nk it\r\n", `install key="k " value="it"`+options(protocol.Vivify))
+	f("install 3 3\r\nkit\r\nexport 0\r\n\r\n", reject+reason(protocol.BadFormat), `export key="" value=""`)
+	f("install 0 3\r\nkit\r\n", reject+reason(protocol.BadFormat))
+	f("install 1 3 now\r\nkit\r\n", reject+reason(protocol.BadFormat))
+	f("install 251 300\r\n"+strings.Repeat("k", 300)+"\r\n", reject+reason(protocol.BadFormat))
+	f("install 1 1002\r\n"+strings.Repeat("k", 1002)+"\r\n", reject+reason(protocol.TooLarge))
+	f("install 1 3\r\nkits\r\n", reject+reason(protocol.BadChunk), reject+reason(protocol.BadFormat))
+	f("install k\r\n", reject+reason(protocol.BadFormat))
+	f("export 2\r\n\xff\x01\r\n", `export key="" value="\xff\x01"`)
+	f("export 8193\r\n"+strings.Repeat("k", 8193)+"\r\n", reject+reason(protocol.TooLarge))
+	f("export\r\n", reject+reason(protocol.BadFormat))
 	f("bogus\r\n", reject+reason(protocol.UnknownCommand))
 	f("quit\r\nget a\r\n", `quit key="" value=""`)
 

@@ -1,0 +1,123 @@
+package dump
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/memring/memring/node/piece"
+	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/storage"
+)
+
+// An export gives the items of the partitions that are all here, values and all, as a stream:
+//
+//	EXPORT partitions, of these here, about so many bytes\r\n
+//	pieces, each: length 4 | items as node/piece writes them
+//	0 4 | a bit for each partition: it is complete
+//
+// Numbers in pieces are little-endian. Complete is what was here all the while: of the others some items may have gone with them. Items that change meanwhile are
+// given in one version or the other.
+type export struct {
+	source *Source
+	began  bool
+	done   bool
+	held   []uint64 // by partition: its number when the export began; 0: it is not wanted, or not here
+	cursor storage.Cursor
+	piece  []byte
+	left   []byte // of piece: what is to be sent still
+}
+
+const (
+	lengthBytes = 4
+	// sendBytes is how much of a longer item is given at a time.
+	sendBytes = pieceBytes
+	// maxKept bounds the memory that is kept between two pieces.
+	maxKept = 4 * pieceBytes
+)
+
+// Export begins to give the items of parts, a bit each, or of all partitions if that is empty; ok is false for bytes that are no partitions.
+func (s *Source) Export(parts []byte) (stream protocol.Stream, ok bool) {
+	if len(parts) > 0 && !piece.Set(parts).Fits(s.Partitions) {
+		return nil, false
+	}
+	e := &export{source: s, held: make([]uint64, s.Partitions)}
+	for part := range e.held {
+		if len(parts) == 0 || piece.Set(parts).Has(part) {
+			e.held[part] = s.Held(uint32(part))
+		}
+	}
+	return e, true
+}
+
+// Next implements protocol.Stream.
+func (e *export) Next(dst []byte) (out []byte, more bool) {
+	if !e.began {
+		e.began = true
+		dst = e.begin(dst)
+	}
+	for len(e.left) == 0 && !e.done {
+		e.fill()
+	}
+	n := min(len(e.left), sendBytes)
+	dst, e.left = append(dst, e.left[:n]...), e.left[n:]
+	return dst, len(e.left) > 0 || !e.done
+}
+
+// Close implements protocol.Stream.
+func (e *export) Close() {}
+
+// begin writes the first line. Keys fall evenly on partitions; to count what is in some of them would take too long.
+func (e *export) begin(dst []byte) []byte {
+	wanted, all := 0, 0
+	for part := range e.held {
+		if e.held[part] != 0 {
+			wanted++
+		}
+		if e.source.Holds(uint32(part)) {
+			all++
+		}
+	}
+	bytes := float64(e.source.Store.Stats().Bytes) * float64(wanted) / float64(max(all, wanted, 1))
+	return fmt.Appendf(dst, "EXPORT %d %d %d\r\n", len(e.held), wanted, int64(bytes))
+}
+
+// still reports whether a partition has been here all the while.
+func (e *export) still(part uint64) bool {
+	return e.held[part] != 0 && e.source.Held(uint32(part)) == e.held[part]
+}
+
+// fill makes the next piece, or the end.
+func (e *export) fill() {
+	if cap(e.piece) > maxKept {
+		e.piece = nil
+	}
+	partitions := uint64(len(e.held))
+	out, more := append(e.piece[:0], make([]byte, lengthBytes)...), true
+	wants := func(hash uint64) bool { return e.still(hash % partitions) }
+	for more && len(out) < pieceBytes {
+		e.cursor, more = e.source.Store.Walk(e.cursor, wants, func(key []byte, it storage.Item) bool {
+			full := len(out) >= pieceBytes
+			if !full {
+				out = piece.Append(out, key, it)
+			}
+			return !full
+		})
+	}
+	binary.LittleEndian.PutUint32(out, uint32(len(out)-lengthBytes))
+	e.piece, e.left = out, out
+	if more {
+		return
+	}
+	e.done = true
+	if len(out) == lengthBytes { // nothing is left: this is the end's length already
+		e.left = out[:0]
+	}
+	complete := piece.NewSet(len(e.held))
+	for part := range e.held {
+		if e.still(uint64(part)) {
+			complete.Add(part)
+		}
+	}
+	e.left = append(append(e.left, make([]byte, lengthBytes)...), complete...)
+	e.piece = e.left
+}
