@@ -37,6 +37,7 @@ var plan = map[string]int{
 	"cmd/cluster":   55,
 	"cmd/client":    57,
 	"cmd/top":       57,
+	"cmd/backup":    57, // it asks who the members are
 	"cmd/dial":      54,
 	"cmd/stamp":     50,
 	"cmd/output":    50,
@@ -99,13 +100,13 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/crawler", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring"}
+	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/crawler", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial", "cmd/client", "cmd/top"}
+	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial", "cmd/client", "cmd/top", "cmd/backup"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}
@@ -131,7 +132,7 @@ var homes = map[string][]string{
 	"github.com/hashicorp/memberlist":         {"node/membership", "node/carrier"},
 	"github.com/cespare/xxhash/v2":            {"ring", "storage/..."},
 	"github.com/klauspost/compress":           {"node/archive"},
-	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster", "cmd/client", "cmd/top"},
+	"github.com/spf13/cobra":                  {"cmd/memring", "cmd/cluster", "cmd/client", "cmd/top", "cmd/backup"},
 	"github.com/spf13/pflag":                  {"cmd/memring", "cmd/cluster", "cmd/dial", "cmd/settings"},
 	"go.yaml.in/yaml/v4":                      {"cmd/settings"},
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memring/memring/cmd/backup"
 	"github.com/memring/memring/cmd/client"
 	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/cmd/output"
@@ -74,6 +75,7 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 	})
 	root.AddCommand(cluster.Command(defaultPort), top.Command(defaultPort), userCommand(), o.checkCommand(), o.configCommand(), versionCommand())
 	root.AddCommand(client.Commands(defaultPort, node.Default().AdminListen)...)
+	root.AddCommand(backup.Commands(defaultPort, revision())...)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return output.Exit(output.Usage, err) })
 	checkArgs(root)
 	return root
@@ -140,6 +142,8 @@ Usage:
   memring watch [KIND...]               what happens on a node, as it happens
   memring health                        whether this machine's node is ready, for probes of containers
   memring completion bash|zsh|fish      a script that completes all this
+  memring backup --to FILE|DIR          write all items of the cluster to a file, with --key-file encrypted
+  memring restore FILE                  bring them back, into a cluster of any size
   memring user add FILE USER            a user for -Y or -S, with --rights and --prefix
   memring user passwd|remove FILE USER  another password; or none
   memring user list FILE                who may do what

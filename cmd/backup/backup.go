@@ -1,0 +1,121 @@
+// Package backup is the subcommands that write the items of a running cluster to a file, and bring them back into one of any size.
+//
+//	backup   cluster members -> export, of each at once -> archive; what was on the move meanwhile is asked of who has it now
+//	restore  archive, checked to its end -> archive, read again -> install, to all members at once
+//
+// Both talk to client ports, in the wire's own words (protocol/text, backup.go), as a user who may do so.
+package backup
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/memring/memring/cmd/cluster"
+	"github.com/memring/memring/cmd/dial"
+	"github.com/memring/memring/node/identity"
+)
+
+// A command is what both have in common.
+type command struct {
+	node    dial.Node
+	keyFile string
+	timeout time.Duration
+	asJSON  bool
+	build   string
+}
+
+// Commands gives the subcommands; port is that of a member on this machine by default, build is noted in archives.
+func Commands(port int, build string) []*cobra.Command {
+	return []*cobra.Command{backupCommand(&command{build: build}, port), restoreCommand(&command{build: build}, port)}
+}
+
+// flags adds what both take.
+func (c *command) flags(cmd *cobra.Command, port int) *cobra.Command {
+	set := cmd.Flags()
+	c.node.Flags(set, port)
+	set.StringVar(&c.keyFile, "key-file", "", "`FILE` with the key of the archive, 32 characters at least (openssl rand -base64 32 makes one); of several lines the first encrypts, and any may fit")
+	set.DurationVar(&c.timeout, "timeout", time.Minute, "give up after a `DURATION` in which nothing went on")
+	set.BoolVar(&c.asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// keys reads the key file; nil for none.
+func (c *command) keys() ([][]byte, error) {
+	if c.keyFile == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--key-file: %w", err)
+	}
+	keys, err := identity.ParseKeys(content)
+	if err != nil {
+		return nil, fmt.Errorf("--key-file %s: %w", c.keyFile, err)
+	}
+	return keys, nil
+}
+
+// members gives the client addresses of all members, by id, as the first of some says that answers.
+func (c *command) members(asked []string) (addresses map[string]string, err error) {
+	for _, address := range asked {
+		lines, failure := cluster.Ask(&c.node, address, "cluster members")
+		if failure != nil {
+			err = failure
+			continue
+		}
+		addresses = map[string]string{}
+		for _, m := range lines {
+			if client := m.Get("client"); client != "" && !strings.HasSuffix(client, ":0") {
+				addresses[m.ID] = client
+			}
+		}
+		if len(lines) == 1 {
+			addresses[lines[0].ID] = address // what reached it reaches it: it may know itself by another address
+		}
+		return addresses, nil
+	}
+	return nil, err
+}
+
+// A patient conversation ends when nothing has come or gone for a while, however long it goes on.
+type patient struct {
+	net.Conn
+	patience time.Duration
+}
+
+// Read implements io.Reader.
+func (p *patient) Read(to []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Read(to)
+}
+
+// Write implements io.Writer.
+func (p *patient) Write(bytes []byte) (int, error) {
+	if err := p.SetWriteDeadline(time.Now().Add(p.patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(bytes)
+}
+
+// dial opens a conversation with a member.
+func (c *command) dial(address string) (*patient, error) {
+	conn, err := c.node.DialTo(address, min(c.timeout, dialTimeout))
+	if err != nil {
+		return nil, err
+	}
+	return &patient{conn, c.timeout}, nil
+}
+
+const (
+	// dialTimeout bounds how long a member may take to let us in.
+	dialTimeout = 5 * time.Second
+	// passing is the pause before what failed is tried again.
+	passing = 200 * time.Millisecond
+)
