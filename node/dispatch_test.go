@@ -158,7 +158,7 @@ func TestClusterStatus(t *testing.T) {
 		}
 		return len(problems) == 2
 	})
-	if problems[0] != "PROBLEM n3 what=build says=b2 here=b1" || !strings.HasPrefix(problems[1], "PROBLEM n3 what=settings says=") || !strings.Contains(problems[1], "rebalance_delay=1m0s here=") {
+	if problems[0] != "PROBLEM n3 what=build says=b2 here=b1" || problems[1] != "PROBLEM n3 what=setting name=rebalance_delay says=1m0s here=20s" {
 		t.Errorf("%q", problems)
 	}
 }

@@ -28,6 +28,27 @@ func overviewOf(t *testing.T, n *node.Node) (c overview.Cluster) {
 	return c
 }
 
+// Who has set otherwise what should be the same on all is told of, and the print of his settings is another; once it changes live, no more.
+func TestOverviewTellsWhoDiffers(t *testing.T) {
+	c := nodetest.Start(t, 1, func(c *node.Config) { c.AdminListen = "127.0.0.1:0" })
+	var live node.Live
+	other := c.Launch(func(c *node.Config) { c.MinMembers = 2; live = c.Live })
+	c.WaitAgreed()
+	differ := func() []overview.Differs { return overviewOf(t, c.Nodes[0]).Differ }
+	c.Wait("it is told", func() bool { return len(differ()) == 1 })
+	if got := differ()[0]; got.Member != "n1" || got.Name != "min_members" || got.Here != "0" || got.Says != "2" {
+		t.Errorf("%+v", got)
+	}
+	if got := overviewOf(t, other).Differ; len(got) != 1 || got[0].Member != "n0" || got[0].Says != "0" {
+		t.Errorf("the other says %+v", got)
+	}
+	live.MinMembers = 0
+	if err := other.Change(live); err != nil {
+		t.Fatal(err)
+	}
+	c.Wait("it differs no more", func() bool { return len(differ()) == 0 })
+}
+
 // Whoever is asked tells the same of all: what each member says of itself, and how the partitions are shared.
 func TestOverview(t *testing.T) {
 	c := nodetest.Start(t, 3, func(c *node.Config) { c.AdminListen, c.Cluster, c.Zone = "127.0.0.1:0", "shop", "z-"+c.ID })

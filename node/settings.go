@@ -105,8 +105,10 @@ func (n *Node) verbosity() int {
 	return 0
 }
 
-// shared are the settings that are to be the same on all members: "cluster status" tells where they are not.
-func (c *Config) shared() string {
-	return fmt.Sprintf("item_size=%d,ack=%v,read_from=%s,on_minority=%v,min_members=%d,rebalance_delay=%v",
-		c.MaxItemBytes, c.Ack, either(c.ReadNearest, "nearest", "owner"), c.OnMinority, c.MinMembers, c.RebalanceDelay)
+// shared are the settings that are to be the same on all members: "cluster status", the console and a metric tell where they are not. (Of another --cluster, or other
+// ring.Params, is nobody here: he is refused.)
+func (n *Node) shared() string {
+	c, live := &n.cfg, n.live.Load()
+	return fmt.Sprintf("copies=%d,item_size=%d,ack=%v,read_from=%s,on_minority=%v,min_members=%d,rebalance_delay=%v",
+		c.Ring.Copies, c.MaxItemBytes, c.Ack, either(c.ReadNearest, "nearest", "owner"), live.OnMinority, live.MinMembers, c.RebalanceDelay)
 }

@@ -29,7 +29,7 @@ func (n *Node) figures() *stats.Sources {
 		Version:       n.cfg.Version,
 		ID:            n.self.ID,
 		Started:       n.started,
-		MaxConns:      n.live.Load().MaxConns,
+		MaxConns:      func() int { return n.live.Load().MaxConns },
 		Log:           n.log,
 		PauseAtLimit:  n.cfg.PauseAtLimit,
 		IdleKicks:     n.cfg.IdleTimeout > 0,
@@ -53,7 +53,7 @@ func (n *Node) figures() *stats.Sources {
 		Sides:         n.sides,
 		Meter:         n.meter,
 		Build:         n.cfg.Build,
-		Settings:      n.cfg.shared(),
+		Settings:      n.shared,
 		State:         func() string { return n.Self().State.String() },
 		Ask:           n.askOthers,
 	}

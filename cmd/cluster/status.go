@@ -113,6 +113,8 @@ func explain(p Line) string {
 		return fmt.Sprintf("has a clock that is off by %s s: items expire at the wrong time, set it right and restart the node", p.Get("ahead"))
 	case "table":
 		return fmt.Sprintf("routes by another table (%s, here %s): it sees other members", p.Get("says"), p.Get("here"))
+	case "setting":
+		return fmt.Sprintf("has another %s: %s, here %s", strings.ReplaceAll(p.Get("name"), "_", "-"), p.Get("says"), p.Get("here"))
 	default:
 		return fmt.Sprintf("differs in its %s: %s, here %s", what, p.Get("says"), p.Get("here"))
 	}

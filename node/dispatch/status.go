@@ -8,6 +8,7 @@ import (
 
 	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/placement"
+	"github.com/memring/memring/node/stats"
 	"github.com/memring/memring/protocol"
 )
 
@@ -45,7 +46,6 @@ var shown = [...]struct{ as, name string }{
 var agreed = [...]struct{ as, name string }{
 	{"table", "cluster_print"},
 	{"build", "cluster_build"},
-	{"settings", "cluster_settings"},
 }
 
 // status is the answer to "cluster status":
@@ -119,6 +119,9 @@ func (d *Dispatch) problems(answers []answer, said []figures) (lines []protocol.
 			if here, there := said[0][field.name], said[i][field.name]; here != there {
 				add(id, "what=%s says=%s here=%s", field.as, cmp.Or(there, "-"), cmp.Or(here, "-"))
 			}
+		}
+		for _, d := range stats.Differing(said[0]["cluster_settings"], said[i]["cluster_settings"]) {
+			add(id, "what=setting name=%s says=%s here=%s", d.Name, d.Says, d.Here)
 		}
 		if off, far := clocks[id]; far {
 			add(id, "what=clock ahead=%.1f", off.Seconds())

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"hash/fnv"
+	"io"
 	"slices"
 	"strconv"
 
@@ -49,6 +51,10 @@ func ours() []family {
 			{
 				name: "memring_table_fingerprint", help: "The low 48 bits of the table's print: members that route alike have the same.",
 				kind: gauge, series: of(fingerprint),
+			},
+			{
+				name: "memring_settings_fingerprint", help: "A print of the settings that are to be the same on all members: those with the same have the same.",
+				kind: gauge, series: of(settingsPrint),
 			},
 			{
 				name: "memring_members", help: "Members of the cluster as this node sees them, by state.", kind: gauge, labels: []string{"state"},
@@ -117,6 +123,13 @@ func members(state string) source {
 func fingerprint(now *reading) (float64, bool) {
 	whole, err := strconv.ParseUint(now.lines["cluster_print"], 16, 64)
 	return float64(whole & (1<<48 - 1)), err == nil
+}
+
+// settingsPrint is a hash of the settings.
+func settingsPrint(now *reading) (float64, bool) {
+	hash := fnv.New32a()
+	_, _ = io.WriteString(hash, now.lines["cluster_settings"])
+	return float64(hash.Sum32()), true
 }
 
 // limits are how often each was met. Which flag moves them is told by node/DESIGN.md, "Limits".

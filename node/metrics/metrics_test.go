@@ -115,7 +115,7 @@ func TestOfTheCluster(t *testing.T) {
 	expect(t, series, map[string]float64{
 		`memring_members{state="active"}`: 2, `memring_members{state="down"}`: 0, "memring_table_copies": 2, "memring_copies_missing": 0,
 		`memring_partitions{state="held"}`: series["memring_partitions_owned"], `memring_partitions{state="wanted"}`: 0,
-		"memring_table_fingerprint": others["memring_table_fingerprint"], "memring_handover_left_items": 0, "memring_minority": 0,
+		"memring_table_fingerprint": others["memring_table_fingerprint"], "memring_settings_fingerprint": others["memring_settings_fingerprint"], "memring_handover_left_items": 0, "memring_minority": 0,
 		`memring_memory_limit_bytes{kind="items"}`: 16 << 20, `memring_memory_bytes{kind="items"}`: series["memcached_current_bytes"],
 		"memring_forwards_total": others["memcached_commands_total{command=\"set\",status=\"hit\"}"],
 	})

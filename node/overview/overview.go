@@ -51,6 +51,13 @@ type Cluster struct {
 	Table   Table     `json:"table"`
 	Members []Member  `json:"members"`
 	Moves   []Move    `json:"moves"`
+	Differ  []Differs `json:"differ"` // from what the node that tells has set
+}
+
+// Differs is a member with a setting that should be the same on all.
+type Differs struct {
+	Member string `json:"member"`
+	stats.Difference
 }
 
 // A Table is what requests are routed by.
@@ -112,6 +119,7 @@ func (o *Overview) look() *Cluster {
 	for i := range figures {
 		told[figures[i].ID] = &figures[i]
 	}
+	c.Differ = differsOf(figures, o.cfg.Figures.Settings())
 	o.cfg.Members(func(m membership.Member, state string) {
 		member := Member{
 			ID: m.ID, State: state, Client: m.Client.String(), Peer: m.Peer.String(), Gossip: m.Gossip.String(),
@@ -132,6 +140,22 @@ func (o *Overview) look() *Cluster {
 	})
 	c.Moves = movesOf(figures)
 	return c
+}
+
+// differsOf tells who has set otherwise what should be the same on all.
+func differsOf(figures []stats.Member, here string) []Differs {
+	all := []Differs{}
+	for i := range figures {
+		for _, l := range figures[i].Lines {
+			if l.Name != "cluster_settings" {
+				continue
+			}
+			for _, d := range stats.Differing(here, l.Value) {
+				all = append(all, Differs{figures[i].ID, d})
+			}
+		}
+	}
+	return all
 }
 
 // take takes over what a member says of itself.

@@ -32,11 +32,11 @@ import (
 type Sources struct {
 	Version  string
 	ID       string
-	Build    string // what "memring version" says
-	Settings string // those that are to be the same on all members
+	Build    string        // what "memring version" says
+	Settings func() string // those that are to be the same on all members
 	State    func() string
 	Started  time.Time
-	MaxConns int
+	MaxConns func() int
 	Log      *slog.Logger
 
 	PauseAtLimit  bool // without the line rejected_connections
@@ -152,7 +152,7 @@ func (s *Sources) General(list *List) {
 
 func (s *Sources) connections(list *List) {
 	conns := s.Clients.Stats()
-	list.Add("max_connections", s.MaxConns)
+	list.Add("max_connections", s.MaxConns())
 	list.Add("curr_connections", conns.CurrConns.Load())
 	list.Add("total_connections", conns.TotalConns.Load())
 	if !s.PauseAtLimit {
@@ -291,7 +291,7 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_state", s.State())
 	list.Add("cluster_build", s.Build)
 	list.Add("cluster_clock_milliseconds", s.Clock.Milli())
-	list.Add("cluster_settings", s.Settings)
+	list.Add("cluster_settings", s.Settings())
 	list.Add("cluster_tables", s.Router.Stats().Tables.Load())
 	list.Add("cluster_print", fmt.Sprintf("%016x", table.Print()))
 	list.Add("cluster_partitions_owned", table.Owned(table.Index(s.ID)))

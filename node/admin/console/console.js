@@ -165,6 +165,8 @@ function drawStatus(cluster) {
   const parts = [make("b", { class: active === count ? "active" : "down" }, `${active} of ${count} members active`)];
   if (cluster.moves.length) parts.push(" · ", make("b", { class: "draining" }, "items are moving"));
   if (missing) parts.push(" · ", make("b", { class: "draining" }, `${whole(missing)} copies missing`));
+  const differ = cluster.differ.map((d) => `${d.member} has ${d.name} ${d.says}, ${cluster.self} ${d.here}`);
+  if (differ.length) parts.push(" · ", make("b", { class: "down", title: differ.join("\n"), "data-differ": differ.length }, `settings differ: ${differ[0]}${differ.length > 1 ? " …" : ""}`));
   $("status").replaceChildren(...parts, ` · as ${cluster.self} saw it at ${new Date(cluster.time).toLocaleTimeString()}`);
 }
 
