@@ -261,6 +261,9 @@ func TestReferenceIsDeployed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, said, err := run(nil, "check-config", "--config", "../../deploy/memring.yaml"); err != nil {
+		t.Errorf("deploy/memring.yaml: %v, %s", err, said)
+	}
 	if printed != string(deployed) {
 		t.Error("deploy/memring.yaml is not what the settings are: go run ./cmd/memring config reference > deploy/memring.yaml")
 	}

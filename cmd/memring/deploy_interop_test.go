@@ -68,10 +68,10 @@ func TestInteropHelm(t *testing.T) {
 			t.Errorf("%v: %v, want %s", sets, got, kinds)
 		}
 	}
-	f("map[PodDisruptionBudget:1 Secret:1 Service:2 ServiceAccount:1 StatefulSet:1]")
-	f("map[ConfigMap:1 PodDisruptionBudget:1 PrometheusRule:1 Service:2 ServiceAccount:1 ServiceMonitor:1 StatefulSet:1]",
+	f("map[ConfigMap:1 PodDisruptionBudget:1 Secret:1 Service:2 ServiceAccount:1 StatefulSet:1]")
+	f("map[ConfigMap:2 PodDisruptionBudget:1 PrometheusRule:1 Service:2 ServiceAccount:1 ServiceMonitor:1 StatefulSet:1]",
 		"serviceMonitor.enabled=true", "prometheusRule.enabled=true", "grafanaDashboard.enabled=true", "clusterKey.existingSecret=k", "tls.existingSecret=t", "auth.existingSecret=a")
-	f("map[Service:2 StatefulSet:1]", "podDisruptionBudget.enabled=false", "clusterKey.enabled=false", "serviceAccount.create=false", "zones.enabled=false")
+	f("map[ConfigMap:1 Service:2 StatefulSet:1]", "podDisruptionBudget.enabled=false", "clusterKey.enabled=false", "serviceAccount.create=false", "zones.enabled=false")
 	cmd := exec.Command("go", "run", helm, "template", "warm", chart, "--kube-version", kubernetes, "--set", "copies=9")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("copies")) {
@@ -79,35 +79,35 @@ func TestInteropHelm(t *testing.T) {
 	}
 }
 
-// The flags that the chart gives are flags that memring takes.
-func TestInteropHelmFlags(t *testing.T) {
-	text := outputOf(t, nil, "go", "run", helm, "template", "warm", "deploy/helm/memring", "--kube-version", kubernetes)
-	_, list, _ := strings.Cut(text, "args:\n")
-	list, _, _ = strings.Cut(list, " env:\n")
-	var args []string
-	values := strings.NewReplacer("$(POD_IP)", "127.0.0.1", "$(POD_NAME)", "warm-0", "$(ZONE)", "a", "0.0.0.0", "127.0.0.1")
-	for line := range strings.Lines(list) {
-		arg := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "- "))
-		switch name, _, _ := strings.Cut(arg, "="); name {
-		case "--join", "": // a name that only the cluster's DNS knows
-		case "--cluster-key-file":
-			key := filepath.Join(t.TempDir(), "cluster.key")
-			if err := os.WriteFile(key, []byte(strings.Repeat("k", 44)+"\n"), 0o600); err != nil {
-				t.Fatal(err)
+// The settings that the chart gives are settings that memring takes, with TLS and users as well.
+func TestInteropHelmSettings(t *testing.T) {
+	render := func(sets ...string) (settings string) {
+		text := outputOf(t, nil, "go", append([]string{"run", helm, "template", "warm", "deploy/helm/memring", "--kube-version", kubernetes}, sets...)...)
+		_, file, _ := strings.Cut(text, "memring.yaml: |\n")
+		for line := range strings.Lines(file) {
+			inner, is := strings.CutPrefix(line, "    ")
+			if !is {
+				break
 			}
-			args = append(args, name+"="+key)
-		case "--admin-listen":
-			args = append(args, name+"=off")
-		case "--listen":
-			args = append(args, name+"=127.0.0.1:0")
-		default:
-			args = append(args, values.Replace(arg))
+			settings += inner
 		}
+		return settings
 	}
-	if len(args) < 10 {
-		t.Fatalf("the chart gives %q", args)
+	dir := t.TempDir()
+	key := filepath.Join(dir, "cluster.key")
+	write(t, key, strings.Repeat("k", 44)+"\n")
+	here := strings.NewReplacer("/etc/memring/cluster/cluster.key", key, "- 0.0.0.0", "- 127.0.0.1:0", "0.0.0.0:9150", "off", "- warm-memring-members.default.svc", "- 127.0.0.1")
+	path := settingsFile(t, here.Replace(render()))
+	t.Setenv("MEMRING_ID", "warm-0")
+	t.Setenv("MEMRING_ADVERTISE", "127.0.0.1")
+	t.Setenv("MEMRING_ZONE", "a")
+	started(t, "--config", path, "--peer-port=0")
+
+	full := render("--set", "tls.existingSecret=t,auth.existingSecret=a,settings.max-item-size=4m,settings.extended.idle_timeout=3600,settings.copies=3")
+	o, _, err := run(nil, "--config", settingsFile(t, full))
+	if err != nil || o.node.Ring.Copies != 3 || o.node.MaxItemBytes != 4<<20 || o.node.IdleTimeout != time.Hour || !o.node.TLS.Enabled || o.node.AuthFile != "/etc/memring/auth/users" {
+		t.Errorf("%v: %+v, of\n%s", err, o, full)
 	}
-	started(t, append(args, "--peer-port=0", "--gossip-port=0")...)
 }
 
 func TestInteropSystemd(t *testing.T) {
@@ -158,7 +158,7 @@ func TestInteropPackages(t *testing.T) {
 		outputOf(t, []string{"VERSION=0.0.1", "ARCH=amd64"}, "go", "run", nfpm, "package", "-f", "deploy/packages/nfpm.yaml", "-p", kind, "-t", filepath.Join(dir, "memring."+kind))
 	}
 	listed := outputOf(t, nil, "dpkg-deb", "--contents", filepath.Join(dir, "memring.deb"))
-	for _, want := range []string{"./usr/bin/memring\n", "./usr/lib/systemd/system/memring.service\n", "./etc/memring/memring.env\n"} {
+	for _, want := range []string{"./usr/bin/memring\n", "./usr/lib/systemd/system/memring.service\n", "./etc/memring/memring.yaml\n"} {
 		if !strings.Contains(listed, want) {
 			t.Errorf("no %q in\n%s", want, listed)
 		}

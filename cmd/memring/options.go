@@ -144,7 +144,7 @@ func (o *options) clusterFlags() *pflag.FlagSet {
 	c.SortFlags = false
 	c.StringVar(&o.node.ID, "id", "", "this node's `NAME`, the same after a restart (default HOSTNAME-PORT)")
 	c.StringVar(&o.node.Cluster, "cluster", o.node.Cluster, "the cluster's `NAME`; nodes of another are not joined")
-	c.StringSliceVar(&o.node.Join, "join", nil, "members to ask for the others, `HOST[:GOSSIP_PORT]`; repeatable, or with commas")
+	c.StringSliceVar(&o.node.Join, "join", nil, "members to ask for the others, `HOST[:GOSSIP_PORT]`, where a name means all its addresses; repeatable, or with commas")
 	c.IntVar(&o.node.PeerPort, "peer-port", 0, "TCP `PORT` for other members' requests (default the client port plus 1; without one, any)")
 	c.IntVar(&o.node.GossipPort, "gossip-port", o.node.GossipPort, "TCP and UDP `PORT` for membership")
 	c.StringVar(&o.advertise, "advertise", "", "`ADDRESS` at which other members reach this one (default the one listened on)")
@@ -162,7 +162,7 @@ func (o *options) clusterFlags() *pflag.FlagSet {
 	c.TextVar(&o.node.Ack, "ack", o.node.Ack, "other members that must have a write before it is answered, with --copies of 2 or more: `one`, none, or all")
 	c.StringVar(&o.readFrom, "read-from", "owner", "who answers a get of a key whose owner is another member: its `owner`, or the nearest: the copy here, else in this --zone; on all members")
 	c.StringVar(&o.node.Zone, "zone", "", "`NAME` of where the node stands; copies of an item avoid sharing one")
-	c.Uint8Var(&o.node.Weight, "weight", o.node.Weight, "the node's share of the keys, a `NUMBER` from 1 to 32: one of 2 takes twice as many as one of 1")
+	c.Uint8Var(&o.node.Weight, "weight", o.node.Weight, "the node's share of the keys, a `NUMBER` from 1 to 32: one of 2 takes twice as many as one of 1, and wants twice the -m")
 	c.DurationVar(&o.node.RebalanceDelay, "rebalance-delay", o.node.RebalanceDelay, "how long a member that went without a word keeps its place, a `DURATION` "+
 		"up to 10m: back by then, nothing has moved; with --copies of 2 or more")
 	c.StringVar(&o.onMinority, "on-minority", "serve", "what clients are told on the small side of a split: `serve`, they get what is here; miss, reads find nothing and "+
