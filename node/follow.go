@@ -51,7 +51,7 @@ func (n *Node) adopt() error {
 	if len(next.Placed) == 0 && former != nil {
 		return nil // all are leaving at once: somebody must answer until the end
 	}
-	table, err := next.Table(n.cfg.Ring, &before)
+	table, err := next.Table(n.cfg.Ring, &before, n.rest())
 	if err != nil {
 		return fmt.Errorf("build table: %w", err)
 	}
@@ -74,6 +74,25 @@ func (n *Node) adopt() error {
 		n.log.Info("table adopted", "members", len(ways), "print", fmt.Sprintf("%016x", table.Print()))
 	}
 	return nil
+}
+
+// restsFor bounds by how much a table is late because it was built at ease.
+const restsFor = 150 * time.Millisecond
+
+// rest gives what is called while a table is built: pauses, so that it has no more of the processors than moves have. All members build theirs at once. Who has
+// something urgent pauses no more.
+func (n *Node) rest() func() {
+	began, left := n.duty.Begin(), restsFor
+	return func() {
+		if !n.duty.Over(began) {
+			return
+		}
+		if pause := min(n.duty.Spend(began), left); pause > 0 && len(n.urgent) == 0 {
+			time.Sleep(pause)
+			left -= pause
+		}
+		began = n.duty.Begin()
+	}
 }
 
 // placement tells whose places there are. Whom gossip still believes in, and is known to be gone, has just been lost.

@@ -14,7 +14,10 @@ import (
 // Build makes the table of these members, in whatever order they are given. It changes none of its arguments.
 // An error tells which member or parameter is unfit; the caller keeps the table it has.
 // It takes some 10 ms for 30 units of weight and grows with their square: build in the background.
-func Build(members []Member, p Params) (t *Table, err error) {
+func Build(members []Member, p Params) (t *Table, err error) { return BuildAtEase(members, p, func() {}) }
+
+// BuildAtEase is Build for who has something else to do: rest is called again and again, after some 0.1 ms of work each time.
+func BuildAtEase(members []Member, p Params, rest func()) (t *Table, err error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -34,9 +37,9 @@ func Build(members []Member, p Params) (t *Table, err error) {
 		}
 	}()
 	t.holders = make([]uint16, p.Partitions*t.copies)
-	t.placeOwners()
+	t.placeOwners(rest)
 	if t.copies > 1 {
-		newWalk(t).placeCopies()
+		newWalk(t).placeCopies(rest)
 	}
 	return t, nil
 }
@@ -91,24 +94,39 @@ func (t *Table) units() []unit {
 	return units
 }
 
-type hasher struct{}
+// A hasher is the consistent package's way to us while it is at work: it hashes each point and each partition once.
+type hasher struct {
+	rest   func()
+	hashed int
+}
 
-func (hasher) Sum64(b []byte) uint64 { return xxhash.Sum64(b) }
+// restEvery is the number of points or partitions between two rests: one takes the consistent package some 0.2 us.
+const restEvery = 512
+
+func (h *hasher) Sum64(b []byte) uint64 {
+	if h.hashed++; h.hashed%restEvery == 0 {
+		h.rest()
+	}
+	return xxhash.Sum64(b)
+}
 
 // placeOwners copies the owners out of the consistent package, whose own look-up takes a lock and a map.
-func (t *Table) placeOwners() {
+func (t *Table) placeOwners(rest func()) {
 	units := t.units()
 	members := make([]consistent.Member, len(units))
 	for i, u := range units {
 		members[i] = u
 	}
 	ring := consistent.New(members, consistent.Config{
-		Hasher:            hasher{},
+		Hasher:            &hasher{rest: rest},
 		PartitionCount:    t.params.Partitions,
 		ReplicationFactor: t.params.VNodes,
 		Load:              t.params.Load,
 	})
 	for part := range t.params.Partitions {
+		if part%restEvery == 0 {
+			rest()
+		}
 		t.holders[part*t.copies] = ring.GetPartitionOwner(part).(unit).member
 	}
 }

@@ -44,7 +44,7 @@ func packageRing(list []Member, p Params) *consistent.Consistent {
 	for _, m := range list {
 		units = append(units, unit{name: m.ID + "/00"})
 	}
-	return consistent.New(units, consistent.Config{Hasher: hasher{}, PartitionCount: p.Partitions, ReplicationFactor: p.VNodes, Load: p.Load})
+	return consistent.New(units, consistent.Config{Hasher: &hasher{rest: func() {}}, PartitionCount: p.Partitions, ReplicationFactor: p.VNodes, Load: p.Load})
 }
 
 func TestPartitionAndOwnerAreThePackages(t *testing.T) {
@@ -359,6 +359,25 @@ func BenchmarkMoves(b *testing.B) {
 	before, after := build(b, members(30, 0), DefaultParams()), build(b, members(31, 0), DefaultParams())
 	for b.Loop() {
 		moved(before, after)
+	}
+}
+
+// Who builds at ease gets the same table, and is let rest again and again, with copies as well.
+func TestBuildAtEase(t *testing.T) {
+	list := members(5, 2)
+	for copies := 1; copies <= 3; copies++ {
+		p := params(16381, copies)
+		rests := 0
+		table, err := BuildAtEase(list, p, func() { rests++ })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(table.holders, build(t, list, p).holders) {
+			t.Errorf("%d copies: another table", copies)
+		}
+		if want := (1 + copies) * p.Partitions / restEvery; rests < want {
+			t.Errorf("%d copies: %d rests, want %d at least", copies, rests, want)
+		}
 	}
 }
 

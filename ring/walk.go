@@ -94,7 +94,7 @@ func firstPoint(points []point, part uint32) int {
 	return at % len(points)
 }
 
-func (w *walk) placeCopies() {
+func (w *walk) placeCopies(rest func()) {
 	t := w.t
 	for copy := 1; copy < t.copies; copy++ {
 		demands := []demand{{zone: true, room: true}, {room: true}, {zone: true}, {}}
@@ -102,6 +102,9 @@ func (w *walk) placeCopies() {
 			demands = []demand{{zone: true, room: true}, {zone: true}, {room: true}, {}}
 		}
 		for part := range uint32(t.params.Partitions) {
+			if part%restEvery == 0 {
+				rest()
+			}
 			list := t.holders[int(part)*t.copies:][:copy+1]
 			list[copy] = w.choose(part, list[:copy], demands)
 			w.take(list[copy])

@@ -79,19 +79,28 @@ func (p *Placement) Same(q *Placement) bool {
 }
 
 // Table makes the table. What it has in common with the placement before is taken from there: when a member goes down nothing else is new, and that must be quick.
-func (p *Placement) Table(params ring.Params, before *Placement) (*ring.Table, error) {
+// While it is built rest is called, if nobody waits for it (ring.BuildAtEase).
+func (p *Placement) Table(params ring.Params, before *Placement, rest func()) (*ring.Table, error) {
 	members := make([]ring.Member, 0, len(p.Placed))
 	for _, m := range p.Placed {
 		members = append(members, m.Member)
 	}
 	params.Copies = max(p.Copies, 1)
 	if p.whole = before.whole; p.whole == nil || p.whole.Copies() != params.Copies || !slices.Equal(p.whole.Members(), members) {
+		if p.urgent(before) {
+			rest = func() {}
+		}
 		var err error
-		if p.whole, err = ring.Build(members, params); err != nil {
+		if p.whole, err = ring.BuildAtEase(members, params, rest); err != nil {
 			return nil, err
 		}
 	}
 	return p.whole.Led(func(member int) bool { return !p.Down(members[member].ID) })
+}
+
+// urgent reports whether requests may wait for the table: somebody is gone who answered until now, or nobody else is here to answer.
+func (p *Placement) urgent(before *Placement) bool {
+	return len(p.Here) < 2 || slices.ContainsFunc(before.Placed, func(m membership.Member) bool { return !before.Down(m.ID) && p.Down(m.ID) })
 }
 
 // Over gives a moment when a grace is over; nil, which never comes, when nobody is in it.

@@ -75,7 +75,7 @@ func TestPlacementsMakeTables(t *testing.T) {
 			gone = append(gone, membership.Lost{Member: m, Since: time.Unix(1e9, 0)})
 		}
 		p := Of(membersOf(here), gone, time.Second, time.Unix(1e9, 0))
-		table, err := p.Table(params, new(Placement))
+		table, err := p.Table(params, new(Placement), func() {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,4 +96,25 @@ func TestPlacementsMakeTables(t *testing.T) {
 	if one, two := make("a b", ""), make("a b:2", ""); one.Print() == two.Print() || fmt.Sprint(one.Copies(), two.Copies()) != "1 2" {
 		t.Error("the table does not say how many copies there are")
 	}
+}
+
+// A table for which nobody waits is built at ease; one that replaces who is gone is not.
+func TestTablesAreBuiltAtEase(t *testing.T) {
+	params := ring.DefaultParams()
+	f := func(before, now string, want bool) {
+		t.Helper()
+		was, is := Of(membersOf(before), nil, time.Minute, time.Now()), Of(membersOf(now), nil, time.Minute, time.Now())
+		rests := 0
+		if _, err := is.Table(params, &was, func() { rests++ }); err != nil {
+			t.Fatal(err)
+		}
+		if got := rests > 0; got != want {
+			t.Errorf("from %q to %q: %d rests, want some: %v", before, now, rests, want)
+		}
+	}
+	f("", "a", false)
+	f("", "a b c", true)
+	f("a b c", "a b c d", true)
+	f("a b c", "a b c:draining", true)
+	f("a b c", "a b", false)
 }
