@@ -130,7 +130,7 @@ var table = [opCount]struct {
 	// Of copies, on copy lanes (node/replicator).
 	Follow:   {name: "follow", needs: Internal},   // Value: the partitions whose writes the sender is to hear of
 	Unfollow: {name: "unfollow", needs: Internal}, // Value: the partitions of which the receiver hears no more
-	Copy:     {name: "copy", needs: Internal},     // CAS: the number; Value: the item as it is now; or Key: of one that is gone
+	Copy:     {name: "copy", needs: Internal},     // CAS: the number; Delta: the turn; Value: the item as it is now; or Key: of one that is gone
 	Draw:     {name: "draw", needs: Internal},     // CAS: the number; Value: where to go on
 	Confirm:  {name: "confirm", needs: Internal},  // CAS: the number; the answer's Value: the partitions whose writes are all sent under it
 

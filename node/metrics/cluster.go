@@ -32,6 +32,7 @@ func ours() []family {
 			{"memring_reads_from_copies_total", "cluster_reads_from_copies", "Gets answered here from a copy (--read-from nearest)."},
 			{"memring_copied_total", "cluster_copied", "Writes sent to a replica, each."},
 			{"memring_copies_stored_total", "cluster_copies_stored", "Writes of others stored here."},
+			{"memring_copies_again_total", "cluster_copies_again", "Copies sent again since a replica did not acknowledge them."},
 			{"memring_copies_overdue_total", "cluster_copies_overdue", "Writes answered with an error since a replica did not acknowledge them."},
 			{"memring_copies_alone_total", "cluster_copies_alone", "Answers given without a replica, which is one no more since then."},
 			{"memring_copies_bytes_total", "cluster_copies_bytes_in", "Bytes of items drawn from their holders, to copy what was there once only."},

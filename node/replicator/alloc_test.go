@@ -8,7 +8,7 @@ import (
 	"github.com/memring/memring/protocol"
 )
 
-// A write costs no allocation where nobody has copies, and a few where somebody has: what it is remembered by until it is safe, and its answer. A read costs
+// A write costs no allocation where nobody has copies, and a few where somebody has: what it is remembered by until it is safe, its key, and its answer. A read costs
 // none, for it waits seldom.
 func TestAllocations(t *testing.T) {
 	f := func(what string, replicas int, req *protocol.Request, bound float64) {
@@ -26,6 +26,6 @@ func TestAllocations(t *testing.T) {
 	get := &protocol.Request{Op: protocol.Get, Key: []byte("key")}
 	f("a write without replicas", 0, set(), 0)
 	f("a read without replicas", 0, get, 0)
-	f("a write with one", 1, set(), 6)
+	f("a write with one", 1, set(), 7)
 	f("a read with one", 1, get, 0)
 }

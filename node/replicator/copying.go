@@ -23,6 +23,8 @@ type copying struct {
 	heard  atomic.Bool  // the holder has agreed
 	over   atomic.Bool  // nothing is left of it
 
+	turn atomic.Uint64 // the latest of the holder's that was heard of: what he has sent before comes to nothing
+
 	confirmed atomic.Pointer[confirmation] // what may be read of it; nil: nothing
 
 	piece.Claims // what he has sent since: pieces are older
@@ -310,6 +312,10 @@ func (r *Replicator) store(req *protocol.Request, resp *protocol.Response) {
 		}
 		return
 	}
+	if !c.takes(req.Delta) {
+		resp.Status = protocol.PeerOverloaded
+		return
+	}
 	c.Claim(hash)
 	resp.Status = protocol.OK
 	if !there {
@@ -318,6 +324,19 @@ func (r *Replicator) store(req *protocol.Request, resp *protocol.Response) {
 	}
 	_ = held.Mirror(it) // no room: it is gone here, as if it had been evicted
 	r.stats.Stored.Add(1)
+}
+
+// takes reports whether a copy of a turn is taken, and notes the latest.
+func (c *copying) takes(turn uint64) bool {
+	for {
+		latest := c.turn.Load()
+		if turn <= latest {
+			return turn == latest
+		}
+		if c.turn.CompareAndSwap(latest, turn) {
+			return true
+		}
+	}
 }
 
 // unfollowed makes copies be of no use, since their holder says so.

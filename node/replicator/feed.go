@@ -14,14 +14,22 @@ import (
 
 // A feed is what a replica hears of us, under its number. Its fields are Replicator.mu's.
 type feed struct {
-	to      piece.Member
-	number  uint64
-	parts   piece.Set
-	past    piece.Set // given away, and not all with their new holder yet: until then its copies of them stay, as they were
-	full    bool      // the replica has drawn all there was
-	waiting []stalled
+	to     piece.Member
+	number uint64
+	parts  piece.Set
+	past   piece.Set // given away, and not all with their new holder yet: until then its copies of them stay, as they were
+	full   bool      // the replica has drawn all there was
 
-	// losing: the replica did not acknowledge, and is being told that its copies are of no use. What it acknowledges meanwhile may have overtaken what it did not.
+	waiting []flight // copies that it did not acknowledge
+	again   bool     // they are sent again soon
+	spells  int      // how often it began to fail
+	overdue bool     // it failed for longer than Patience
+
+	// turn numbers the copies: those of a former turn come to nothing once the replica has heard of a later one.
+	turn atomic.Uint64
+	// failing: it did not acknowledge something, and nothing since.
+	failing atomic.Bool
+	// losing: the replica is being told that its copies are of no use. What it acknowledges meanwhile may have overtaken what it did not.
 	losing atomic.Bool
 	// stalled: its Patience is over, and writes that would wait for it are refused: else what is not acknowledged would pile up.
 	stalled atomic.Bool
@@ -30,62 +38,6 @@ type feed struct {
 type feedKey struct {
 	id     string
 	number uint64
-}
-
-// stalled is a write that its replica did not acknowledge: its answer waits until the replica is one no more.
-type stalled struct {
-	w       *write
-	awaited int // 1: its client waits
-}
-
-// acknowledged goes on with a write when a replica has answered; awaited: its client waits for that.
-//
-// While this node does not know whether it holds the partition still, it says nothing to the replica: if it has stood still, the replica may hold it now.
-func (r *Replicator) acknowledged(f *feed, w *write, status protocol.Status, awaited bool) {
-	wait := 0
-	if awaited {
-		wait = 1
-	}
-	if status == protocol.OK && !f.losing.Load() {
-		w.shard.settle(w, wait, 1)
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fenced := status == protocol.PeerMoved && r.hearsLocked(f, w.part) // what we gave away ourselves is another matter
-	switch {
-	case status == protocol.PeerMoved && !fenced:
-	case fenced:
-		r.cfg.Go(r.cfg.Fenced)
-	case status == protocol.NotFound && r.cfg.Place(w.part) >= piece.Arriving: // it keeps no copy of that
-		r.endLocked(f, w.part)
-	case r.cfg.Place(w.part) < piece.Arriving && !r.stopped && r.hearsLocked(f, w.part):
-		w.shard.stick(w)
-		r.cfg.After(retryAfter, func() { r.acknowledged(f, w, status, awaited) })
-		return
-	case !f.losing.Swap(true):
-		r.cfg.Log.Warn("a replica does not acknowledge: its copies are begun anew", "replica", f.to.ID, "partitions", f.parts.Len())
-		r.loseLocked(f, slices.Clone(f.parts))
-	}
-	switch {
-	case !r.hearsLocked(f, w.part):
-		r.stats.Alone.Add(1)
-		w.shard.settle(w, wait, 1)
-	case fenced || r.stopped:
-		f.waiting = append(f.waiting, stalled{w: w, awaited: wait})
-		w.shard.stick(w)
-	default:
-		f.waiting = append(f.waiting, stalled{w: w, awaited: wait})
-		if !awaited {
-			return
-		}
-		r.cfg.After(r.cfg.Patience, func() {
-			if w.shard.stick(w) {
-				f.stalled.Store(true)
-				r.stats.Overdue.Add(1)
-			}
-		})
-	}
 }
 
 // hearsLocked reports whether a replica is to hear of writes to a partition.
@@ -107,12 +59,12 @@ func (r *Replicator) endLocked(f *feed, part uint32) {
 		r.feeds[part].Store(&left)
 	}
 	f.parts.Remove(int(part))
-	f.waiting = slices.DeleteFunc(f.waiting, func(s stalled) bool {
-		if s.w.part == part {
+	f.waiting = slices.DeleteFunc(f.waiting, func(fl flight) bool {
+		if fl.w.part == part {
 			r.stats.Alone.Add(1)
-			s.w.shard.settle(s.w, s.awaited, 1)
+			fl.w.shard.settle(fl.w, fl.awaited, 1)
 		}
-		return s.w.part == part
+		return fl.w.part == part
 	})
 	r.closeLocked(f)
 }

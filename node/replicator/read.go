@@ -121,7 +121,7 @@ func (r *Replicator) doubtReadsLocked() {
 func (r *Replicator) confirm(req *protocol.Request, resp *protocol.Response) {
 	r.mu.Lock()
 	f := r.fed[feedKey{string(req.Key), req.CAS}]
-	if f == nil || f.losing.Load() {
+	if f == nil || f.losing.Load() || f.failing.Load() {
 		r.mu.Unlock()
 		resp.Status = protocol.NotFound
 		return

@@ -99,6 +99,7 @@ type Replicator struct {
 // Stats are counted since the start.
 type Stats struct {
 	Copied           atomic.Int64 // writes that were sent to a replica, each
+	Again            atomic.Int64 // copies that were sent again
 	Stored           atomic.Int64 // writes of others that were stored here
 	Alone            atomic.Int64 // answers that were given although a replica had not acknowledged: it is one no more
 	Overdue          atomic.Int64 // writes that were answered with an error, since a replica did not acknowledge

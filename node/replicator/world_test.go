@@ -222,6 +222,11 @@ func (m *member) has(key string) string {
 	return string(item.Value)
 }
 
+// item gives an item of such a value.
+func (m *member) item(value string) storage.Item {
+	return storage.Item{Value: []byte(value), CAS: 1, Version: 1, LastAccess: m.w.clock.Now()}
+}
+
 // evict removes an item from a member's store, as if there had been no room.
 func (m *member) evict(key string) {
 	held := m.store.Hold([]byte(key))

@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type write struct {
 	shard   *shard
 	part    uint32
 	hash    uint64
+	key     []byte
 	pending *protocol.Pending // nil: its client has been answered
 	answer  protocol.Response
 	left    int // copies that its client waits for
@@ -137,7 +139,7 @@ func (r *Replicator) write(feeds []*feed, part uint32, hash uint64, req *protoco
 		resp.Status = protocol.PeerTimeout
 		return nil
 	}
-	w := &write{shard: s, part: part, hash: hash, left: awaited, flying: len(feeds)}
+	w := &write{shard: s, part: part, hash: hash, key: bytes.Clone(req.Key), left: awaited, flying: len(feeds)}
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.begin(w)
@@ -177,22 +179,18 @@ func (r *Replicator) Stalled(part uint32) bool {
 // copy sends the item as it is now to the replicas. What it gives flushes the copies that are waited for. The shard's sending is held.
 func (r *Replicator) copy(w *write, feeds []*feed, awaited int, key []byte) (flush []func()) {
 	message := w.shard.message(r.cfg.Store, key)
-	message.Origin = uint32(w.hash >> 16)
 	for i, f := range feeds {
-		message.CAS = f.number
-		sent := r.cfg.Send(f.to.ID, &message)
-		switch flusher := sent.Flusher(); {
+		fl := flight{w: w}
+		if i < awaited {
+			fl.awaited = 1
+		}
+		switch flusher := r.send(f, fl, &message); {
 		case flusher == nil:
 		case i < awaited:
 			flush = append(flush, flusher)
 		default:
 			defer flusher()
 		}
-		sent.Hear(func(p *protocol.Pending) {
-			status := p.Response.Status
-			p.Release()
-			r.acknowledged(f, w, status, i < awaited)
-		})
 	}
 	r.stats.Copied.Add(int64(len(feeds)))
 	return flush

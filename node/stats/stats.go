@@ -303,6 +303,7 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_copies_kept_whole", copies.Whole)
 	list.Add("cluster_copies_missing", copies.Missing)
 	list.Add("cluster_copied", copied.Copied.Load())
+	list.Add("cluster_copies_again", copied.Again.Load())
 	list.Add("cluster_copies_stored", copied.Stored.Load())
 	list.Add("cluster_copies_overdue", copied.Overdue.Load())
 	list.Add("cluster_copies_alone", copied.Alone.Load())
