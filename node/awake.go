@@ -29,6 +29,7 @@ func (n *Node) beat(ctx context.Context) {
 		case <-tick.C:
 		case <-look.C:
 			n.lookAround()
+			n.ease.End(n.cfg.Moving, n.moves)
 		}
 	}
 }

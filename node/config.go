@@ -145,6 +145,9 @@ type Config struct {
 	// What they take of the processors is bounded anyway, to a thirty-second. --handover-rate; default 32 MiB.
 	HandoverRate int64
 
+	// Moving, when set, is told when items may begin to move between this node and others, and when they have moved. It must not block, and is not called by two at once.
+	Moving func(moving bool)
+
 	// RebalanceDelay is how long a member that went without a word keeps its places, where there are copies to answer from meanwhile: 0 to MaxRebalanceDelay.
 	// Back by then, it finds all as it was; else its partitions are copied to others. Longer spares copying after slow restarts, and leaves
 	// fewer copies meanwhile. The same on all members, else they route differently until it is over. --rebalance-delay; default 20 s.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/memring/memring/node/ease"
 	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/placement"
@@ -51,7 +52,10 @@ func (n *Node) adopt() error {
 	if len(next.Placed) == 0 && former != nil {
 		return nil // all are leaving at once: somebody must answer until the end
 	}
-	table, err := next.Table(n.cfg.Ring, &before, n.rest())
+	if len(next.Here) > 1 {
+		n.ease.Begin(n.cfg.Moving)
+	}
+	table, err := next.Table(n.cfg.Ring, &before, ease.Rest(n.duty, func() bool { return len(n.urgent) > 0 }))
 	if err != nil {
 		return fmt.Errorf("build table: %w", err)
 	}
@@ -76,23 +80,10 @@ func (n *Node) adopt() error {
 	return nil
 }
 
-// restsFor bounds by how much a table is late because it was built at ease.
-const restsFor = 150 * time.Millisecond
-
-// rest gives what is called while a table is built: pauses, so that it has no more of the processors than moves have. All members build theirs at once. Who has
-// something urgent pauses no more.
-func (n *Node) rest() func() {
-	began, left := n.duty.Begin(), restsFor
-	return func() {
-		if !n.duty.Over(began) {
-			return
-		}
-		if pause := min(n.duty.Spend(began), left); pause > 0 && len(n.urgent) == 0 {
-			time.Sleep(pause)
-			left -= pause
-		}
-		began = n.duty.Begin()
-	}
+// moves reports whether items are on their way to this node or from it.
+func (n *Node) moves() bool {
+	copies := n.replicator.Count()
+	return copies.Kept > copies.Whole || copies.Fed > copies.Full || len(n.handover.Moves()) > 0
 }
 
 // placement tells whose places there are. Whom gossip still believes in, and is known to be gone, has just been lost.

@@ -28,6 +28,7 @@ import (
 	"github.com/memring/memring/node/crawler"
 	"github.com/memring/memring/node/discovery"
 	"github.com/memring/memring/node/dispatch"
+	"github.com/memring/memring/node/ease"
 	"github.com/memring/memring/node/executor"
 	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/membership"
@@ -92,8 +93,9 @@ type Node struct {
 	shutdowns chan bool // asked for by clients; holds one
 
 	adopted   placement.Placement // what the table of now is made of; follow's
-	hasten    chan struct{}       // another member knows a later table; holds one note
-	urgent    chan struct{}       // a process is gone, or is not; holds one note
+	ease      ease.Ease
+	hasten    chan struct{} // another member knows a later table; holds one note
+	urgent    chan struct{} // a process is gone, or is not; holds one note
 	endFollow context.CancelFunc
 	following sync.WaitGroup
 	leaving   atomic.Bool
@@ -110,6 +112,9 @@ func Start(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), shutdowns: make(chan bool, 1), hasten: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	n.live.Store(&cfg.Live)
+	if n.cfg.Moving == nil {
+		n.cfg.Moving = func(bool) {}
+	}
 	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.release(context.Background()))

@@ -14,7 +14,9 @@ import (
 // Build makes the table of these members, in whatever order they are given. It changes none of its arguments.
 // An error tells which member or parameter is unfit; the caller keeps the table it has.
 // It takes some 10 ms for 30 units of weight and grows with their square: build in the background.
-func Build(members []Member, p Params) (t *Table, err error) { return BuildAtEase(members, p, func() {}) }
+func Build(members []Member, p Params) (t *Table, err error) {
+	return BuildAtEase(members, p, func() {})
+}
 
 // BuildAtEase is Build for who has something else to do: rest is called again and again, after some 0.1 ms of work each time.
 func BuildAtEase(members []Member, p Params, rest func()) (t *Table, err error) {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,11 @@ const (
 	// its index should be nearly all that the process takes (storage/DESIGN.md).
 	heapSlack = 10
 
+	// movesSlackBytes is how much garbage it may hold at the least while items move: a heap of a few megabytes would be collected dozens of times a second, and requests wait
+	// for each. It is never more than is live, or leastLiveBytes.
+	movesSlackBytes = 4 << 20
+	leastLiveBytes  = 4 << 20
+
 	// heapRoom is far above what else may be on the heap, see boundHeap.
 	heapRoom = 1 << 30
 )
@@ -31,13 +37,35 @@ const (
 // boundHeap tells Go's runtime how much memory it may take, unless the environment has told it. Near that collecting becomes eager, which costs up to half of
 // the processors, so only a leak may come near: over -m and the connections there is room for the large requests and answers that are allowed at a time (four
 // of the largest, or 256 MB, each way) and for the index of a cache_memlimit that is far above -m.
-func boundHeap(maxBytes int64, maxConns, maxItemBytes int, getenv func(string) string) {
-	if getenv("GOGC") == "" {
-		debug.SetGCPercent(heapSlack)
-	}
+//
+// What it gives is to be told when items move (node.Config.Moving).
+func boundHeap(maxBytes int64, maxConns, maxItemBytes int, getenv func(string) string) (moving func(bool)) {
 	if getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(2*maxBytes + int64(maxConns)*connAllowance + heapRoom + 8*int64(maxItemBytes))
 	}
+	if getenv("GOGC") != "" {
+		return func(bool) {}
+	}
+	debug.SetGCPercent(heapSlack)
+	return func(moving bool) {
+		if moving {
+			debug.SetGCPercent(slackOf(liveBytes()))
+		} else {
+			debug.SetGCPercent(heapSlack)
+		}
+	}
+}
+
+// slackOf is how much garbage there may be while items move, in percent of so much that is live.
+func slackOf(liveBytes uint64) int {
+	return max(heapSlack, 100*movesSlackBytes/int(max(liveBytes, leastLiveBytes)))
+}
+
+// liveBytes is what was live when the heap was last collected.
+func liveBytes() uint64 {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return live[0].Value.Uint64()
 }
 
 // checkMemory refuses a -m that the process's cgroup has no memory for: filled, it would be killed by the system, not told by us.

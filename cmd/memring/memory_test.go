@@ -58,6 +58,20 @@ func TestCheckMemory(t *testing.T) {
 	f(1, "10000000", "too little for any -m: raise that limit to 17 MB")
 }
 
+func TestSlack(t *testing.T) {
+	f := func(liveMB uint64, want int) {
+		t.Helper()
+		if got := slackOf(liveMB << 20); got != want {
+			t.Errorf("%d MB live: %d percent, want %d", liveMB, got, want)
+		}
+	}
+	f(1, 100)
+	f(4, 100)
+	f(8, 50)
+	f(40, 10)
+	f(400, 10)
+}
+
 func TestBoundHeap(t *testing.T) {
 	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
 	defer func() {
@@ -68,9 +82,18 @@ func TestBoundHeap(t *testing.T) {
 		t.Helper()
 		debug.SetGCPercent(100)
 		debug.SetMemoryLimit(1 << 50)
-		boundHeap(64<<20, 1024, 1<<20, func(name string) string { return environment[name] })
+		moving := boundHeap(64<<20, 1024, 1<<20, func(name string) string { return environment[name] })
 		if got := debug.SetGCPercent(100); got != wantPercent {
 			t.Errorf("with %v: GC percent %d, wanted %d", environment, got, wantPercent)
+		}
+		debug.SetGCPercent(wantPercent)
+		moving(true)
+		if got := debug.SetGCPercent(wantPercent); (got > wantPercent) != (wantPercent == heapSlack) {
+			t.Errorf("with %v: GC percent %d while items move, and %d before", environment, got, wantPercent)
+		}
+		moving(false)
+		if got := debug.SetGCPercent(100); got != wantPercent {
+			t.Errorf("with %v: GC percent %d when items have moved, wanted %d", environment, got, wantPercent)
 		}
 		if got := debug.SetMemoryLimit(-1); got != wantLimit {
 			t.Errorf("with %v: limit %d, wanted %d", environment, got, wantLimit)

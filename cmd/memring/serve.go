@@ -39,7 +39,7 @@ func serve(o *options) (err error) {
 	if o.threads > 0 {
 		runtime.GOMAXPROCS(o.threads)
 	}
-	boundHeap(o.node.MaxBytes, o.node.MaxConns, o.node.MaxItemBytes, os.Getenv)
+	o.node.Moving = boundHeap(o.node.MaxBytes, o.node.MaxConns, o.node.MaxItemBytes, os.Getenv)
 	if o.daemon && !detached() {
 		return detach()
 	}
