@@ -56,6 +56,7 @@ var plan = map[string]int{
 	"node/sides":      40,
 	"node/suspicion":  40,
 	"node/ease":       40,
+	"node/uses":       40, // which items those are the store tells
 	"node/meter":      30,
 	"node/stats":      45, // it reads the counters of the handlers
 	"node/overview":   46,
@@ -101,7 +102,7 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/crawler", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
+	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/crawler", "node/uses", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}

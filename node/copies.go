@@ -4,6 +4,7 @@ import (
 	"github.com/memring/memring/node/handover"
 	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/node/replicator"
+	"github.com/memring/memring/node/uses"
 )
 
 // openReplicator makes what copies the writes to what is held here.
@@ -26,6 +27,13 @@ func (n *Node) openReplicator() {
 		Readable: n.cfg.ReadNearest,
 		Log:      n.log,
 	}, n.cfg.Ring.Partitions)
+}
+
+// usesConfig says what replicas are told of uses.
+func (n *Node) usesConfig() uses.Config {
+	return uses.Config{
+		Self: n.cfg.ID, Store: n.store, Clock: n.clock, Table: n.router.Table, Holds: n.handover.Holds, Send: n.copyTo, Await: n.errands.Await,
+	}
 }
 
 // Copied reports whether there are as many copies of what is held here as the table wants, and no more.

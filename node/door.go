@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/memring/memring/node/suspicion"
+	"github.com/memring/memring/node/uses"
 	"github.com/memring/memring/protocol"
 )
 
@@ -10,6 +11,7 @@ type copyDoor struct {
 	handover   protocol.Handler // every op that is nobody else's: it refuses what is not its own
 	replicator protocol.Handler
 	suspicion  *suspicion.Suspicion
+	uses       uses.Door
 }
 
 // Handle implements protocol.Handler.
@@ -19,6 +21,8 @@ func (d copyDoor) Handle(req *protocol.Request, resp *protocol.Response) *protoc
 		return d.replicator.Handle(req, resp)
 	case protocol.Suspect:
 		return d.suspicion.Handle(req, resp)
+	case protocol.Uses:
+		return d.uses.Handle(req, resp)
 	default:
 		return d.handover.Handle(req, resp)
 	}
@@ -26,5 +30,5 @@ func (d copyDoor) Handle(req *protocol.Request, resp *protocol.Response) *protoc
 
 // copyDoor gives the handler of the copy lanes.
 func (n *Node) copyDoor() copyDoor {
-	return copyDoor{handover: n.handover.Door(), replicator: n.replicator.Door(), suspicion: n.suspicion}
+	return copyDoor{handover: n.handover.Door(), replicator: n.replicator.Door(), suspicion: n.suspicion, uses: uses.Door{Store: n.store}}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/memring/memring/node/placement"
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/suspicion"
+	"github.com/memring/memring/node/uses"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/ring"
 )
@@ -22,6 +23,7 @@ func (n *Node) startFollow() {
 	n.beaten.Store(int64(time.Since(n.started)))
 	n.following.Go(func() { n.beat(ctx) })
 	n.following.Go(func() { n.dispatch.WatchClocks(ctx) })
+	n.following.Go(func() { uses.New(n.usesConfig()).Run(ctx) })
 	n.following.Go(func() {
 		pace := placement.Pace{Changes: n.members.Changes(), Hasten: n.hasten, Urgent: n.urgent}
 		for pace.Next(ctx, n.adopted.Over()) {

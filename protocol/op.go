@@ -65,6 +65,8 @@ const (
 	Export
 	Install
 
+	Uses
+
 	opCount
 )
 
@@ -139,6 +141,8 @@ var table = [opCount]struct {
 	// Of backups.
 	Export:  {name: "export", needs: Admin | Read},                              // Value: partitions, a bit each, or none for all; of those that the node holds all items
 	Install: {name: "install", needs: Admin | Write, keyed: true, writes: true}, // Value: an item (node/piece), which is stored as it is unless ours is newer; with Vivify also one that was flushed
+
+	Uses: {name: "uses", needs: Internal}, // on copy lanes: Value is hashes of items that are used where they are held (node/uses)
 }
 
 // String gives the op's name, for logs and metrics.

@@ -49,7 +49,7 @@ func (s *Store) walk(c Cursor, want func(uint64) bool, need, skip metaBits, visi
 	st := s.stripe[c.Stripe]
 	w := walkers.Get().(*walker)
 	defer w.release()
-	hashes := w.list(st, c.Table, func(hash uint64) bool { return (c.After == 0 || hash > c.After) && want(hash) })
+	hashes := w.list(st, c.Table, func(m meta) bool { return (c.After == 0 || m.key() > c.After) && want(m.key()) })
 	slices.Sort(hashes)
 	for _, hash := range hashes {
 		it, key, ok := st.fetch(hash, need, skip, &w.memory)
@@ -59,6 +59,30 @@ func (s *Store) walk(c Cursor, want func(uint64) bool, need, skip metaBits, visi
 		c.After = hash
 	}
 	return s.nextTable(c)
+}
+
+// Used visits the hashes of items that were used since that Unix second, of one table of the index, and gives the cursor for the next call, and how many items
+// were looked at; more is false at the end. Their records are not read. Items that are gone may be visited as well.
+func (s *Store) Used(c Cursor, since int64, visit func(hash uint64)) (next Cursor, items int, more bool) {
+	w := walkers.Get().(*walker)
+	defer w.release()
+	for _, hash := range w.list(s.stripe[c.Stripe], c.Table, func(m meta) bool { return m.has(fetched) && int64(m.access) >= since }) {
+		visit(hash)
+	}
+	next, more = s.nextTable(c)
+	return next, len(w.refs), more
+}
+
+// Use notes a use of the item of a hash, if there is one, as Held.Use does for that of a key.
+func (s *Store) Use(hash uint64) {
+	st := s.stripe[s.stripeOf(hash)]
+	part := st.mu.part(hash)
+	part.Lock()
+	defer part.Unlock()
+	now := s.clock.Now()
+	if ref, state := st.lookUp(hash, now); state == copied {
+		st.meta(ref).use(now)
+	}
 }
 
 // nextTable puts the cursor behind its table; more is false behind the last.
@@ -100,7 +124,7 @@ const atOnce = 64
 //
 // The references are copied at once, which is quick; to look up the hash of each is not, and is done by and by. A record keeps its hash until
 // its segment is recycled, dead or not; should that happen meanwhile, all is done again, and at once.
-func (w *walker) list(st *stripe, table int, want func(hash uint64) bool) []uint64 {
+func (w *walker) list(st *stripe, table int, want func(m meta) bool) []uint64 {
 	st.mu.Lock()
 	st.settle()
 	t, laps := &st.tables[table], st.laps
@@ -122,8 +146,8 @@ func (w *walker) list(st *stripe, table int, want func(hash uint64) bool) []uint
 			return w.hashes
 		}
 		for _, ref := range part {
-			if hash := st.meta(ref).key(); want(hash) {
-				w.hashes = append(w.hashes, hash)
+			if m := st.meta(ref); want(m) {
+				w.hashes = append(w.hashes, m.key())
 			}
 		}
 		st.mu.Unlock()
@@ -133,14 +157,14 @@ func (w *walker) list(st *stripe, table int, want func(hash uint64) bool) []uint
 }
 
 // listAtOnce needs the lock.
-func (st *stripe) listAtOnce(t *table, want func(hash uint64) bool, hashes []uint64) []uint64 {
+func (st *stripe) listAtOnce(t *table, want func(m meta) bool, hashes []uint64) []uint64 {
 	for i := range t.groups {
 		for _, ref := range t.groups[i].refs {
 			if ref == 0 {
 				continue
 			}
-			if hash := st.meta(ref).key(); want(hash) {
-				hashes = append(hashes, hash)
+			if m := st.meta(ref); want(m) {
+				hashes = append(hashes, m.key())
 			}
 		}
 	}
@@ -207,7 +231,7 @@ func (s *Store) some(c Cursor, want func(hash uint64) bool, do func(st *stripe, 
 	st := s.stripe[c.Stripe]
 	w := walkers.Get().(*walker)
 	defer w.release()
-	for part := range slices.Chunk(w.list(st, c.Table, want), atOnce) {
+	for part := range slices.Chunk(w.list(st, c.Table, func(m meta) bool { return want(m.key()) }), atOnce) {
 		st.mu.Lock()
 		st.settle()
 		for _, hash := range part {
