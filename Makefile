@@ -61,9 +61,9 @@ interop: ## talk to one real node, and to three, with other people's clients (De
 	@set -o pipefail; echo go test -tags interop -run Interop $(call tagged,interop); \
 	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop) | grep -v '^=== '
 
-chaos: ## hurt running clusters and see what they promise still hold, half an hour; SHORT=-short for less of it (as root: network namespaces)
+chaos: ## hurt running clusters and see what they promise still hold, an hour; SHORT=-short for less of it (as root: network namespaces)
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'
-	@test -z "$(call tagged,chaos)" || (set -x; go test -p 1 -tags chaos -count=1 -timeout 50m -v $(SHORT) -run Chaos $(call tagged,chaos))
+	@test -z "$(call tagged,chaos)" || (set -x; go test -p 1 -tags chaos -count=1 -timeout 60m -v $(SHORT) -run Chaos $(call tagged,chaos))
 	go test $(race) -tags chaos -count=1 -timeout 50m -v $(SHORT) -run Chaos ./storage
 
 bench: build ## the CPU of a request beside MEMCACHED (memcached), against the bars: some five minutes; FLAGS for less of it

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// patience bounds every wait of a test for the cluster: a healthy one takes well under a second.
+	// patience is what Start sets Patience to: a healthy cluster takes well under a second.
 	patience = 20 * time.Second
 	// look is the pause between two looks at a condition.
 	look = 5 * time.Millisecond
@@ -27,11 +27,12 @@ const (
 
 // A Cluster is some nodes on loopback addresses.
 type Cluster struct {
-	t       testing.TB
-	options []Option
-	Nodes   []*node.Node // in the order they were started; those stopped are nil
-	started int
-	log     *testLog
+	t        testing.TB
+	options  []Option
+	Nodes    []*node.Node  // in the order they were started; those stopped are nil
+	Patience time.Duration // bounds every wait for the cluster; 20 s
+	started  int
+	log      *testLog
 }
 
 // A testLog is the test's output until the test ends. What memberlist still says then (it does not wait for all its goroutines) is dropped.
@@ -62,7 +63,7 @@ type Option func(*node.Config)
 // Start starts a cluster of size nodes and waits until all route alike and have their partitions. The nodes still running are stopped when the test ends.
 func Start(t testing.TB, size int, options ...Option) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, options: options, log: &testLog{out: t.Output()}}
+	c := &Cluster{t: t, options: options, Patience: patience, log: &testLog{out: t.Output()}}
 	t.Cleanup(c.log.end)
 	t.Cleanup(c.stop)
 	for range size {
@@ -127,7 +128,7 @@ func (c *Cluster) Stop(i int) {
 	c.t.Helper()
 	n := c.Nodes[i]
 	c.Nodes[i] = nil
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), c.Patience)
 	defer cancel()
 	if err := n.Stop(ctx); err != nil {
 		c.t.Errorf("stop node %s: %v", n.Self().ID, err)
@@ -168,7 +169,7 @@ func (c *Cluster) Dial(i int) net.Conn {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(c.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	return conn
@@ -224,7 +225,7 @@ func (c *Cluster) WaitCopied() {
 // Wait returns once condition holds, and fails the test if that takes too long.
 func (c *Cluster) Wait(what string, condition func() bool) {
 	c.t.Helper()
-	end := time.Now().Add(patience)
+	end := time.Now().Add(c.Patience)
 	for !condition() {
 		if time.Now().After(end) {
 			c.t.Fatalf("waited in vain: %s", what)
