@@ -27,7 +27,7 @@ tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd no
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos bench bench-go bench-hitratio bench-cluster bench-fill bench-warm fuzz fmt
+.PHONY: help run build test check interop chaos upgrade bench bench-go bench-hitratio bench-cluster bench-fill bench-warm fuzz fmt
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ chaos: ## hurt running clusters and see what they promise still hold, an hour; S
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'
 	@test -z "$(call tagged,chaos)" || (set -x; go test -p 1 -tags chaos -count=1 -timeout 60m -v $(SHORT) -run Chaos $(call tagged,chaos))
 	go test $(race) -tags chaos -count=1 -timeout 50m -v $(SHORT) -run Chaos ./storage
+
+upgrade: ## upgrade three nodes under load, one after another, FROM=a tag or commit (else from this code) to this code
+	.make/upgrade $(FROM)
 
 bench: build ## the CPU of a request beside MEMCACHED (memcached), against the bars: some five minutes; FLAGS for less of it
 	$(compare) speed -memcached $(MEMCACHED) $(FLAGS)

@@ -193,7 +193,7 @@ var errOutdated = errors.New("the key or the authority that it was let in by is 
 func (r *Reception) check(h *frame.Hello) error {
 	switch {
 	case h.Version != frame.Version:
-		return fmt.Errorf("version %d is spoken here, not %d", frame.Version, h.Version)
+		return fmt.Errorf("version %d of the frames is spoken here, not %d: run builds that are not as far apart", frame.Version, h.Version)
 	case h.Cluster != r.self.Cluster:
 		return fmt.Errorf("this is cluster %q, not %q", r.self.Cluster, h.Cluster)
 	case h.Print != r.self.Print:

@@ -58,7 +58,7 @@ func TestReceptionLetsInWhoBelongs(t *testing.T) {
 			t.Errorf("answered %d %q, want %q; then %d %q", welcome.Status, welcome.Value, want, answer.Status, answer.Value)
 		}
 	}
-	out("version 1 is spoken here, not 2", func(h *frame.Hello) { h.Version = 2 })
+	out("version 1 of the frames is spoken here, not 2: run builds that are not as far apart", func(h *frame.Hello) { h.Version = 2 })
 	out(`cluster "memring", not "other"`, func(h *frame.Hello) { h.Cluster = "other" })
 	out("parameters differ: print 7 here, 8 there", func(h *frame.Hello) { h.Print = 8 })
 	out(`member "there", not "elsewhere"`, func(h *frame.Hello) { h.Receiver = "elsewhere" })
