@@ -27,7 +27,7 @@ tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd no
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos upgrade bench bench-go bench-hitratio bench-cluster bench-fill bench-warm fuzz fmt
+.PHONY: help run build test check interop chaos upgrade bench bench-go bench-hitratio bench-measuring bench-cluster bench-fill bench-warm fuzz fmt
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ bench-go: ## the Go benchmarks of the hot files, BENCH=regexp for some
 
 bench-hitratio: build ## who misses less, memring or MEMCACHED (memcached), on recorded and generated traces: about an hour; FLAGS for less of it
 	$(compare) hitratio -memcached $(MEMCACHED) $(FLAGS)
+
+bench-measuring: build ## what metrics and hot keys cost of a request's CPU
+	.make/bare
+	$(compare) measuring $(FLAGS)
 
 bench-cluster: build ## the CPU of a request in clusters of 1, 3 and 10 nodes
 	$(compare) cluster $(FLAGS)

@@ -3,6 +3,7 @@
 //	hitratio   play traces cache-aside to both: who misses less, in how much memory
 //	fill       fill both with values of one size: how much memory they take, and how many items they hold in it
 //	speed      ask both in turn: the CPU that a request costs them
+//	measuring  ask memring with what it counts and measures, and without (no memcached): what that costs
 //	cluster    ask clusters of 1, 3 and 10 nodes in turn (no memcached): the CPU that a request costs all of their nodes
 //	warm       ask clusters of both while nodes join, leave, restart and die: the hit ratio, and what clients see
 //
@@ -35,7 +36,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	const usage = "compare hitratio|fill|speed|cluster|warm [flags]; -h after it tells the flags"
+	const usage = "compare hitratio|fill|speed|measuring|cluster|warm [flags]; -h after it tells the flags"
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
@@ -62,6 +63,9 @@ func run(ctx context.Context, args []string) error {
 	case "cluster":
 		b.limits = []int{256}
 		do = newCluster(&b, flags).run
+	case "measuring":
+		b.limits = []int{1024}
+		do = newMeasuring(&b, flags).run
 	case "warm":
 		b.limits = []int{256}
 		do = newWarmth(&b, flags).run
@@ -91,10 +95,16 @@ type bench struct {
 	limits             []int // megabytes
 	versions           [2]string
 	progress           *progress
+	pair               func() [2]recipe // nil: memcached and memring
 }
 
-// rivals gives both servers' recipes, memcached first.
-func (b *bench) rivals() [2]recipe { return [2]recipe{memcachedAt(b.memcached), memringAt(b.memring)} }
+// rivals gives both servers' recipes, memcached first where it is one of them.
+func (b *bench) rivals() [2]recipe {
+	if b.pair != nil {
+		return b.pair()
+	}
+	return [2]recipe{memcachedAt(b.memcached), memringAt(b.memring)}
+}
 
 func numbers(list string) (all []int, err error) {
 	for word := range strings.SplitSeq(list, ",") {
