@@ -24,7 +24,7 @@ func (h *Handover) Doubt() {
 		p := &h.parts[part]
 		switch state, _ := p.load(); {
 		case state == held, state == arriving && h.orphanedLocked(part):
-			p.arrival.Store(nil)
+			h.coming.Store(part, nil)
 		case state != arriving:
 			continue
 		}
@@ -51,7 +51,7 @@ func (h *Handover) Doubt() {
 // suspendedLocked reports whether a partition is in doubt that its giver may still keep for us: nobody else is asked until he has told.
 func (h *Handover) suspendedLocked(part int) bool {
 	state, _ := h.parts[part].load()
-	return state == doubted && h.parts[part].arrival.Load() != nil
+	return state == doubted && h.coming.Load(part) != nil
 }
 
 // confirm asks who gives an arrival, by asking for a piece of it, whether he still does, and goes on with it then. number is that of the doubt: after another one an answer proves
@@ -89,8 +89,8 @@ func (h *Handover) resume(a *arrival, number uint64) {
 		return
 	}
 	for part := range h.parts {
-		if p := &h.parts[part]; p.arrival.Load() == a && h.suspendedLocked(part) {
-			p.store(arriving, 0)
+		if h.coming.Load(part) == a && h.suspendedLocked(part) {
+			h.parts[part].store(arriving, 0)
 		}
 	}
 	h.wakeLocked()
@@ -118,7 +118,7 @@ func (h *Handover) clear(parts piece.Set) {
 		if state, _ := p.load(); state != doubted {
 			continue
 		}
-		p.arrival.Store(nil)
+		h.coming.Store(part, nil)
 		if p.store(foreign, 0); h.ownsLocked(uint32(part)) {
 			p.store(wanted, 0)
 			h.empty[part] = 0

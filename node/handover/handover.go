@@ -94,10 +94,11 @@ type Member = piece.Member
 
 // A Handover knows which partitions this node holds, and is the handler that lets in the requests for them.
 type Handover struct {
-	cfg   Config
-	parts []partition
-	gate  gate
-	stats Stats
+	cfg    Config
+	parts  []partition
+	coming *piece.Each[arrival] // by partition that is arriving: what it is part of
+	gate   gate
+	stats  Stats
 
 	pieceBytes int // as the constant has it, and less in tests
 
@@ -116,15 +117,15 @@ type Handover struct {
 	arrivals   []*arrival           // under way
 	rests      []*arrival           // that wait for others of the same partitions
 	moves      map[uint64]*move
-	moved      uint64            // numbers the moves, from our boot on: those of a former run are not mistaken for ours
-	holds      uint64            // numbers the times that a partition became held
-	asks       uint64            // numbers what we ask
-	doubts     uint64            // how often this process has stood still
-	heard      map[Member]uint64 // the latest number that each has asked with
-	keepers    []string          // by partition that is wanted: who answers for it still, if we know
-	salvors    map[uint32]string // partitions that nobody has, and who has a copy that is better than none
-	recent     int               // moves begun within heardAfter
-	unreleased []release         // what their former holders have not been told, since they were not there
+	moved      uint64              // numbers the moves, from our boot on: those of a former run are not mistaken for ours
+	holds      uint64              // numbers the times that a partition became held
+	asks       uint64              // numbers what we ask
+	doubts     uint64              // how often this process has stood still
+	heard      map[Member]uint64   // the latest number that each has asked with
+	keepers    *piece.Each[string] // by partition that is wanted: who answers for it still, if we know
+	salvors    map[uint32]string   // partitions that nobody has, and who has a copy that is better than none
+	recent     int                 // moves begun within heardAfter
+	unreleased []release           // what their former holders have not been told, since they were not there
 	dropping   bool
 	waiting    []waiter
 	ticking    bool
@@ -156,9 +157,9 @@ func New(cfg Config, partitions int) *Handover {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Handover{
-		cfg: cfg, parts: make([]partition, partitions), empty: make([]uint8, partitions), self: -1,
+		cfg: cfg, parts: make([]partition, partitions), coming: piece.NewEach[arrival](partitions), empty: make([]uint8, partitions), self: -1,
 		moves: map[uint64]*move{}, unsure: map[Member]piece.Set{},
-		moved: cfg.Self.Boot, heard: map[Member]uint64{}, keepers: make([]string, partitions), salvors: map[uint32]string{}, ghosts: map[string]bool{},
+		moved: cfg.Self.Boot, heard: map[Member]uint64{}, keepers: piece.NewEach[string](partitions), salvors: map[uint32]string{}, ghosts: map[string]bool{},
 	}
 	h.pieceBytes = pieceBytes
 	h.again = h.tryAgain
@@ -288,7 +289,7 @@ func (h *Handover) handle(req *protocol.Request, resp *protocol.Response, waits 
 				return pending
 			}
 		case arriving:
-			if a := h.parts[part].arrival.Load(); a != nil {
+			if a := h.coming.Load(int(part)); a != nil {
 				if pending, done := h.arrive(a, part, hash, req, resp); done {
 					return pending
 				}
@@ -343,7 +344,7 @@ func (h *Handover) arrive(a *arrival, part uint32, hash uint64, req *protocol.Re
 	}
 	seat := h.gate.enter(req.Origin)
 	defer h.gate.leave(seat)
-	if state, _ := h.parts[part].load(); state != held && (state != arriving || h.parts[part].arrival.Load() != a) {
+	if state, _ := h.parts[part].load(); state != held && (state != arriving || h.coming.Load(int(part)) != a) {
 		return nil, false
 	}
 	return h.cfg.Next.Handle(req, resp), true
@@ -371,7 +372,7 @@ func (h *Handover) resolve(a *arrival, hash uint64) {
 func (h *Handover) fetched(a *arrival, req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	hash := storage.Hash(req.Key)
 	switch {
-	case h.parts[h.partOf(hash)].arrival.Load() != a: // all of it is here, or it went on: what was fetched may be out of date
+	case h.coming.Load(int(h.partOf(hash))) != a: // all of it is here, or it went on: what was fetched may be out of date
 	case resp.Status == protocol.OK:
 		h.stats.FetchedHits.Add(1)
 		h.install(a, req.Key, piece.ItemOf(resp))
@@ -403,7 +404,7 @@ func (h *Handover) install(a *arrival, key []byte, it storage.Item) {
 
 // awaits reports whether an item of an arrival is to be installed. Its key is held: whoever is through with the arrival before has done nothing to the item yet.
 func (h *Handover) awaits(a *arrival, hash uint64) bool {
-	return h.parts[h.partOf(hash)].arrival.Load() == a && !a.resolved(hash)
+	return h.coming.Load(int(h.partOf(hash))) == a && !a.resolved(hash)
 }
 
 // elsewhere answers for a partition that is not here: with PeerMoved and who has it, or if it is to come here, later.
@@ -414,8 +415,8 @@ func (h *Handover) elsewhere(part uint32, state int, number uint64, resp *protoc
 	switch m := h.moves[number]; {
 	case state == given && m != nil:
 		holder = m.to.ID
-	case state == wanted && h.keepers[part] != "":
-		holder = h.keepers[part]
+	case state == wanted && h.keepers.Load(int(part)) != nil:
+		holder = *h.keepers.Load(int(part))
 	case waits && h.undecidedLocked(part, state):
 		return h.waitLocked(part)
 	case !h.undecidedLocked(part, state) && h.table != nil:
@@ -479,7 +480,7 @@ func (h *Handover) undecidedLocked(part uint32, state int) bool {
 	case held, arriving:
 		return false
 	case wanted:
-		return h.keepers[part] == ""
+		return h.keepers.Load(int(part)) == nil
 	case doubted:
 		return true
 	case given: // whom it was given answers for it, even if it is to come back

@@ -18,8 +18,7 @@ const (
 
 // A partition is a state, and the number of the move that a given one is part of, or that a held one bears until it is held no more (Handover.Held). It is read by every request, and changed with Handover.mu held.
 type partition struct {
-	word    atomic.Uint64
-	arrival atomic.Pointer[arrival] // while it is arriving
+	word atomic.Uint64
 }
 
 func (p *partition) load() (state int, number uint64) {

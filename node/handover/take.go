@@ -141,7 +141,8 @@ func (h *Handover) wantLocked() {
 			h.holdLocked(p)
 		case state == foreign && ours:
 			p.store(wanted, 0)
-			h.empty[part], h.keepers[part] = 0, ""
+			h.empty[part] = 0
+			h.keepers.Store(part, nil)
 		case state == wanted && !ours:
 			p.store(foreign, 0)
 		}
@@ -270,7 +271,7 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 		r.wants.Union(answer.wants)
 		r.copied[id], r.halves[id] = answer.copied, answer.halves
 		for part := range answer.keeps.All() {
-			h.keepers[part] = id
+			h.keepers.Store(part, &id)
 		}
 		h.wakeLocked() // those that wait may go to who keeps it
 		r.progress = h.takeLocked(Member{ID: id, Boot: answer.boot}, &answer, base) || r.progress
@@ -303,7 +304,7 @@ func (h *Handover) follow(id string, answer *handout) {
 
 // orphanedLocked reports whether who gave a partition that is arriving is gone.
 func (h *Handover) orphanedLocked(part int) bool {
-	a := h.parts[part].arrival.Load()
+	a := h.coming.Load(part)
 	return a != nil && h.goneLocked(a.from)
 }
 
@@ -316,10 +317,9 @@ func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) boo
 	a.fetched = func(req *protocol.Request, resp *protocol.Response) *protocol.Pending { return h.fetched(a, req, resp) }
 	merged, taken, here := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts))
 	left, lacks := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts))
-	came := make([]*partition, 0, answer.given.Len())
+	came := make([]int, 0, answer.given.Len())
 	for part := range answer.given.All() {
-		p := &h.parts[part]
-		switch state, _ := p.load(); {
+		switch state, _ := h.parts[part].load(); {
 		case state == wanted, state == foreign:
 			if !answer.salvaged.Has(part) || !base.Some.Has(part) && !base.Whole.Has(part) { // else there may be more here than he has
 				taken.Add(part)
@@ -331,7 +331,7 @@ func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) boo
 				continue
 			}
 		case state == arriving && answer.salvaged.Has(part) && h.orphanedLocked(part):
-			a.succeed(p.arrival.Load())
+			a.succeed(h.coming.Load(part))
 		case state == held && !answer.salvaged.Has(part):
 			a.merges = true
 			merged.Add(part)
@@ -344,7 +344,7 @@ func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) boo
 		if answer.whole.Has(part) {
 			lacks.Add(part)
 		}
-		came = append(came, p)
+		came = append(came, part)
 	}
 	if a.parts = len(came); lacks.Len() > 0 {
 		a.lacks = lacks
@@ -359,9 +359,9 @@ func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) boo
 	for part := range here.All() {
 		h.holdLocked(&h.parts[part])
 	}
-	for _, p := range came { // from the first on requests read a: it must be complete
-		p.arrival.Store(a)
-		p.store(arriving, 0)
+	for _, part := range came { // from the first on requests read a: it must be complete
+		h.coming.Store(part, a)
+		h.parts[part].store(arriving, 0)
 	}
 	base.Whole.Union(base.Some)
 	h.cfg.Copies.Spoil(base.Whole)
@@ -442,7 +442,7 @@ func (h *Handover) finish(r *round) {
 func (h *Handover) lostLocked(due piece.Set) (lost []*arrival) {
 	left := map[*arrival]bool{}
 	for part := range h.parts {
-		a := h.parts[part].arrival.Load()
+		a := h.coming.Load(part)
 		left[a] = left[a] || !due.Has(part)
 	}
 	for _, a := range h.arrivals {
@@ -582,7 +582,7 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 // arrived installs one item of a piece, unless something has happened to its key here.
 func (h *Handover) arrived(a *arrival, key []byte, it storage.Item) {
 	hash := storage.Hash(key)
-	if h.parts[h.partOf(hash)].arrival.Load() != a {
+	if h.coming.Load(int(h.partOf(hash))) != a {
 		return
 	}
 	held := h.cfg.Store.Hold(key)
@@ -609,11 +609,11 @@ func (h *Handover) end(a *arrival, early bool) {
 	doubts := false
 	for part := range h.parts {
 		p := &h.parts[part]
-		if p.arrival.Load() != a {
+		if h.coming.Load(part) != a {
 			continue
 		}
 		state, _ := p.load()
-		p.arrival.Store(nil) // first: nobody writes what a piece may still replace
+		h.coming.Store(part, nil) // first: nobody writes what a piece may still replace
 		if state == arriving {
 			h.holdLocked(p)
 		}
@@ -659,7 +659,7 @@ func (h *Handover) beginRestLocked(a *arrival) bool {
 		p := &h.parts[part]
 		if state, _ := p.load(); state != doubted {
 			a.parts++
-			p.arrival.Store(a)
+			h.coming.Store(part, a)
 			p.store(arriving, 0)
 		}
 	}
@@ -675,7 +675,7 @@ func (h *Handover) beginRestLocked(a *arrival) bool {
 func (h *Handover) endEmptyLocked() {
 	left := map[*arrival]bool{}
 	for part := range h.parts {
-		left[h.parts[part].arrival.Load()] = true
+		left[h.coming.Load(part)] = true
 	}
 	for _, a := range h.arrivals {
 		if !left[a] {

@@ -152,7 +152,7 @@ func (r *Replicator) sendOne(f *feed, fl flight) {
 	w.shard.sending.Lock()
 	defer w.shard.sending.Unlock()
 	message := w.shard.message(r.cfg.Store, w.key)
-	feeds := r.feeds[w.part].Load() // with the message made: what is given away is dropped later than it is heard of no more
+	feeds := r.feeds.Load(int(w.part)) // with the message made: what is given away is dropped later than it is heard of no more
 	if feeds == nil || !slices.Contains(*feeds, f) || r.cfg.Place(w.part) < piece.Arriving {
 		r.acknowledged(f, fl, protocol.PeerTimeout)
 		return

@@ -11,7 +11,7 @@ import (
 // keptAll reports whether a replica has the copies under the number that it had, so that nothing was begun anew.
 func keptAll(replica *member, before *copying, part piece.Set) bool {
 	for p := range part.All() {
-		if replica.copies[p].Load() != before {
+		if replica.copies.Load(int(p)) != before {
 			return false
 		}
 	}
@@ -20,7 +20,7 @@ func keptAll(replica *member, before *copying, part piece.Set) bool {
 
 func copyingOf(m *member, part piece.Set) (c *copying) {
 	for p := range part.All() {
-		c = m.copies[p].Load()
+		c = m.copies.Load(int(p))
 	}
 	return c
 }

@@ -223,7 +223,7 @@ func TestWhoIsNoReplicaFollowsUntilOthersDo(t *testing.T) {
 	}
 	holder.Feed(giver.id, 1, both, both)
 	follows := func(part int) bool {
-		feeds := holder.feeds[part].Load()
+		feeds := holder.feeds.Load(part)
 		return feeds != nil && slices.ContainsFunc(*feeds, func(f *feed) bool { return f.to == giver.id })
 	}
 	for part := range both.All() {

@@ -81,10 +81,10 @@ func (r *Replicator) leaderLocked(part int) bool {
 
 // forgetLocked makes a copy be of no use. What is here of it is dropped before anything else is made of the partition.
 func (r *Replicator) forgetLocked(c *copying, part int) {
-	if r.copies[part].Load() != c {
+	if r.copies.Load(part) != c {
 		return
 	}
-	r.copies[part].Store(nil)
+	r.copies.Store(part, nil)
 	r.dirty.Add(part)
 	if c.parts.Remove(part); c.parts.Empty() {
 		delete(r.sessions, c.number)
@@ -125,7 +125,7 @@ func (r *Replicator) seek() {
 	r.seeking = false
 	plain, probes := map[string]piece.Set{}, map[string]piece.Set{}
 	open := false
-	for part := range r.copies {
+	for part := range r.copies.Len() {
 		if r.stopped || r.table == nil || !r.replicaLocked(part) {
 			continue
 		}
@@ -133,7 +133,7 @@ func (r *Replicator) seek() {
 		if _, alive := r.members[id]; !alive {
 			continue
 		}
-		c := r.copies[part].Load()
+		c := r.copies.Load(part)
 		if c != nil && r.aliveLocked(c.from) {
 			open = open || c.from.ID != id // he tells us when it is not his any more
 			continue
@@ -147,7 +147,7 @@ func (r *Replicator) seek() {
 			asks = probes // it may be needed until somebody holds the partition
 		}
 		if asks[id] == nil {
-			asks[id] = piece.NewSet(len(r.copies))
+			asks[id] = piece.NewSet(r.copies.Len())
 		}
 		asks[id].Add(part)
 	}
@@ -168,7 +168,7 @@ func (r *Replicator) ask(id string, parts piece.Set) {
 	r.mu.Lock()
 	boot, alive := r.members[id]
 	for part := range parts.All() {
-		if r.copies[part].Load() != nil || r.dirty.Has(part) || r.cfg.Place(uint32(part)) != piece.Elsewhere {
+		if r.copies.Load(part) != nil || r.dirty.Has(part) || r.cfg.Place(uint32(part)) != piece.Elsewhere {
 			parts.Remove(part)
 		}
 	}
@@ -180,7 +180,7 @@ func (r *Replicator) ask(id string, parts piece.Set) {
 	c := &copying{from: piece.Member{ID: id, Boot: boot}, number: r.numbered, parts: slices.Clone(parts)}
 	r.sessions[c.number] = c
 	for part := range parts.All() {
-		r.copies[part].Store(c)
+		r.copies.Store(part, c)
 	}
 	r.mu.Unlock()
 	req := protocol.Request{Op: protocol.Follow, Value: (&ask{from: r.cfg.Self, number: c.number, parts: parts}).append(nil)}
@@ -190,7 +190,7 @@ func (r *Replicator) ask(id string, parts piece.Set) {
 // answered goes on with what a holder lets us follow.
 func (r *Replicator) answered(c *copying, resp *protocol.Response) {
 	accepted := piece.Set(resp.Value)
-	ok := resp.Status == protocol.OK && accepted.Fits(len(r.copies))
+	ok := resp.Status == protocol.OK && accepted.Fits(r.copies.Len())
 	r.mu.Lock()
 	for part := range c.parts.All() {
 		if !ok || !accepted.Has(part) {
@@ -210,13 +210,13 @@ func (r *Replicator) probe(id string, parts piece.Set) {
 	req := protocol.Request{Op: protocol.Follow, Value: (&ask{from: r.cfg.Self, parts: parts}).append(nil)}
 	r.cfg.Await(r.cfg.Send(id, &req), func(resp *protocol.Response) {
 		held := piece.Set(resp.Value)
-		if resp.Status != protocol.OK || !held.Fits(len(r.copies)) {
+		if resp.Status != protocol.OK || !held.Fits(r.copies.Len()) {
 			return
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for part := range held.All() {
-			if c := r.copies[part].Load(); c != nil && !r.aliveLocked(c.from) {
+			if c := r.copies.Load(part); c != nil && !r.aliveLocked(c.from) {
 				r.forgetLocked(c, part)
 			}
 		}
@@ -278,7 +278,7 @@ func (r *Replicator) install(c *copying, key []byte, it storage.Item) {
 	hash := storage.Hash(key)
 	held := r.cfg.Store.Hold(key)
 	defer held.Release()
-	if r.copies[r.partOf(hash)].Load() != c || c.Resolved(hash) {
+	if r.copies.Load(int(r.partOf(hash))) != c || c.Resolved(hash) {
 		return
 	}
 	if held.Mirror(it) == nil {
@@ -300,7 +300,7 @@ func (r *Replicator) store(req *protocol.Request, resp *protocol.Response) {
 	part := r.partOf(hash)
 	held := r.cfg.Store.Hold(key)
 	defer held.Release()
-	c := r.copies[part].Load() // with the key held: whoever holds the partition next has his writes after this one
+	c := r.copies.Load(int(part)) // with the key held: whoever holds the partition next has his writes after this one
 	if c == nil || c.number != req.CAS {
 		switch place := r.cfg.Place(part); {
 		case place >= piece.Arriving:
@@ -342,7 +342,7 @@ func (c *copying) takes(turn uint64) bool {
 // unfollowed makes copies be of no use, since their holder says so.
 func (r *Replicator) unfollowed(req *protocol.Request, resp *protocol.Response) {
 	parts := piece.Set(req.Value)
-	if len(parts) > 0 && !parts.Fits(len(r.copies)) {
+	if len(parts) > 0 && !parts.Fits(r.copies.Len()) {
 		resp.Fail("no partitions")
 		return
 	}
@@ -394,15 +394,15 @@ func (r *Replicator) clean() {
 func (r *Replicator) Clean(part uint32) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.dirty.Has(int(part)) && r.copies[part].Load() == nil
+	return !r.dirty.Has(int(part)) && r.copies.Load(int(part)) == nil
 }
 
 // Keeps reports whether a copy of a partition is kept here.
-func (r *Replicator) Keeps(part uint32) bool { return r.copies[part].Load() != nil }
+func (r *Replicator) Keeps(part uint32) bool { return r.copies.Load(int(part)) != nil }
 
 // Copy reports whether a copy of a partition is kept here, and whether it is whole.
 func (r *Replicator) Copy(part uint32) (kept, whole bool) {
-	c := r.copies[part].Load()
+	c := r.copies.Load(int(part))
 	return c != nil, c != nil && c.whole.Load()
 }
 
@@ -410,7 +410,7 @@ func (r *Replicator) Copy(part uint32) (kept, whole bool) {
 func (r *Replicator) Copied(part uint32) (usable, whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.copies[part].Load()
+	c := r.copies.Load(int(part))
 	usable = c != nil && c.heard.Load() && !r.aliveLocked(c.from)
 	return usable, usable && c.whole.Load()
 }
@@ -423,9 +423,9 @@ func (r *Replicator) Yield(parts piece.Set) (kept piece.Set) {
 }
 
 func (r *Replicator) yieldLocked(parts piece.Set, good func(c *copying, part int) bool) (kept piece.Set) {
-	kept = piece.NewSet(len(r.copies))
+	kept = piece.NewSet(r.copies.Len())
 	for part := range parts.All() {
-		c := r.copies[part].Load()
+		c := r.copies.Load(part)
 		if c == nil {
 			continue
 		}
@@ -450,7 +450,7 @@ func (r *Replicator) Take(parts piece.Set) (kept piece.Set) {
 // since. Those that are salvaged he has only a copy of himself, and ours may be as good. What else is here of the partitions is dropped.
 func (r *Replicator) Receive(parts, whole, salvaged piece.Set, from piece.Member) (base piece.Base) {
 	evictions := r.evictions()
-	base.Whole = piece.NewSet(len(r.copies))
+	base.Whole = piece.NewSet(r.copies.Len())
 	var halves []*copying
 	all := func(c *copying, part int) bool {
 		if salvaged.Has(part) {

@@ -42,7 +42,7 @@ type feedKey struct {
 
 // hearsLocked reports whether a replica is to hear of writes to a partition.
 func (r *Replicator) hearsLocked(f *feed, part uint32) bool {
-	feeds := r.feeds[part].Load()
+	feeds := r.feeds.Load(int(part))
 	return feeds != nil && slices.Contains(*feeds, f)
 }
 
@@ -52,11 +52,11 @@ func (r *Replicator) endLocked(f *feed, part uint32) {
 	if !r.hearsLocked(f, part) {
 		return
 	}
-	left := slices.DeleteFunc(slices.Clone(*r.feeds[part].Load()), func(other *feed) bool { return other == f })
+	left := slices.DeleteFunc(slices.Clone(*r.feeds.Load(int(part))), func(other *feed) bool { return other == f })
 	if len(left) == 0 {
-		r.feeds[part].Store(nil)
+		r.feeds.Store(int(part), nil)
 	} else {
-		r.feeds[part].Store(&left)
+		r.feeds.Store(int(part), &left)
 	}
 	f.parts.Remove(int(part))
 	f.waiting = slices.DeleteFunc(f.waiting, func(fl flight) bool {
@@ -146,7 +146,7 @@ func (r *Replicator) stickAll(which func(w *write) bool) {
 // releaseLocked ends what is heard of partitions; who is to hold them (to) need not be told.
 func (r *Replicator) releaseLocked(parts piece.Set, to piece.Member) {
 	for _, f := range r.feedsLocked() {
-		ended := piece.NewSet(len(r.feeds))
+		ended := piece.NewSet(r.feeds.Len())
 		for part := range parts.All() {
 			if f.parts.Has(part) {
 				ended.Add(part)
@@ -191,7 +191,7 @@ func (r *Replicator) partSoon(parts piece.Set, left time.Duration, part func()) 
 
 func (r *Replicator) part(parts piece.Set, to piece.Member, then func(piece.Parting)) {
 	open := r.openParts(parts)
-	p := piece.Parting{Whole: piece.NewSet(len(r.feeds))}
+	p := piece.Parting{Whole: piece.NewSet(r.feeds.Len())}
 	r.mu.Lock()
 	for _, f := range r.feedsLocked() {
 		if f.to != to || !f.full || f.losing.Load() {
@@ -231,7 +231,7 @@ func (r *Replicator) Settle(parts piece.Set) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.feedsLocked() {
-		settled := piece.NewSet(len(r.feeds))
+		settled := piece.NewSet(r.feeds.Len())
 		for part := range parts.All() {
 			if f.past.Has(part) {
 				f.past.Remove(part)
@@ -248,9 +248,9 @@ func (r *Replicator) Settle(parts piece.Set) {
 // stayLocked makes copies of what was held here: nothing need be drawn of them, for the new holder has it from here. It is so for partitions too of which the table wants none
 // here: until the new holder has replicas of his own he would be alone with what is written, and with what he has taken.
 func (r *Replicator) stayLocked(parts piece.Set, to piece.Member) (follows piece.Set, number uint64) {
-	follows = piece.NewSet(len(r.feeds))
+	follows = piece.NewSet(r.feeds.Len())
 	for part := range parts.All() {
-		c := r.copies[part].Load()
+		c := r.copies.Load(part)
 		if r.table == nil || r.table.Copies() < 2 || c != nil && c.from != to || r.dirty.Has(part) {
 			if c != nil && c.from == to {
 				r.forgetLocked(c, part)
@@ -275,7 +275,7 @@ func (r *Replicator) stayLocked(parts piece.Set, to piece.Member) (follows piece
 	c.Close()
 	r.sessions[c.number] = c
 	for part := range follows.All() {
-		r.copies[part].Store(c)
+		r.copies.Store(part, c)
 	}
 	return follows, c.number
 }
@@ -287,8 +287,8 @@ func (r *Replicator) Feed(to piece.Member, number uint64, parts, taken piece.Set
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := &feed{to: to, number: number, parts: piece.NewSet(len(r.feeds)), past: piece.NewSet(len(r.feeds)), full: true}
-	rest := piece.NewSet(len(r.feeds))
+	f := &feed{to: to, number: number, parts: piece.NewSet(r.feeds.Len()), past: piece.NewSet(r.feeds.Len()), full: true}
+	rest := piece.NewSet(r.feeds.Len())
 	for part := range parts.All() {
 		if taken.Has(part) && r.table != nil && r.aliveLocked(to) {
 			f.parts.Add(part)
@@ -308,7 +308,7 @@ func (r *Replicator) Feed(to piece.Member, number uint64, parts, taken piece.Set
 
 // openParts gives those of some partitions that have writes which not all who hear of them have acknowledged.
 func (r *Replicator) openParts(parts piece.Set) piece.Set {
-	open := piece.NewSet(len(r.feeds))
+	open := piece.NewSet(r.feeds.Len())
 	r.eachOpen(func(w *write) {
 		if parts.Has(int(w.part)) {
 			open.Add(int(w.part))
@@ -344,11 +344,11 @@ func (r *Replicator) reviewFeedsLocked() {
 		}
 	}
 	r.thinLocked()
-	for part := range r.feeds {
-		if feeds := r.feeds[part].Load(); feeds != nil && len(*feeds) > 1 {
+	for part := range r.feeds.Len() {
+		if feeds := r.feeds.Load(part); feeds != nil && len(*feeds) > 1 {
 			ordered := slices.Clone(*feeds)
 			r.orderLocked(ordered, r.table.Holders(uint32(part)))
-			r.feeds[part].Store(&ordered)
+			r.feeds.Store(part, &ordered)
 		}
 	}
 }
@@ -357,7 +357,7 @@ func (r *Replicator) reviewFeedsLocked() {
 // this node is gone must have one that is whole.
 func (r *Replicator) thinLocked() {
 	for _, f := range r.feedsLocked() {
-		surplus := piece.NewSet(len(r.feeds))
+		surplus := piece.NewSet(r.feeds.Len())
 		for part := range f.parts.All() {
 			if r.leaderLocked(part) && !r.wantedLocked(f, part) && r.missingLocked(part) == 0 {
 				surplus.Add(part)
@@ -378,7 +378,7 @@ func (r *Replicator) wantedLocked(f *feed, part int) bool {
 // missingLocked counts the copies of a partition that the table wants and nobody has whole.
 func (r *Replicator) missingLocked(part int) (missing int) {
 	missing = max(0, len(r.table.Holders(uint32(part)))-1)
-	if feeds := r.feeds[part].Load(); feeds != nil {
+	if feeds := r.feeds.Load(part); feeds != nil {
 		for _, f := range *feeds {
 			if f.full && !f.losing.Load() && r.wantedLocked(f, part) {
 				missing--
@@ -391,11 +391,11 @@ func (r *Replicator) missingLocked(part int) (missing int) {
 // follow lets a replica hear of the writes from now on to what is held here.
 func (r *Replicator) follow(req *protocol.Request, resp *protocol.Response) {
 	var a ask
-	if !a.parse(req.Value, len(r.feeds)) {
+	if !a.parse(req.Value, r.feeds.Len()) {
 		resp.Fail("no partitions to follow")
 		return
 	}
-	accepted := piece.NewSet(len(r.feeds))
+	accepted := piece.NewSet(r.feeds.Len())
 	r.mu.Lock()
 	place := -1
 	if r.table != nil && r.aliveLocked(a.from) {
@@ -411,7 +411,7 @@ func (r *Replicator) follow(req *protocol.Request, resp *protocol.Response) {
 		}
 	}
 	if probe := a.number == 0; !probe && !accepted.Empty() {
-		r.feedLocked(&feed{to: a.from, number: a.number, parts: slices.Clone(accepted), past: piece.NewSet(len(r.feeds))})
+		r.feedLocked(&feed{to: a.from, number: a.number, parts: slices.Clone(accepted), past: piece.NewSet(r.feeds.Len())})
 	}
 	r.mu.Unlock()
 	if a.number != 0 {
@@ -445,12 +445,12 @@ func (r *Replicator) feedLocked(f *feed) {
 	r.active.Store(true)
 	for part := range f.parts.All() {
 		feeds := []*feed{f}
-		if before := r.feeds[part].Load(); before != nil {
+		if before := r.feeds.Load(part); before != nil {
 			feeds = append(feeds, *before...)
 		}
 		holders := r.table.Holders(uint32(part))
 		r.orderLocked(feeds, holders)
-		r.feeds[part].Store(&feeds)
+		r.feeds.Store(part, &feeds)
 	}
 }
 

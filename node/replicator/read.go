@@ -31,7 +31,7 @@ type confirmation struct {
 // Read answers a read from the copy that is kept here, and reports whether there is a good one of the item.
 func (r *Replicator) Read(req *protocol.Request, resp *protocol.Response) bool {
 	part := r.partOf(storage.Hash(req.Key))
-	c := r.copies[part].Load()
+	c := r.copies.Load(int(part))
 	if c == nil || c.confirmed.Load() == nil || !r.shows(req.Key) {
 		return false
 	}
@@ -40,7 +40,7 @@ func (r *Replicator) Read(req *protocol.Request, resp *protocol.Response) bool {
 	}
 	// Only now: who is held up before this has read what was good then, or is told so.
 	good := c.confirmed.Load()
-	if resp.Status == protocol.OK && r.copies[part].Load() == c && good != nil && good.parts.Has(int(part)) && r.cfg.Now() < good.until {
+	if resp.Status == protocol.OK && r.copies.Load(int(part)) == c && good != nil && good.parts.Has(int(part)) && r.cfg.Now() < good.until {
 		r.stats.Reads.Add(1)
 		return true
 	}
@@ -98,7 +98,7 @@ func (r *Replicator) askAll() {
 // confirmed takes what a holder has confirmed of what was asked at that time.
 func (r *Replicator) confirmed(c *copying, began time.Duration, resp *protocol.Response) {
 	parts := piece.Set(resp.Value)
-	if resp.Status != protocol.OK || !parts.Fits(len(r.copies)) {
+	if resp.Status != protocol.OK || !parts.Fits(r.copies.Len()) {
 		return
 	}
 	r.mu.Lock()

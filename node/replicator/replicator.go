@@ -69,10 +69,10 @@ type Config struct {
 // A Replicator is the handler that copies writes, and the one of the copies that are kept here.
 type Replicator struct {
 	cfg    Config
-	feeds  []atomic.Pointer[[]*feed] // by partition: who is to hear of its writes, in the table's order; nil: nobody
-	copies []atomic.Pointer[copying] // by partition: what is kept of it for another
-	active atomic.Bool               // there are feeds
-	ended  atomic.Bool               // stopped, for those who do not hold mu
+	feeds  *piece.Each[[]*feed] // by partition: who is to hear of its writes, in the table's order
+	copies *piece.Each[copying] // by partition: what is kept of it for another
+	active atomic.Bool          // there are feeds
+	ended  atomic.Bool          // stopped, for those who do not hold mu
 	shards [shardCount]shard
 	stats  Stats
 
@@ -126,7 +126,7 @@ func New(cfg Config, partitions int) *Replicator {
 	}
 	return &Replicator{
 		cfg: cfg, self: -1,
-		feeds: make([]atomic.Pointer[[]*feed], partitions), copies: make([]atomic.Pointer[copying], partitions),
+		feeds: piece.NewEach[[]*feed](partitions), copies: piece.NewEach[copying](partitions),
 		fed: map[feedKey]*feed{}, lapsed: map[piece.Member]bool{}, partings: map[uint64]func(){}, heard: map[piece.Member]uint64{}, sessions: map[uint64]*copying{},
 		numbered: cfg.Self.Boot, dirty: piece.NewSet(partitions),
 	}
@@ -135,7 +135,7 @@ func New(cfg Config, partitions int) *Replicator {
 // Stats gives the live counters.
 func (r *Replicator) Stats() *Stats { return &r.stats }
 
-func (r *Replicator) partOf(hash uint64) uint32 { return uint32(hash % uint64(len(r.feeds))) }
+func (r *Replicator) partOf(hash uint64) uint32 { return uint32(hash % uint64(r.feeds.Len())) }
 
 // Adopt says who holds what from now on, who we are in the table (-1: not in it) and who else is alive.
 func (r *Replicator) Adopt(table *ring.Table, self int, others []piece.Member) {
@@ -192,15 +192,15 @@ type Count struct {
 func (r *Replicator) Count() (count Count) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for part := range r.feeds {
-		if c := r.copies[part].Load(); c != nil {
+	for part := range r.feeds.Len() {
+		if c := r.copies.Load(part); c != nil {
 			count.Kept++
 			if c.whole.Load() {
 				count.Whole++
 			}
 		}
 		full := 0
-		if feeds := r.feeds[part].Load(); feeds != nil {
+		if feeds := r.feeds.Load(part); feeds != nil {
 			for _, f := range *feeds {
 				count.Fed++
 				if f.full {
@@ -211,7 +211,7 @@ func (r *Replicator) Count() (count Count) {
 		count.Full += full
 		if r.table != nil && r.leaderLocked(part) {
 			count.Missing += r.missingLocked(part)
-			if feeds := r.feeds[part].Load(); feeds != nil {
+			if feeds := r.feeds.Load(part); feeds != nil {
 				for _, f := range *feeds {
 					if !r.wantedLocked(f, part) {
 						count.Spare++

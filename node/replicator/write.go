@@ -56,7 +56,7 @@ func (r *Replicator) Handle(req *protocol.Request, resp *protocol.Response) *pro
 	}
 	hash := storage.Hash(req.Key)
 	part := r.partOf(hash)
-	feeds := r.feeds[part].Load()
+	feeds := r.feeds.Load(int(part))
 	switch {
 	case feeds == nil:
 		return r.cfg.Next.Handle(req, resp)
@@ -172,7 +172,7 @@ func inVain(awaited []*feed) bool {
 
 // Stalled reports whether writes to a partition are refused for now.
 func (r *Replicator) Stalled(part uint32) bool {
-	feeds := r.feeds[part].Load()
+	feeds := r.feeds.Load(int(part))
 	return feeds != nil && inVain((*feeds)[:r.cfg.Ack.of(len(*feeds))])
 }
 
