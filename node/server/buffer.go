@@ -43,8 +43,8 @@ func (c *conn) lend() {
 	}
 }
 
-// makeRoom prepares the buffer for the next read: what is left moves to its front. A buffer that is full of one request is doubled: it grows
-// with what has arrived, never with what was only announced.
+// makeRoom prepares the buffer for the next read: what is left moves to its front. A buffer that is full of one request is doubled: the memory of
+// the process grows with what has arrived, never with what was only announced.
 // It reports false for a request over the bound, which the codec should have refused, and if there is no memory for it.
 func (c *conn) makeRoom() bool {
 	left := c.in[c.start:c.end]
@@ -59,7 +59,7 @@ func (c *conn) makeRoom() bool {
 		if c.start > 0 { // else it is there: an upload comes in many reads, over TLS in a record each, and must not be copied at each of them
 			copy(c.in, left)
 		}
-	case !c.grow(left):
+	case !c.growIdle(left, need) && !c.grow(left):
 		return false
 	}
 	c.start, c.end = 0, len(left)
@@ -77,6 +77,20 @@ func (c *conn) sendAnswers(answers []byte) error {
 	return c.send(answers)
 }
 
+// growIdle moves what is left to the server's idle buffer, if that is one for all of the request.
+func (c *conn) growIdle(left []byte, need int) bool {
+	idle := c.server.idle.Load()
+	if idle == nil || largeFor(len(*idle)) != largeFor(need) || !c.server.idle.CompareAndSwap(idle, nil) {
+		return false
+	}
+	if !c.server.budget.TryTake(int64(len(*idle) - c.grown())) {
+		c.server.lendLarge(idle)
+		return false
+	}
+	c.moveTo(idle, left)
+	return true
+}
+
 // grow moves what is left, a buffer full, to one about twice as large.
 func (c *conn) grow(left []byte) bool {
 	i := largeFor(len(left) + 1)
@@ -88,11 +102,14 @@ func (c *conn) grow(left []byte) bool {
 			return false
 		}
 	}
-	larger := borrowLarge(i)
-	copy(*larger, left)
-	lendLarge(c.large)
-	c.large, c.in = larger, *larger
+	c.moveTo(borrowLarge(i), left)
 	return true
+}
+
+func (c *conn) moveTo(larger *[]byte, left []byte) {
+	copy(*larger, left)
+	c.server.lendLarge(c.large)
+	c.large, c.in = larger, *larger
 }
 
 // grown is what c has taken from the budget.
@@ -107,7 +124,7 @@ func (c *conn) grown() int {
 func (c *conn) shrink() {
 	if c.large != nil {
 		c.server.budget.Give(int64(c.grown()))
-		lendLarge(c.large)
+		c.server.lendLarge(c.large)
 		c.large = nil
 	}
 	c.in = c.small[:]
@@ -123,12 +140,16 @@ func borrowLarge(i int) *[]byte {
 	return &fresh
 }
 
-func lendLarge(buffer *[]byte) {
-	if buffer == nil {
+// lendLarge keeps a buffer for the next who needs one. The largest becomes the idle one: the collector, which runs often in a small heap, takes the others.
+func (s *Server) lendLarge(buffer *[]byte) {
+	if buffer == nil || largeFor(len(*buffer)) >= largeSizes {
 		return
 	}
-	if i := largeFor(len(*buffer)); i < largeSizes {
-		largeBuffers[i].Put(buffer)
+	if idle := s.idle.Load(); (idle == nil || len(*idle) <= len(*buffer)) && s.idle.CompareAndSwap(idle, buffer) {
+		buffer = idle
+	}
+	if buffer != nil {
+		largeBuffers[largeFor(len(*buffer))].Put(buffer)
 	}
 }
 

@@ -47,6 +47,52 @@ func TestBuffersGrowWithWhatHasCome(t *testing.T) {
 	f(1<<20, 1<<20+4<<10)
 }
 
+// Who sends one large request after the other has one buffer, not one of each size up to that: it is lent at once for what is announced, but to one only.
+func TestTheIdleBufferIsLentForWhatIsAnnounced(t *testing.T) {
+	s := New(Config{})
+	all := s.budget.Left()
+	whole := []byte(block(1 << 20))
+	begin := func() *conn { return &conn{server: s, net: &far{}, session: EchoSession()} }
+	feed := func(c *conn, part []byte) {
+		t.Helper()
+		for len(part) > 0 {
+			c.borrow()
+			n := copy(c.in[c.end:], part)
+			if part = part[n:]; !c.received(n) {
+				t.Fatal("it ends")
+			}
+		}
+	}
+	has := func(c *conn, want int) {
+		t.Helper()
+		if len(c.in) != want {
+			t.Fatalf("a buffer of %d bytes, want %d", len(c.in), want)
+		}
+	}
+	const little, large = 36 << 10, 1<<20 + 4<<10
+	first, second := begin(), begin()
+	feed(first, whole)
+	has(first, readBytes)
+	feed(first, whole[:readBytes])
+	has(first, large)
+	feed(second, whole[:readBytes])
+	has(second, little)
+	if left := s.budget.Left(); left != all-large-little {
+		t.Fatalf("%d bytes of the budget are taken, want %d", all-left, large+little)
+	}
+	feed(first, whole[readBytes:])
+	has(first, readBytes)
+	feed(second, whole[readBytes:])
+	if left := s.budget.Left(); left != all {
+		t.Fatalf("%d bytes of the budget are still taken", all-left)
+	}
+	if !s.budget.TryTake(all - large/2) {
+		t.Fatal("no budget")
+	}
+	feed(first, whole[:readBytes])
+	has(first, little) // there is no room in the budget for what has not come
+}
+
 func TestBuffersAreLentWhileEmpty(t *testing.T) {
 	c := &conn{}
 	if c.borrow(); len(c.in) != readBytes {

@@ -107,6 +107,10 @@ type Server struct {
 	stats  Stats
 	budget *budget.Budget // of the read buffers that have grown
 
+	// idle is a read buffer that had grown, of 4 MiB at most, and is lent at once to a request of its size. So a client that sends one large value after the
+	// other has one buffer, instead of one of each size up to that.
+	idle atomic.Pointer[[]byte]
+
 	running    sync.WaitGroup // listeners, sockets and connections
 	stopping   chan struct{}  // closed when Stop begins
 	handshakes lobby.Seats
