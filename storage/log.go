@@ -133,7 +133,7 @@ func (st *stripe) prepareMeta(g *segment) bool {
 			need += sectionSize * metaBytes
 		}
 		if len(g.rows) == cap(g.rows) {
-			need += rowsAtOnce * rowBytes
+			need += (moreRows(len(g.rows)) - len(g.rows)) * rowBytes
 		}
 	}
 	if !st.affords(need) && len(g.rows) > 0 {
@@ -157,8 +157,8 @@ func (st *stripe) addRow(g *segment) {
 		st.chargeHeap(sectionSize * metaBytes)
 	}
 	if k := len(g.rows); k == cap(g.rows) {
-		g.rows = append(make([]row, 0, k+rowsAtOnce), g.rows...)
-		st.chargeHeap(rowsAtOnce * rowBytes)
+		g.rows = append(make([]row, 0, moreRows(k)), g.rows...)
+		st.charged += heapCost(cap(g.rows)*rowBytes) - heapCost(k*rowBytes)
 	}
 	g.rows = append(g.rows, row{section: s, before: uint32(g.begun)})
 }

@@ -128,9 +128,10 @@ const (
 	startBits = 3
 	startSize = 1 << startBits
 	rowBytes  = 16 + sectionSize/startSize*4
-
-	rowsAtOnce = 10 // that a segment gets room for: 320 bytes
 )
+
+// moreRows is for how many rows a segment gets room that has so many: half as many more, at most ten. Records of 1 KB need two, those of 50 bytes two dozens.
+func moreRows(have int) int { return have + min(have/2+2, 10) }
 
 type section struct {
 	extents    [sectionSize]extent

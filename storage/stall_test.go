@@ -28,8 +28,9 @@ const (
 // TestStall measures the slowest Put on a full store, by the time its thread has had a processor, alone and while a walk and the crawler go round.
 //
 // What the machine does meanwhile (interrupts, another guest on its processor) is counted in, and is milliseconds at worst: a loop of bare hashes,
-// measured alike, shows it. So the same sequence is played on a new store several times, and what counts of each Put is its fastest time: what
-// a Put has to do it does every time, but the machine does not stumble over the same one of millions again and again.
+// measured alike, shows it. So the same sequence is played on a new store several times, and for the maximum what counts of each Put is its fastest time: what
+// a Put has to do it does every time, but the machine does not stumble over the same one of millions again and again. Of the plays' p99.99, a thousand Puts,
+// the middle one counts.
 // MEMRING_STALL_MB says how large the store is.
 func TestStall(t *testing.T) {
 	if raceOn {
@@ -39,35 +40,37 @@ func TestStall(t *testing.T) {
 	if v := os.Getenv("MEMRING_STALL_MB"); v != "" {
 		mb, _ = strconv.Atoi(v)
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
+	t.Run("alone", func(t *testing.T) { measureStalls(t, mb, false) })
+	t.Run("company", func(t *testing.T) { measureStalls(t, mb, true) })
+}
+
+func measureStalls(t *testing.T, mb int, company bool) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	n := min(mb<<20/stallPerItem, stallPuts)
-	for _, company := range []bool{false, true} {
-		least, took := make([]time.Duration, n), make([]time.Duration, n)
-		var best9999 time.Duration
-		for replay := range stallReplays {
-			seen := playPuts(t, int64(mb)<<20, took, company)
-			for i := range took {
-				if replay == 0 || took[i] < least[i] {
-					least[i] = took[i]
-				}
-			}
-			slices.Sort(took)
-			t.Logf("-m %d MB, walk and crawler %t, replay %d: %s; of %d Puts over %v, %d switched away, %d faulted; as many hashes: %s", mb, company, replay+1,
-				quantiles(took), seen.slow, slowPut, seen.switched, seen.faulted, quantiles(seen.hashes))
-			if p := at(took, .9999); replay == 0 || p < best9999 {
-				best9999 = p
+	least, took := make([]time.Duration, n), make([]time.Duration, n)
+	var each9999 []time.Duration
+	for replay := range stallReplays {
+		seen := playPuts(t, int64(mb)<<20, took, company)
+		for i := range took {
+			if replay == 0 || took[i] < least[i] {
+				least[i] = took[i]
 			}
 		}
-		if best9999 > mostPut9999 {
-			t.Errorf("p99.99 is %v at best", best9999)
-		}
-		slices.Sort(least)
-		t.Logf("-m %d MB, walk and crawler %t, each Put's fastest of %d: %s", mb, company, stallReplays, quantiles(least))
-		if worst := at(least, 1); worst > mostPut {
-			t.Errorf("a Put takes %v every time", worst)
-		}
+		slices.Sort(took)
+		t.Logf("-m %d MB, walk and crawler %t, replay %d: %s; of %d Puts over %v, %d switched away, %d faulted; as many hashes: %s", mb, company, replay+1,
+			quantiles(took), seen.slow, slowPut, seen.switched, seen.faulted, quantiles(seen.hashes))
+		each9999 = append(each9999, at(took, .9999))
+	}
+	slices.Sort(each9999)
+	if middle := each9999[stallReplays/2]; middle > mostPut9999 {
+		t.Errorf("p99.99 is %v, the middle one of %v", middle, each9999)
+	}
+	slices.Sort(least)
+	t.Logf("-m %d MB, walk and crawler %t, each Put's fastest of %d: %s", mb, company, stallReplays, quantiles(least))
+	if worst := at(least, 1); worst > mostPut {
+		t.Errorf("a Put takes %v every time", worst)
 	}
 }
 
