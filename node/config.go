@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,8 +128,8 @@ type Config struct {
 	MaxBatch int
 	// Backlog is the number of connections that the system keeps waiting to be accepted. -b; default 1024, as memcached's.
 	Backlog int
-	// MaxBufferBytes bounds the read buffers of all client connections together, and as much the answers that their clients have not taken yet; 0: 256 MB. At
-	// least what some of the largest items need. -o read_buf_mem_limit.
+	// MaxBufferBytes bounds the read buffers of all client connections together, and as much the answers that their clients have not taken yet; 0: see
+	// BufferBytes. At least what some of the largest items need. -o read_buf_mem_limit.
 	MaxBufferBytes int64
 
 	// Tuning is what has hardly an effect here, but is asked for.
@@ -221,6 +222,18 @@ const (
 	// MaxRebalanceDelay: others are told of who is lost for no longer (node/membership).
 	MaxRebalanceDelay = 10 * time.Minute
 )
+
+const (
+	// bufferPart of MaxBytes is what large requests may take, and large answers as much: a small node is not to be one that takes many times its -m.
+	bufferPart     = 4
+	minBufferBytes = 16 << 20  // a dozen uploads, or five answers, of the largest item by default
+	maxBufferBytes = 256 << 20 // some 250 uploads
+)
+
+// BufferBytes is MaxBufferBytes, or the default for this MaxBytes: a quarter of it, 16 MB at least and 256 MB at most.
+func (c Config) BufferBytes() int64 {
+	return cmp.Or(c.MaxBufferBytes, min(max(c.MaxBytes/bufferPart, minBufferBytes), maxBufferBytes))
+}
 
 // Validate checks what can be checked without starting; every error names the flag to change.
 func (c Config) Validate() error {

@@ -127,7 +127,7 @@ func Start(cfg Config) (*Node, error) {
 const movesPart = 32
 
 // ownBytes of -m are what Go's runtime and the program take on their own: so the process is hardly larger than a memcached of the same -m.
-const ownBytes = 8 << 20
+const ownBytes = 7 << 20
 
 // openStore opens what is below the wires.
 func (n *Node) openStore() error {
@@ -173,7 +173,7 @@ func (n *Node) openStore() error {
 
 // bind takes all addresses, so that a port in use is told before anybody hears of this node.
 func (n *Node) bind() error {
-	n.answers = session.NewAnswers(n.cfg.MaxBufferBytes, n.cfg.MaxItemBytes, n.cfg.GetErrors)
+	n.answers = session.NewAnswers(n.cfg.BufferBytes(), n.cfg.MaxItemBytes, n.cfg.GetErrors)
 	n.clients = server.New(server.Config{
 		Session:         n.speaking(n.cfg.Wire, false), // of the unix socket
 		UDPSession:      n.speaking(n.cfg.Wire, true),
@@ -182,7 +182,7 @@ func (n *Node) bind() error {
 		PauseAtLimit:    n.cfg.PauseAtLimit,
 		IdleTimeout:     n.cfg.IdleTimeout,
 		MaxBatch:        n.cfg.MaxBatch,
-		MaxBufferBytes:  n.cfg.MaxBufferBytes,
+		MaxBufferBytes:  n.cfg.BufferBytes(),
 		Awake:           n.awake,
 		Refusal:         "ERROR Too many open connections\r\n",
 		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
@@ -299,7 +299,7 @@ func (n *Node) join() error {
 	n.openSuspicion()
 	lanes.Lost = n.suspicion.Lost
 	n.peers = peer.New(lanes)
-	n.reception = reception.New(reception.Config{Self: lanes.Self, MaxValueBytes: lanes.MaxValueBytes, Log: n.log},
+	n.reception = reception.New(reception.Config{Self: lanes.Self, MaxValueBytes: lanes.MaxValueBytes, ParcelBytes: n.cfg.BufferBytes(), Log: n.log},
 		n.figures().Before(n.dispatch.Lane(n.sides.Lane(n.replicator.Before(n.handover.Lane())))), n.copyDoor())
 	lanes.Lane = frame.Copy
 	n.copies = peer.New(lanes)

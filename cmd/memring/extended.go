@@ -34,7 +34,7 @@ func (o *options) words() []word {
 		}},
 		{name: "no_maxconns_fast", about: "at the limit of -c let new connections wait, instead of refusing them", set: on(&o.node.PauseAtLimit, true)},
 		{name: "maxconns_fast", set: on(&o.node.PauseAtLimit, false)},
-		{name: "read_buf_mem_limit", value: "MEGABYTES", about: "memory for half-read requests, and as much for answers not taken yet (default 0: 256)", set: scaled(&o.node.MaxBufferBytes, 1<<20)},
+		{name: "read_buf_mem_limit", value: "MEGABYTES", about: "memory for half-read requests, and as much for answers not taken (default 0: a quarter of -m)", set: scaled(&o.node.MaxBufferBytes, 1<<20)},
 		{name: "no_lru_crawler", about: "do not look for expired items in the background", set: on(&t.LRUCrawler, false)},
 		{name: "lru_crawler", set: on(&t.LRUCrawler, true)},
 		{name: "no_modern", about: "as memcached 1.4 was: no_maxconns_fast, no_lru_crawler, and fewer lines in stats", set: o.noModern},

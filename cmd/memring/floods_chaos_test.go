@@ -24,10 +24,11 @@ import (
 
 // What a node may take beyond what it takes in peace, while it is attacked (node/DESIGN.md, "Limits").
 const (
-	connBytes   = 48 << 10  // for a connection in the middle of a request: its buffer, its goroutine, its session
-	uploadBytes = 256 << 20 // read buffers that have grown, all together
-	answerBytes = 256 << 20 // answers that are not taken yet, all together
-	slackBytes  = 96 << 20  // what is garbage at the time, and what passes through: items on their way to other members
+	connBytes   = 48 << 10       // for a connection in the middle of a request: its buffer, its goroutine, its session
+	memoryMB    = 256            // -m
+	uploadBytes = memoryMB << 18 // read buffers that have grown, all together: a quarter of -m
+	answerBytes = memoryMB << 18 // answers that are not taken yet, all together
+	slackBytes  = 96 << 20       // what is garbage at the time, and what passes through: items on their way to other members
 )
 
 // A flood is many clients that mean no good, or know no better, at the first node of three.
@@ -75,7 +76,7 @@ func floods() []flood {
 // is seen at a neighbour: a server that is not attacked, and no member. What a node does, it does each time, and what else happens passes: so a flood that was
 // not withstood is tried again. With -short, where a machine does other things as well, times are told and not judged.
 func TestChaosFloods(t *testing.T) {
-	nodes := startCluster(t, 3, "-c", "12000", "-m", "256")
+	nodes := startCluster(t, 3, "-c", "12000", "-m", strconv.Itoa(memoryMB))
 	fillBig(t, nodes[0].address)
 	p, beside := startProbes(t, nodes), startProbes(t, startCluster(t, 1, "-m", "64"))
 	peace, _ := p.p99()

@@ -8,15 +8,18 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+
+	"github.com/memring/memring/node"
 )
 
 // Of what memory the process may take:
 //
-//	-m                   items and all that grows with them, and ownBytes of the process itself (node)
+//	-m                   items and all that grows with them, and OwnBytes of the process itself (node)
 //	+ allowanceBytes     the rest of the program and of Go's runtime, and what is being collected
 //	+ connAllowance      for each connection that has sent something and waits for an answer, or has more to send; none for one at rest
-//	+ requests that are larger than that: together within -o read_buf_mem_limit (node/server)
+//	+ requests that are larger than that: together within -o read_buf_mem_limit (node/server); by default a quarter of -m, see node.Config.BufferBytes
 //	+ answers that are larger: within as much (protocol/session, Answers), and some 300 KB for each client that does not take its answers
+//	+ values over 1 MiB that go between members: within as much, or four of the largest (node/parcel)
 const (
 	allowanceBytes = 16 << 20
 	connAllowance  = 16 << 10
@@ -33,6 +36,17 @@ const (
 	// heapRoom is far above what else may be on the heap, see boundHeap.
 	heapRoom = 1 << 30
 )
+
+// fitBuffers gives MaxBufferBytes as it is, or if nobody has said it, and a cgroup has not as much as the default above the -m that checkMemory lets pass, half of
+// what that has: as much for large requests as for large answers. Some of the largest items can be sent in any case.
+func fitBuffers(cfg node.Config, root fs.FS) int64 {
+	limit, group := cgroupLimit(root)
+	left := max(1, (limit-allowanceBytes-cfg.MaxBytes)/2)
+	if cfg.MaxBufferBytes != 0 || group == "" || left >= cfg.BufferBytes() {
+		return cfg.MaxBufferBytes
+	}
+	return left
+}
 
 // boundHeap tells Go's runtime how much memory it may take, unless the environment has told it. Near that collecting becomes eager, which costs up to half of
 // the processors, so only a leak may come near: over -m and the connections there is room for the large requests and answers that are allowed at a time (four

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/memring/memring/node"
 )
 
 func TestCgroupLimit(t *testing.T) {
@@ -70,6 +72,32 @@ func TestSlack(t *testing.T) {
 	f(8, 50)
 	f(40, 10)
 	f(400, 10)
+}
+
+// The buffers for what is large are as the node is: a small one is not to take many times its -m.
+func TestFitBuffers(t *testing.T) {
+	f := func(memoryMB, givenMB int, limit string, wantMB int64) {
+		t.Helper()
+		root := fstest.MapFS{}
+		if limit != "" {
+			root = fstest.MapFS{"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte(limit)}}
+		}
+		cfg := node.Config{Live: node.Live{MaxBytes: int64(memoryMB) << 20}, MaxBufferBytes: int64(givenMB) << 20}
+		cfg.MaxBufferBytes = fitBuffers(cfg, root)
+		if got := cfg.BufferBytes() >> 20; got != wantMB {
+			t.Errorf("-m %d, %d MB asked for, in %q bytes: %d MB, want %d", memoryMB, givenMB, limit, got, wantMB)
+		}
+	}
+	f(1, 0, "", 16)
+	f(64, 0, "", 16)
+	f(256, 0, "max", 64)
+	f(1024, 0, "", 256)
+	f(8192, 0, "", 256)
+	f(64, 9, "", 9)
+	f(64, 0, "134217728", 16) // 128 MB: room for both
+	f(64, 0, "104857600", 10) // 100 MB
+	f(64, 0, "83886080", 0)   // 80 MB: what some of the largest need is all
+	f(64, 100, "104857600", 100)
 }
 
 func TestBoundHeap(t *testing.T) {

@@ -39,6 +39,9 @@ func serve(o *options) (err error) {
 	if o.threads > 0 {
 		runtime.GOMAXPROCS(o.threads)
 	}
+	if !o.node.AdminPProf {
+		runtime.MemProfileRate = 0 // nobody can ask for what it would keep, 0.3 MB
+	}
 	o.node.Moving = boundHeap(o.node.MaxBytes, o.node.MaxConns, o.node.MaxItemBytes, os.Getenv)
 	if o.daemon && !detached() {
 		return detach()
@@ -112,6 +115,7 @@ func (o *options) prepare() error {
 	if err := checkMemory(o.memoryMB, os.DirFS("/")); err != nil {
 		return err
 	}
+	o.node.MaxBufferBytes = fitBuffers(o.node, os.DirFS("/"))
 	if o.coreDumps {
 		if err := raiseCoreLimit(); err != nil {
 			return fmt.Errorf("-r: %w", err)

@@ -44,16 +44,13 @@ type parcel struct {
 // any sensible Deadline, which bounds the time between two parts.
 const patience = 10 * time.Second
 
-// New makes an empty Depot for values up to that length.
-func New(maxValueBytes int) *Depot {
-	return &Depot{maxValueBytes: maxValueBytes, left: max(atOnce*maxValueBytes, minBytes), kept: make(map[Ticket]*parcel)}
+// New makes an empty Depot for values up to that length, which has so many bytes for all together, or as many as atOnce of the largest need.
+func New(maxValueBytes, bytes int) *Depot {
+	return &Depot{maxValueBytes: maxValueBytes, left: max(atOnce*maxValueBytes, bytes), kept: make(map[Ticket]*parcel)}
 }
 
-const (
-	// atOnce of the largest values may be under way together, or as many smaller ones as need the same memory, but at least minBytes.
-	atOnce   = 4
-	minBytes = 256 << 20
-)
+// atOnce of the largest values may be under way together, or as many smaller ones as need the same memory.
+const atOnce = 4
 
 // Refused is how many values there was no room for, coming or to be collected, since the start.
 func (d *Depot) Refused() int64 { return d.refused.Load() }

@@ -19,8 +19,9 @@ func left(d *Depot) int {
 // Whatever parts come and are asked for, in any order, nothing is counted that is not kept.
 func TestParcelsHaveABoundAndAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := New(minBytes / 2)
-		d.left = minBytes // so that two of the largest fill it
+		const room = 64 << 20
+		d := New(room/2, room)
+		d.left = room // so that two of the largest fill it
 		deliver := func(number uint64, at, all, part int) protocol.Status {
 			return d.Deliver(Ticket{Lane: 1, Number: number, Coming: true}, &protocol.Request{Initial: uint64(at), CAS: uint64(all), Value: make([]byte, part)})
 		}
@@ -30,6 +31,8 @@ func TestParcelsHaveABoundAndAnEnd(t *testing.T) {
 				t.Errorf("%s: %v, want %v", what, got, want)
 			}
 		}
+		is("room for four of the largest", left(New(room/2, room)), 2*room)
+		is("or for more", left(New(room/8, room)), room)
 		is("over the bound", deliver(1, 0, d.maxValueBytes+1, 10), protocol.TooLarge)
 		is("not the first", deliver(1, 10, 100, 10), protocol.PeerLost)
 		is("first of a large one", deliver(1, 0, d.maxValueBytes, 10), protocol.OK)
@@ -48,7 +51,7 @@ func TestParcelsHaveABoundAndAnEnd(t *testing.T) {
 		is("and another", deliver(2, 20, d.maxValueBytes, 10), protocol.OK)
 		time.Sleep(patience + time.Second)
 		is("one too late", deliver(2, 30, d.maxValueBytes, 10), protocol.PeerLost)
-		is("all room is back", left(d), minBytes)
+		is("all room is back", left(d), room)
 
 		out := Ticket{Lane: 1, Number: 1}
 		value := make([]byte, 2*frame.PartBytes+5)
@@ -66,10 +69,10 @@ func TestParcelsHaveABoundAndAnEnd(t *testing.T) {
 			part, more = d.Part(out, at)
 			is("behind the end there is nothing", len(part), 0)
 			is("nor more", more, false)
-			is("and it is gone", left(d), minBytes)
+			is("and it is gone", left(d), room)
 		}
 		is("kept once more", d.Keep(out, value), true)
 		time.Sleep(patience + time.Second)
-		is("its room is back, when nobody has asked for long", left(d), minBytes)
+		is("its room is back, when nobody has asked for long", left(d), room)
 	})
 }

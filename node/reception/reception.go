@@ -27,6 +27,9 @@ type Config struct {
 	// MaxValueBytes is the longest value that comes from or goes to a peer. Default 1 GiB.
 	MaxValueBytes int
 
+	// ParcelBytes is what all values together may take here that come or go in parts, or as much as four of the longest need.
+	ParcelBytes int64
+
 	Log *slog.Logger
 }
 
@@ -55,7 +58,7 @@ func New(cfg Config, forward, copies protocol.Handler) *Reception {
 	return &Reception{
 		self: cfg.Self, log: cfg.Log, began: time.Now(),
 		handler: map[frame.Lane]protocol.Handler{frame.Forward: forward, frame.Copy: copies},
-		depot:   parcel.New(cmp.Or(cfg.MaxValueBytes, 1<<30)),
+		depot:   parcel.New(cmp.Or(cfg.MaxValueBytes, 1<<30), int(cfg.ParcelBytes)),
 	}
 }
 

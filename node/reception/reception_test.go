@@ -101,7 +101,7 @@ func TestDoorOpensOnce(t *testing.T) {
 
 // What is announced takes room, until it is given up or its lane has ended; what there is no room for is counted.
 func TestParcelsOfALaneEndWithIt(t *testing.T) {
-	r := reception.New(reception.Config{Self: there, MaxValueBytes: 32 << 20}, named("forward"), nil)
+	r := reception.New(reception.Config{Self: there, MaxValueBytes: 32 << 20, ParcelBytes: 8 * 32 << 20}, named("forward"), nil)
 	open := func() *reception.Door {
 		door, resp := r.Door(nil), protocol.Response{}
 		h := frame.Hello{Version: frame.Version, Lane: frame.Forward, Print: 7, Sender: "here", Receiver: "there", Cluster: "memring"}
