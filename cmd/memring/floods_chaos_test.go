@@ -42,7 +42,7 @@ type flood struct {
 	pause     time.Duration
 	again     bool  // it hangs up each time, and connects anew
 	refused   bool  // hanging up on it is what it deserves
-	allowance int64 // of memory, beyond that of its connections
+	allowance int64 // of memory, beyond that of its connections: also for what it stores
 }
 
 const largest = 1<<20 - 512
@@ -59,7 +59,7 @@ func floods() []flood {
 	packet := "\x80\x01\x00\x01\x08\x00\x00\x00\xff\xff\xff\xff" + strings.Repeat("\x00", 12)
 	return []flood{
 		{name: "10,000 half-open requests", conns: 10_000, short: 1000, begin: "set half-{n} 0 0 10000\r\nsome", then: "x", pause: 5 * time.Second},
-		{name: "1,000 connections set values of the largest size", conns: 1000, short: 100, then: large, reads: true, refused: true, allowance: uploadBytes},
+		{name: "1,000 connections set values of the largest size", conns: 1000, short: 100, then: large, reads: true, refused: true, allowance: uploadBytes + 100*largest},
 		{name: "many large answers that nobody reads", conns: 500, short: 100, begin: "get" + line.String() + "\r\n", then: "get" + line.String() + "\r\n", refused: true, allowance: answerBytes},
 		{name: "many large answers for a short line", conns: 20, short: 5, then: "get" + line.String() + "\r\n", reads: true, allowance: answerBytes},
 		{name: "a million tiny keys in a line", conns: 4, short: 2, then: "get" + keys.String() + "\r\n", reads: true, allowance: uploadBytes},
