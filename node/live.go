@@ -30,9 +30,15 @@ type Live struct {
 	MinMembers int
 }
 
-// Change has a running node go by other settings, which are valid (Config.Validate). The error names a flag that is not obeyed; the others are.
+// Change has a running node go by other settings, which are valid (Config.Validate). After an error, which names a flag, none has changed.
 func (n *Node) Change(to Live) error {
-	was := n.live.Swap(&to)
+	was := n.live.Load()
+	if was.MaxBytes != to.MaxBytes {
+		if err := n.store.SetLimit(to.MaxBytes); err != nil {
+			return err
+		}
+	}
+	n.live.Store(&to)
 	if was.LogLevel != to.LogLevel && n.cfg.Level != nil {
 		n.cfg.Level.Set(to.LogLevel)
 	}
@@ -43,10 +49,7 @@ func (n *Node) Change(to Live) error {
 		n.sides.Judge(to.OnMinority, to.MinMembers)
 		note(n.urgent)() // so that it is judged now
 	}
-	if was.MaxBytes == to.MaxBytes {
-		return nil
-	}
-	return n.store.SetLimit(to.MaxBytes)
+	return nil
 }
 
 // setVerbosity lets the log tell more, as "verbosity" asks: from level 1 on also what is of use only to find a fault. 0 is what LogLevel says.

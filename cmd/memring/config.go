@@ -108,7 +108,8 @@ func (o *options) reloadSettings(change func(node.Live) error) {
 		}
 	}
 	if err := change(next.node.Live); err != nil {
-		log.Warn("a setting is not obeyed", "err", err)
+		log.Warn("no setting is changed", "err", err)
+		return
 	}
 	boundHeap(next.node.MaxBytes, next.node.MaxConns, o.node.MaxItemBytes, o.getenv)
 	o.node.Live = next.node.Live

@@ -176,6 +176,12 @@ func TestReloadSettings(t *testing.T) {
 	if to := reload("conn-limit: 10\ncopies: 9\nprot: 1"); to != nil || !strings.Contains(logged.String(), "no setting is changed") || !strings.Contains(logged.String(), "memring.yaml:3") {
 		t.Errorf("a file with faults: %+v\n%s", to, &logged)
 	}
+	logged.Reset()
+	write(t, path, "conn-limit: 10")
+	o.reloadSettings(func(node.Live) error { return errors.New("-m: too little for -I") })
+	if !strings.Contains(logged.String(), "no setting is changed") || strings.Contains(logged.String(), "setting changed") {
+		t.Errorf("the node refuses: %s", &logged)
+	}
 	to := reload("conn-limit: 10\ncopies: 2\nzone: west")
 	if to == nil || to.MaxConns != 10 || !strings.Contains(logged.String(), "needs a restart\" name=copies now=1 wanted=2") || strings.Contains(logged.String(), "zone") {
 		t.Errorf("%+v\n%s", to, &logged)
