@@ -151,20 +151,21 @@ func (r *Replicator) sendOne(f *feed, fl flight) {
 	w := fl.w
 	w.shard.sending.Lock()
 	defer w.shard.sending.Unlock()
-	message := w.shard.message(r.cfg.Store, w.key)
-	feeds := r.feeds.Load(int(w.part)) // with the message made: what is given away is dropped later than it is heard of no more
-	if feeds == nil || !slices.Contains(*feeds, f) || r.cfg.Place(w.part) < piece.Arriving {
+	message, byShip := r.message(w, w.key)
+	if !r.sends(f, w.part) {
 		r.acknowledged(f, fl, protocol.PeerTimeout)
 		return
 	}
 	r.stats.Again.Add(1)
-	if flush := r.send(f, fl, &message); flush != nil {
+	if byShip {
+		r.lineup(w, berth{f, fl})
+	} else if flush := r.send(f, fl, nil, &message); flush != nil {
 		flush()
 	}
 }
 
-// send sends a copy to a replica; flush, which may be nil, is to be called before somebody waits for it. The shard's sending is held.
-func (r *Replicator) send(f *feed, fl flight, message *protocol.Request) (flush func()) {
+// send sends an item to a replica, which acknowledges more flights with it; flush, which may be nil, is to be called before somebody waits for it.
+func (r *Replicator) send(f *feed, fl flight, more []flight, message *protocol.Request) (flush func()) {
 	gone := flight{w: fl.w, turn: f.turn.Load(), awaited: fl.awaited, tries: fl.tries}
 	message.CAS, message.Delta, message.Origin = f.number, gone.turn, uint32(gone.w.hash>>16)
 	sent := r.cfg.Send(f.to.ID, message)
@@ -173,6 +174,10 @@ func (r *Replicator) send(f *feed, fl flight, message *protocol.Request) (flush 
 		status := p.Response.Status
 		p.Release()
 		r.acknowledged(f, gone, status)
+		for _, other := range more {
+			other.turn = gone.turn
+			r.acknowledged(f, other, status)
+		}
 	})
 	return flush
 }

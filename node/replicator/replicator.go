@@ -22,6 +22,7 @@ import (
 
 	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
 )
@@ -55,6 +56,9 @@ type Config struct {
 	Rate int64
 	// PieceBytes is what a piece holds, or a single longer item. Default 16 KiB, as with hand-over.
 	PieceBytes int
+	// LongBytes is the longest value that is sent where it was written: who sends a longer one must wait. Default: what goes in one frame, with its key and what else
+	// is told of it.
+	LongBytes int
 	// Patience bounds how long an answer is kept back for a replica that does not acknowledge. Default 500 ms.
 	Patience time.Duration
 
@@ -74,6 +78,7 @@ type Replicator struct {
 	active atomic.Bool          // there are feeds
 	ended  atomic.Bool          // stopped, for those who do not hold mu
 	shards [shardCount]shard
+	ships  ships
 	stats  Stats
 
 	cleaning   sync.Mutex // held while something is dropped, before mu: a partition is not held meanwhile
@@ -110,10 +115,14 @@ type Stats struct {
 	Taken            atomic.Int64 // partitions that were held here because their holder was gone
 }
 
+// restBytes is more than is told of an item besides its value.
+const restBytes = 1 << 10
+
 // New makes a Replicator of so many partitions.
 func New(cfg Config, partitions int) *Replicator {
 	cfg.Rate = cmp.Or(cfg.Rate, 32<<20)
 	cfg.PieceBytes = cmp.Or(cfg.PieceBytes, 16<<10)
+	cfg.LongBytes = cmp.Or(cfg.LongBytes, frame.PartBytes-restBytes)
 	if cfg.Duty == nil {
 		cfg.Duty = piece.NewDuty(1./8, nil)
 	}

@@ -16,8 +16,9 @@ const shardCount = 256
 
 // A shard orders the writes of some keys, and knows which of them are not safe yet: no replica has acknowledged them, so they may be lost with this node.
 type shard struct {
-	sending sync.Mutex // held from a write until its copies are on their way: these go in the order of the writes
-	memory  []byte     // for the item to be copied; sending's
+	sending sync.Mutex         // held from a write until its copies are on their way: these go in the order of the writes
+	memory  []byte             // for the item to be copied; sending's
+	ships   map[uint64][]berth // by the hash of the key, what goes by ship; sending's
 
 	count atomic.Int32 // of open: for those who only want to know whether there are any
 	mu    sync.Mutex
@@ -178,13 +179,17 @@ func (r *Replicator) Stalled(part uint32) bool {
 
 // copy sends the item as it is now to the replicas. What it gives flushes the copies that are waited for. The shard's sending is held.
 func (r *Replicator) copy(w *write, feeds []*feed, awaited int, key []byte) (flush []func()) {
-	message := w.shard.message(r.cfg.Store, key)
+	message, byShip := r.message(w, key)
 	for i, f := range feeds {
 		fl := flight{w: w}
 		if i < awaited {
 			fl.awaited = 1
 		}
-		switch flusher := r.send(f, fl, &message); {
+		if byShip {
+			r.lineup(w, berth{f, fl})
+			continue
+		}
+		switch flusher := r.send(f, fl, nil, &message); {
 		case flusher == nil:
 		case i < awaited:
 			flush = append(flush, flusher)
@@ -196,20 +201,23 @@ func (r *Replicator) copy(w *write, feeds []*feed, awaited int, key []byte) (flu
 	return flush
 }
 
-// message is what a replica is told of a key: the item as it is now, or that it is gone.
-func (s *shard) message(store *storage.Store, key []byte) protocol.Request {
+// message is what a replica is told of a key: the item as it is now, or that it is gone. One whose value is longer than most is not read.
+func (s *shard) message(store *storage.Store, key []byte, most int) (message protocol.Request, tooLong bool) {
 	held := store.Hold(key)
 	defer held.Release()
+	if length, _, _ := held.Look(); length > most {
+		return message, true
+	}
 	it, found := held.Item()
 	if !found {
-		return protocol.Request{Op: protocol.Copy, Key: key}
+		return protocol.Request{Op: protocol.Copy, Key: key}, false
 	}
 	if s.memory = piece.Append(s.memory[:0], key, it); cap(s.memory) > maxMemory {
 		memory := s.memory
 		s.memory = nil
-		return protocol.Request{Op: protocol.Copy, Value: memory}
+		return protocol.Request{Op: protocol.Copy, Value: memory}, false
 	}
-	return protocol.Request{Op: protocol.Copy, Value: s.memory}
+	return protocol.Request{Op: protocol.Copy, Value: s.memory}, false
 }
 
 // maxMemory bounds what a shard keeps for the next item.
