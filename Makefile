@@ -27,7 +27,7 @@ tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd no
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos upgrade bench bench-go bench-hitratio bench-measuring bench-cluster bench-fill bench-warm fuzz fmt
+.PHONY: help run build test check interop chaos upgrade bench bench-go bench-hitratio bench-measuring bench-scale bench-cluster bench-fill bench-warm soak fuzz fmt
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,7 +82,10 @@ bench-measuring: build ## what metrics and hot keys cost of a request's CPU
 	.make/bare
 	$(compare) measuring $(FLAGS)
 
-bench-cluster: build ## the CPU of a request in clusters of 1, 3 and 10 nodes
+bench-scale: build ## few connections and many, up to 10,000, beside MEMCACHED: two minutes
+	$(compare) scale -memcached $(MEMCACHED) $(FLAGS)
+
+bench-cluster: build ## the CPU of a request in clusters of 1, 3 and 10 nodes, and of one that is forwarded
 	$(compare) cluster $(FLAGS)
 
 bench-fill: build ## how many items memring and MEMCACHED hold, in how much memory
@@ -90,6 +93,9 @@ bench-fill: build ## how many items memring and MEMCACHED hold, in how much memo
 
 bench-warm: build ## the hit ratio while nodes join, leave, restart and die, beside MEMCACHEDs behind ketama: three minutes; FLAGS for less of it
 	$(compare) warm -memcached $(MEMCACHED) $(FLAGS)
+
+soak: build ## half an hour of all commands while nodes join and leave: what grows? FLAGS='-for 2h' for more
+	$(compare) soak $(FLAGS)
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	@.make/fuzz $(FUZZTIME)

@@ -16,7 +16,7 @@ import (
 )
 
 // cluster asks clusters of several sizes, all nodes alike, and compares the CPU that a request costs all their nodes together. There
-// is no memcached here: one node is what the others are measured by.
+// is no memcached here: one node is what the others are measured by. Then it asks one node alone of two, for what the other one has.
 //
 //	start a cluster of each size -> fill each -> for each workload: rounds of (a slice for each cluster) -> medians
 type cluster struct {
@@ -25,6 +25,9 @@ type cluster struct {
 	rounds int
 	slice  time.Duration
 }
+
+// A party is a cluster, and those of its nodes that are asked.
+type party struct{ doors, nodes []*server }
 
 const (
 	threeBar = 1.6  // times one node's
@@ -57,29 +60,21 @@ func (c *cluster) run(ctx context.Context) (err error) {
 	if c.rounds < 1 || c.slice <= 0 {
 		return errors.New("-rounds and -slice must be above 0")
 	}
-	clusters := make([][]*server, len(c.sizes))
+	parties := make([]party, len(c.sizes))
 	for i, n := range c.sizes {
-		c.progress.begin("starting %d nodes", n)
-		c.progress.at(0, 1)
-		clusters[i], err = startCluster(ctx, c.memring, n, c.limits[0])
-		defer func() {
-			for _, s := range clusters[i] {
-				err = errors.Join(err, s.stop())
-			}
-		}()
-		if err != nil {
-			return err
+		nodes, stop, formErr := c.formed(ctx, n, nil)
+		defer func() { err = errors.Join(err, stop()) }()
+		if formErr != nil {
+			return formErr
 		}
-		if err := c.settle(ctx, clusters[i]); err != nil {
-			return err
-		}
+		parties[i] = party{nodes, nodes}
 	}
 	t := table{title: "CPU of a request in clusters of several sizes", columns: []string{
 		"workload", "nodes", "us of all nodes", "times " + strconv.Itoa(c.sizes[0]) + " node", "bar", "held", "requests/s", "p99.9 us",
 	}}
 	var marks []mark
 	for _, w := range clusterWorkloads() {
-		rounds, err := c.measure(ctx, clusters, w)
+		rounds, err := c.measure(ctx, parties, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
@@ -91,17 +86,41 @@ func (c *cluster) run(ctx context.Context) (err error) {
 			marks = append(marks, mark{line: w.name, series: fmt.Sprintf("%d nodes", c.sizes[i]), value: ratio})
 		}
 	}
-	if err := t.write(c.out, "cluster", "![ratios of CPU](cluster.svg)\n\n"+c.circumstances(), fmt.Sprintf(clusterNotes, c.rounds, c.slice)); err != nil {
+	forwarded, err := c.forwarded(ctx, parties[0])
+	if err != nil {
+		return fmt.Errorf("forwarded: %w", err)
+	}
+	if err := t.write(c.out, "cluster", "![ratios of CPU](cluster.svg)\n\n"+c.circumstances(), fmt.Sprintf(clusterNotes, c.rounds, c.slice)+forwarded); err != nil {
 		return err
 	}
 	c.progress.say("%s", filepath.Join(c.out, "cluster.md"))
 	return plotRatios(filepath.Join(c.out, "cluster.svg"), "CPU of a request, all nodes together", "times that of the smallest cluster", marks)
 }
 
-// startCluster starts n nodes that have found one another. What has started is given with an error too, to be stopped.
-func startCluster(ctx context.Context, path string, n, limit int) (nodes []*server, err error) {
+// formed starts a cluster that holds all keys. stop ends what has started, also after an error.
+func (c *cluster) formed(ctx context.Context, n int, flags func(i int) []string) (nodes []*server, stop func() error, err error) {
+	c.progress.begin("starting %d nodes", n)
+	c.progress.at(0, 1)
+	nodes, err = startCluster(ctx, c.memring, n, c.limits[0], flags)
+	stop = func() (err error) {
+		for _, s := range nodes {
+			err = errors.Join(err, s.stop())
+		}
+		return err
+	}
+	if err == nil {
+		err = c.settle(ctx, nodes)
+	}
+	return nodes, stop, err
+}
+
+// startCluster starts n nodes that have found one another, each with more flags of its own, if any. What has started is given with an error too, to be stopped.
+func startCluster(ctx context.Context, path string, n, limit int, flags func(i int) []string) (nodes []*server, err error) {
 	for i := range n {
 		more := []string{"--id", fmt.Sprintf("n%d", i), "-m", strconv.Itoa(limit), "-t", "1", "--drain-timeout", "0"}
+		if flags != nil {
+			more = append(more, flags(i)...)
+		}
 		if i > 0 {
 			more = append(more, "--join", "127.0.0.1:"+argument(nodes[0], "--gossip-port"))
 		}
@@ -136,7 +155,7 @@ func (c *cluster) settle(ctx context.Context, nodes []*server) error {
 		if err := load.Fill(ctx, load.Config{Addrs: []string{nodes[0].addr}}); err != nil { // any node takes every key
 			return err
 		}
-		_, err := ask(ctx, nodes, clusterWorkloads()[0].config, c.slice)
+		_, err := ask(ctx, nodes, nodes, clusterWorkloads()[0].config, c.slice)
 		if err == nil {
 			return nil
 		}
@@ -163,15 +182,15 @@ func members(ctx context.Context, path, addr string) int {
 	return strings.Count(string(said), " active ")
 }
 
-// measure gives slices[round][cluster].
-func (c *cluster) measure(ctx context.Context, clusters [][]*server, w workload) (rounds [][]slice, err error) {
+// measure gives slices[round][party].
+func (c *cluster) measure(ctx context.Context, parties []party, w workload) (rounds [][]slice, err error) {
 	for round := range c.rounds {
 		c.progress.begin("%s, round %d", w.name, round+1)
 		c.progress.at(uint64(round), uint64(c.rounds))
-		row := make([]slice, len(clusters))
-		for turn := range clusters {
-			i := (turn + round) % len(clusters)
-			if row[i], err = ask(ctx, clusters[i], w.config, c.slice); err != nil {
+		row := make([]slice, len(parties))
+		for turn := range parties {
+			i := (turn + round) % len(parties)
+			if row[i], err = ask(ctx, parties[i].doors, parties[i].nodes, w.config, c.slice); err != nil {
 				return nil, err
 			}
 		}
@@ -181,13 +200,7 @@ func (c *cluster) measure(ctx context.Context, clusters [][]*server, w workload)
 }
 
 func (c *cluster) rows(name string, rounds [][]slice) (rows [][]string) {
-	over := func(f func([]slice) float64) float64 {
-		all := make([]float64, len(rounds))
-		for i, r := range rounds {
-			all[i] = f(r)
-		}
-		return median(all)
-	}
+	over := func(f func([]slice) float64) float64 { return medianOver(rounds, f) }
 	for i, n := range c.sizes {
 		ratio := over(func(r []slice) float64 { return r[i].cost / r[0].cost })
 		bar, held := "", ""
@@ -204,6 +217,14 @@ func (c *cluster) rows(name string, rounds [][]slice) (rows [][]string) {
 		})
 	}
 	return rows
+}
+
+func medianOver(rounds [][]slice, f func([]slice) float64) float64 {
+	all := make([]float64, len(rounds))
+	for i, r := range rounds {
+		all[i] = f(r)
+	}
+	return median(all)
 }
 
 const clusterNotes = `CPU (user and system) of all nodes together for each request, medians of %d rounds; in each round every cluster is asked for %v, one after the other, through all its nodes alike, and the ratio is

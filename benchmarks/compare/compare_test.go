@@ -12,8 +12,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/memring/memring/benchmarks/trace"
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"go.uber.org/goleak"
+
+	"github.com/memring/memring/benchmarks/load"
+	"github.com/memring/memring/benchmarks/trace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -105,10 +108,7 @@ func TestCompare(t *testing.T) {
 	if _, err := exec.LookPath("memcached"); err != nil {
 		t.Skip("no memcached here")
 	}
-	memring := filepath.Join(t.TempDir(), "memring")
-	if said, err := exec.Command("go", "build", "-o", memring, "../../cmd/memring").CombinedOutput(); err != nil {
-		t.Fatalf("build memring: %v\n%s", err, said)
-	}
+	memring := buildMemring(t)
 	f := func(name string, args ...string) {
 		t.Helper()
 		out := t.TempDir()
@@ -134,9 +134,66 @@ func TestCompare(t *testing.T) {
 	}
 	f("hitratio", "hitratio", "-traces", "", "-footprints", "3", "-only", "one-hit")
 	f("fill", "fill", "-only", "100 KB")
-	f("speed", "speed", "-only", "^(1 connection|paced.*|idle.*)$", "-rounds", "2", "-slice", "50ms", "-m", "64")
+	f("speed", "speed", "-only", "^(1 connection|paced.*|TLS.*|idle.*)$", "-rounds", "2", "-slice", "50ms", "-m", "64")
 	f("cluster", "cluster", "-nodes", "1,2", "-rounds", "1", "-slice", "50ms", "-m", "64")
+	f("scale", "scale", "-conns", "1,100", "-idle", "50", "-busy", "20", "-rounds", "1", "-slice", "50ms", "-m", "64")
 	f("warm", "warm", "-on", "memcached", "-events", "kill", "-keys", "2000", "-rate", "1000", "-quiet", "2s", "-after", "1s", "-m", "64")
+}
+
+// TestSoak is a short one: nodes join and leave under load, and what is counted is counted.
+func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	if _, err := exec.LookPath("memcached"); err != nil {
+		t.Skip("no memcached here")
+	}
+	out := t.TempDir()
+	if err := run(context.Background(), []string{"soak", "-for", "4s", "-period", "2s", "-rate", "500", "-m", "64", "-memring", buildMemring(t), "-out", out}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "soak.md"))
+	if err != nil || !strings.Contains(string(text), "\n| 2      | meta") || !strings.Contains(string(text), "Not judged") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+func buildMemring(t *testing.T) string {
+	t.Helper()
+	memring := filepath.Join(t.TempDir(), "memring")
+	if said, err := exec.Command("go", "build", "-o", memring, "../../cmd/memring").CombinedOutput(); err != nil {
+		t.Fatalf("build memring: %v\n%s", err, said)
+	}
+	return memring
+}
+
+// TestFindings: what has grown is told, and what was there before is not.
+func TestFindings(t *testing.T) {
+	flat := func(n int) *soak {
+		s := &soak{bench: &bench{progress: newProgress(os.Stderr)}}
+		for i := range n {
+			r := soaked{report: load.Report{Times: hdrhistogram.New(1000, 1e9, 3)}, wire: load.Wire(i % 3), rss: 100 << 20, descriptors: 50, goroutines: 200}
+			if err := r.report.Times.RecordValue(1e6); err != nil {
+				t.Fatal(err)
+			}
+			s.rows = append(s.rows, r)
+		}
+		return s
+	}
+	f := func(what string, want bool, n int, change func(last *soaked)) {
+		t.Helper()
+		s := flat(n)
+		change(&s.rows[n-1])
+		if err := s.judge(); (err == nil) != want {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	f("nothing", true, 30, func(*soaked) {})
+	f("memory", false, 30, func(last *soaked) { last.rss += 10 << 20 })
+	f("descriptors", false, 30, func(last *soaked) { last.descriptors += 20 })
+	f("goroutines", false, 30, func(last *soaked) { last.goroutines += 20 })
+	f("times", false, 30, func(last *soaked) { _ = last.report.Times.RecordValue(2e6) })
+	f("too early", true, 4, func(last *soaked) { last.rss *= 2 })
 }
 
 // TestInterrupted: what was measured is kept.
@@ -187,6 +244,8 @@ func TestRunRefuses(t *testing.T) {
 	f("fill", "-m", "0")
 	f("fill", "-only", "3 GB")
 	f("hitratio", "-memcached", "/nowhere/memcached")
+	f("scale", "-rate", "0")
+	f("soak", "-for", "1s", "-period", "1s")
 	f("warm", "-events", "flood")
 	f("warm", "-on", "redis")
 	f("warm", "-quiet", "1s")

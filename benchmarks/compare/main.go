@@ -4,8 +4,10 @@
 //	fill       fill both with values of one size: how much memory they take, and how many items they hold in it
 //	speed      ask both in turn: the CPU that a request costs them
 //	measuring  ask memring with what it counts and measures, and without (no memcached): what that costs
+//	scale      ask both over 1 to 10,000 connections
 //	cluster    ask clusters of 1, 3 and 10 nodes in turn (no memcached): the CPU that a request costs all of their nodes
 //	warm       ask clusters of both while nodes join, leave, restart and die: the hit ratio, and what clients see
+//	soak       ask a cluster for half an hour while nodes join and leave: what grows?
 //
 // Each server is asked alone. Results are a table (Markdown), the same as CSV, and a plot (SVG).
 package main
@@ -36,12 +38,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	const usage = "compare hitratio|fill|speed|measuring|cluster|warm [flags]; -h after it tells the flags"
+	const usage = "compare hitratio|fill|speed|measuring|scale|cluster|warm|soak [flags]; -h after it tells the flags"
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
 	flags := flag.NewFlagSet("compare "+args[0], flag.ContinueOnError)
 	b := bench{command: "go run ./benchmarks/compare " + strings.Join(args, " "), progress: newProgress(os.Stderr)}
+	b.processors, _ = allowed() // elsewhere than on Linux none are given out
 	flags.StringVar(&b.memcached, "memcached", "memcached", "the memcached to compare with: a `PATH`, or a name in PATH")
 	flags.StringVar(&b.memring, "memring", "bin/memring", "`PATH` of memring")
 	flags.StringVar(&b.out, "out", "benchmarks/results", "`DIRECTORY` for the results")
@@ -60,6 +63,12 @@ func run(ctx context.Context, args []string) error {
 	case "speed":
 		b.limits = []int{1024}
 		do = newSpeed(&b, flags).run
+	case "scale":
+		b.limits = []int{1024}
+		do = newScale(&b, flags).run
+	case "soak":
+		b.limits = []int{256}
+		do = newSoak(&b, flags).run
 	case "cluster":
 		b.limits = []int{256}
 		do = newCluster(&b, flags).run
@@ -92,16 +101,18 @@ type bench struct {
 	command            string // that made the results
 	memcached, memring string
 	out                string
-	limits             []int // megabytes
+	limits             []int     // megabytes
+	certificate        [2]string // files of the servers' chain and key; "": without TLS
+	processors         []int     // that this process may run on; nil: that is not known
 	versions           [2]string
 	progress           *progress
-	pair               func() [2]recipe // nil: memcached and memring
+	instead            func() [2]recipe // nil: memcached and memring
 }
 
 // rivals gives both servers' recipes, memcached first where it is one of them.
 func (b *bench) rivals() [2]recipe {
-	if b.pair != nil {
-		return b.pair()
+	if b.instead != nil {
+		return b.instead()
 	}
 	return [2]recipe{memcachedAt(b.memcached), memringAt(b.memring)}
 }

@@ -34,7 +34,7 @@ func newMeasuring(b *bench, flags *flag.FlagSet) *measuring {
 		return err
 	})
 	flags.StringVar(&m.without, "without", "bin/memring-bare", "`PATH` of the memring without counters")
-	b.pair = func() [2]recipe {
+	b.instead = func() [2]recipe {
 		bare, full := memringAt(m.without), memringAt(b.memring)
 		bare.name += ", bare"
 		return [2]recipe{bare, full}
@@ -75,7 +75,7 @@ func (m *measuring) run(ctx context.Context) (err error) {
 		if !m.only.MatchString(w.name) {
 			continue
 		}
-		got, err := m.measure(ctx, servers, w)
+		got, err := measure(ctx, m.progress, servers, w.name, w.config, m.rounds, m.slice)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}

@@ -28,6 +28,8 @@ type recipe struct {
 	name string
 	path string
 	args func() (args []string, addr string, err error) // with free ports
+
+	secure string // HOST:PORT of the encrypted port; "": there is none
 }
 
 // asRoot keeps memcached from refusing to run as root, and memring from complaining.
@@ -87,6 +89,7 @@ func (r recipe) version() (string, error) {
 // A server is a running process of a recipe.
 type server struct {
 	name, addr string
+	secure     string // the recipe's
 
 	cmd    *exec.Cmd
 	said   lastBytes
@@ -100,7 +103,7 @@ func (r recipe) start(ctx context.Context, more ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: r.name, addr: addr, cmd: exec.Command(r.path, append(args, more...)...), ended: make(chan struct{})}
+	s := &server{name: r.name, addr: addr, secure: r.secure, cmd: exec.Command(r.path, append(args, more...)...), ended: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.name, err)

@@ -23,6 +23,7 @@ type workload struct {
 	bar    float64 // at most
 	aim    float64 // then; 0: nothing beyond the bar
 	paced  bool    // at a tenth of memcached's top rate
+	tls    bool    // encrypted
 }
 
 // workloads are in an order that fills the servers as rarely as the sizes of values allow.
@@ -49,6 +50,7 @@ func workloads() []workload {
 		{name: "meta, 16 pipelined", config: with(mixed(50, 16, 100), func(c *load.Config) { c.Wire = load.Meta }), bar: 0.825},
 		{name: "binary, 50 connections", config: with(mixed(50, 1, 100), func(c *load.Config) { c.Wire = load.Binary }), bar: 1.10},
 		{name: "binary, 16 pipelined", config: with(mixed(50, 16, 100), func(c *load.Config) { c.Wire = load.Binary }), bar: 0.825},
+		{name: "TLS, 50 connections", config: mixed(50, 1, 100), bar: 1.0, aim: 0.85, tls: true},
 		{name: "50 connections, 1 KB", config: mixed(50, 1, 1024), bar: 1.0, aim: 0.80},
 		{name: "multi-get of 100, 1 KB", config: with(mixed(50, 1, 1024), multi), bar: 0.80, aim: 0.35},
 		{name: "64 KB values", config: with(mixed(50, 1, 64<<10), func(c *load.Config) { c.Mix, c.Keys = load.Mix{Get: 1}, 2000 }), bar: 1.15, aim: 1.0},
@@ -67,6 +69,7 @@ type speed struct {
 	rounds  int
 	slice   time.Duration
 	threads int
+	pinned  bool
 }
 
 func newSpeed(b *bench, flags *flag.FlagSet) *speed {
@@ -74,6 +77,7 @@ func newSpeed(b *bench, flags *flag.FlagSet) *speed {
 	flags.IntVar(&s.rounds, "rounds", 7, "slices for each server and workload; the median counts")
 	flags.DurationVar(&s.slice, "slice", time.Second, "`TIME` that a server is asked without a break")
 	flags.IntVar(&s.threads, "threads", 1, "-t of both servers")
+	flags.BoolVar(&s.pinned, "pin", true, "give the servers processors of their own, apart from the load's")
 	flags.Func("only", "only workloads whose name matches this `REGEXP`", func(text string) (err error) {
 		s.only, err = regexp.Compile(text)
 		return err
@@ -85,19 +89,18 @@ func newSpeed(b *bench, flags *flag.FlagSet) *speed {
 type slice struct {
 	cost float64 // microseconds of CPU for each request
 	rate float64 // requests a second
-	tail float64 // p99.9 of the times, microseconds
+
+	p50, p99, tail float64 // quantiles of the times, in microseconds; tail is p99.9
 }
 
 func (s *speed) run(ctx context.Context) (err error) {
 	if s.rounds < 1 || s.slice <= 0 {
 		return errors.New("-rounds and -slice must be above 0")
 	}
-	var servers [2]*server
-	for i, rival := range s.rivals() {
-		if servers[i], err = rival.start(ctx, "-m", strconv.Itoa(s.limits[0]), "-t", strconv.Itoa(s.threads)); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, servers[i].stop()) }()
+	plain, end, err := s.pair(ctx, s.threads, s.pinned)
+	defer func() { err = errors.Join(err, end()) }()
+	if err != nil {
+		return err
 	}
 	t := table{title: "Speed beside memcached", columns: []string{
 		"workload", "memcached us", "memring us", "ratio", "bar", "held", "aim", "lowest", "highest", "requests/s memcached", "requests/s memring", "p99.9 us memcached", "p99.9 us memring",
@@ -108,20 +111,31 @@ func (s *speed) run(ctx context.Context) (err error) {
 		if !s.only.MatchString(w.name) {
 			continue
 		}
-		if w.config.ValueBytes != filled {
+		servers := plain
+		if w.tls {
+			secure, stop, startErr := s.securePair(ctx)
+			defer func() { err = errors.Join(err, stop()) }()
+			if startErr != nil {
+				return startErr
+			}
+			servers, w.config.TLS = secure, trusting()
+		}
+		if w.tls || w.config.ValueBytes != filled {
 			if err := fillBoth(ctx, servers, w.config); err != nil {
 				return err
 			}
+		}
+		if !w.tls {
 			filled = w.config.ValueBytes
 		}
 		if w.paced {
-			top, err := ask(ctx, servers[:1], w.config, s.slice)
+			top, err := ask(ctx, servers[:1], servers[:1], w.config, s.slice)
 			if err != nil {
 				return err
 			}
 			w.config.Rate = top.rate / 10
 		}
-		m, err := s.measure(ctx, servers, w)
+		m, err := measure(ctx, s.progress, servers, w.name, w.config, s.rounds, s.slice)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
@@ -133,13 +147,13 @@ func (s *speed) run(ctx context.Context) (err error) {
 		return fmt.Errorf("no workload matches -only %s", s.only)
 	}
 	if s.only.MatchString("idle connection") {
-		row, err := s.idle(servers)
+		row, err := s.idle(plain)
 		if err != nil {
 			return err
 		}
 		t.rows = append(t.rows, row)
 	}
-	if err := t.write(s.out, "speed", "![ratios of CPU](speed.svg)\n\n"+s.circumstances(), fmt.Sprintf(speedNotes, s.rounds, s.slice, s.threads)); err != nil {
+	if err := t.write(s.out, "speed", "![ratios of CPU](speed.svg)\n\n"+s.circumstances(), fmt.Sprintf(speedNotes, s.rounds, s.slice, s.threads, s.pinnedWords(s.pinned, s.threads))); err != nil {
 		return err
 	}
 	s.progress.say("%s", filepath.Join(s.out, "speed.md"))
@@ -156,25 +170,31 @@ func fillBoth(ctx context.Context, servers [2]*server, c load.Config) error {
 	return nil
 }
 
-// ask gives servers that hold the same keys one slice together, of their CPU all.
-func ask(ctx context.Context, servers []*server, c load.Config, length time.Duration) (got slice, err error) {
+// acceptTime is more than a server takes to accept a connection, which is not to be counted as part of its requests: its client has it before.
+const acceptTime = 100 * time.Microsecond
+
+// ask gives nodes that hold the same keys one slice together, of their CPU all; asked are the doors, which are some of them.
+func ask(ctx context.Context, doors, nodes []*server, c load.Config, length time.Duration) (got slice, err error) {
 	var before, after time.Duration
 	var err1, err2 error
-	for _, s := range servers {
-		c.Addrs = append(c.Addrs, s.addr)
+	for _, s := range doors {
+		c.Addrs = append(c.Addrs, s.door(c.TLS != nil))
 	}
 	c.Duration = length
-	c.Begun = func() { before, err1 = cpuOf(servers) }
-	c.Ended = func() { after, err2 = cpuOf(servers) }
+	c.Begun = func() {
+		time.Sleep(time.Duration(c.Conns) * acceptTime)
+		before, err1 = cpuOf(nodes)
+	}
+	c.Ended = func() { after, err2 = cpuOf(nodes) }
 	r, err := load.Run(ctx, c)
 	if err := errors.Join(err, err1, err2, ctx.Err()); err != nil {
 		return got, err
 	}
 	if r.Wrong > 0 || r.Misses > 0 || r.Errors > 0 || r.Requests == 0 {
-		return got, fmt.Errorf("%s: of %d requests %d answers were wrong, %d misses, %d refused", servers[0].name, r.Requests, r.Wrong, r.Misses, r.Errors)
+		return got, fmt.Errorf("%s: of %d requests %d answers were wrong, %d misses, %d refused", doors[0].name, r.Requests, r.Wrong, r.Misses, r.Errors)
 	}
-	requests := float64(r.Requests)
-	return slice{cost: float64(after-before) / 1000 / requests, rate: r.PerSecond(), tail: float64(r.Times.ValueAtQuantile(99.9)) / 1000}, nil
+	at := func(quantile float64) float64 { return float64(r.Times.ValueAtQuantile(quantile)) / 1000 }
+	return slice{cost: float64(after-before) / 1000 / float64(r.Requests), rate: r.PerSecond(), p50: at(50), p99: at(99), tail: at(99.9)}, nil
 }
 
 func cpuOf(servers []*server) (sum time.Duration, err error) {
@@ -191,18 +211,20 @@ func cpuOf(servers []*server) (sum time.Duration, err error) {
 // A measurement is what the rounds of one workload come to.
 type measurement struct {
 	ratio, lowest, highest float64 // of the rounds
-	cost, rate, tail       [2]float64
+	cost, rate             [2]float64
+	p50, p99, tail         [2]float64
 	tailRatio              float64
 }
 
-func (s *speed) measure(ctx context.Context, servers [2]*server, w workload) (m measurement, err error) {
-	rounds := make([][2]slice, s.rounds)
+// measure asks both servers in turn.
+func measure(ctx context.Context, p *progress, servers [2]*server, name string, c load.Config, count int, length time.Duration) (m measurement, err error) {
+	rounds := make([][2]slice, count)
 	for round := range rounds {
-		s.progress.begin("%s, round %d", w.name, round+1)
-		s.progress.at(uint64(round), uint64(s.rounds))
+		p.begin("%s, round %d", name, round+1)
+		p.at(uint64(round), uint64(count))
 		for turn := range servers {
 			i := (turn + round) % 2 // who begins changes
-			if rounds[round][i], err = ask(ctx, servers[i:i+1], w.config, s.slice); err != nil {
+			if rounds[round][i], err = ask(ctx, servers[i:i+1], servers[i:i+1], c, length); err != nil {
 				return m, err
 			}
 		}
@@ -217,6 +239,8 @@ func summed(rounds [][2]slice) (m measurement) {
 	for i := range 2 {
 		m.cost[i] = median(overRounds(rounds, func(r [2]slice) float64 { return r[i].cost }))
 		m.rate[i] = median(overRounds(rounds, func(r [2]slice) float64 { return r[i].rate }))
+		m.p50[i] = median(overRounds(rounds, func(r [2]slice) float64 { return r[i].p50 }))
+		m.p99[i] = median(overRounds(rounds, func(r [2]slice) float64 { return r[i].p99 }))
 		m.tail[i] = median(overRounds(rounds, func(r [2]slice) float64 { return r[i].tail }))
 	}
 	return m
@@ -273,42 +297,23 @@ const (
 	idleAim   = 1 << 10
 )
 
-// idle opens connections that say one word and then nothing, and reads what they cost.
-func (s *speed) idle(servers [2]*server) ([]string, error) {
+// idle opens connections that say nothing, and reads what they cost.
+func (s *speed) idle(servers [2]*server) (row []string, err error) {
 	var each [2]float64
 	for i, server := range servers {
-		before, _, err := server.memory()
+		var silent []net.Conn
+		silent, each[i], err = openIdle(server, idleConns)
+		for _, c := range silent {
+			err = errors.Join(err, c.Close())
+		}
 		if err != nil {
 			return nil, err
 		}
-		after, err := withConns(server, func() (uint64, error) {
-			rss, _, err := server.memory()
-			return rss, err
-		})
-		if err != nil {
-			return nil, err
-		}
-		each[i] = max(float64(after)-float64(before), 0) / idleConns
 	}
 	s.progress.say("%-24s %7.0f  %7.0f bytes", "idle connection", each[0], each[1])
 	return []string{
 		"idle connection, bytes", fmt.Sprintf("%.0f", each[0]), fmt.Sprintf("%.0f", each[1]), "", strconv.Itoa(idleBar), whether(each[1], idleBar), strconv.Itoa(idleAim), "", "", "", "", "", "",
 	}, nil
-}
-
-// withConns calls f while idleConns connections are open that were answered once.
-func withConns(s *server, f func() (uint64, error)) (n uint64, err error) {
-	for range idleConns {
-		c, dialErr := net.DialTimeout("tcp", s.addr, askBound)
-		if dialErr != nil {
-			return 0, dialErr
-		}
-		defer func() { err = errors.Join(err, c.Close()) }()
-		if err := converse(c, "version\r\n"); err != nil {
-			return 0, err
-		}
-	}
-	return f()
 }
 
 func converse(c net.Conn, say string) error {
@@ -325,9 +330,10 @@ func converse(c net.Conn, say string) error {
 
 const speedNotes = `Server CPU (user and system, what the kernel's scheduler counted for the server's threads) for each request, in microseconds, and memring's by memcached's: lower is better. Medians
 of %d rounds; in each round both servers are asked for %v, one after the other, and the ratio is the median of the rounds' ratios ("lowest" and "highest" are the rounds at the ends). Both
-servers have -t %d. Unless the name says otherwise: text protocol, 50 connections, 100,000 keys of 30 bytes, values of 100 bytes, 90 %% get and 10 %% set, keys all alike, all hits, a closed loop; every value
+servers have -t %d.%s Unless the name says otherwise: text protocol, 50 connections, 100,000 keys of 30 bytes, values of 100 bytes, 90 %% get and 10 %% set, keys all alike, all hits, a closed loop; every value
 read is compared. "paced" is an open loop at a tenth of memcached's top rate, times counted from when a request was due. meta and binary are beside memcached on the same protocol; their bars are the
 text's plus 10 %%. The load generator runs on the same machine, one thread.
 
-Not measured here: TLS, unread answers; more nodes than one are in cluster.md (make bench-cluster).
+Not measured here: unread answers (node/server's tests bound what they may take); forwarding and more nodes than one are in cluster.md (make bench-cluster), more connections in scale.md
+(make bench-scale).
 `
