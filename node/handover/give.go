@@ -90,7 +90,7 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) *protoco
 		case state == foreign:
 		case state == wanted:
 			answer.wants.Add(part)
-		case state == held && his && !probe, hisAlready && !former.pulled:
+		case state == held && his && !probe && !h.askedLocked(a.from, part), hisAlready && !former.pulled:
 			// Given already, and he asks again: our answer has not reached him.
 			if hisAlready {
 				if former.copies.Has(part) {
@@ -145,6 +145,12 @@ func (h *Handover) give(req *protocol.Request, resp *protocol.Response) *protoco
 		pending.Complete()
 	})
 	return pending
+}
+
+// askedLocked reports whether a member was asked for a partition, and has not answered. After a split he may hold it too, and be giving it to us: of two gifts that cross each would wait for the other.
+func (h *Handover) askedLocked(m Member, part int) bool {
+	asked := h.unsure[m]
+	return asked != nil && asked.Has(part)
 }
 
 // tell answers a Takeover.

@@ -357,6 +357,7 @@ func TestSimCut(t *testing.T) {
 		return
 	}
 	simulate(t, cutPlan, seedsOf(180))
+	report(t, play(cutPlan(433))) // two give each other the same at once
 }
 
 // Sim: stores are full, and now and then all is flushed.
