@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/memring/memring/node/ease"
@@ -141,6 +142,7 @@ func (n *Node) openHandover() {
 		Await:  n.errands.Await,
 		After:  n.errands.After,
 		Go:     n.errands.Go,
+		Missed: n.missed,
 		Hasten: note(n.hasten),
 		Copies: handover.Copies{
 			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,
@@ -153,6 +155,14 @@ func (n *Node) openHandover() {
 		Patience: n.cfg.PeerDeadline,
 		Log:      n.log,
 	}, n.cfg.Ring.Partitions)
+}
+
+// missed reports whether a member went without a word, and its process is not known to be gone.
+func (n *Node) missed(run handover.Member) bool {
+	_, lost := n.members.Everybody()
+	return slices.ContainsFunc(lost, func(l membership.Lost) bool {
+		return l.ID == run.ID && l.Boot == run.Boot && l.State == membership.Active && !n.gone(l.Member)
+	})
 }
 
 // leavesIn is how long this node will be here still, if it drains; else 0.

@@ -46,7 +46,7 @@ type kind struct {
 	flags  []string
 	play   func(r *trial)
 	strict bool // no request may fail, but those that a node left open that was told to stop
-	spared bool // if a member is condemned all the same it was a split, of sides nobody chose: then only what is left after the heal is held to something
+	brief  bool // what happens is over before a member is condemned; if one is all the same, it answers those who would take what it holds
 }
 
 // kinds are all there are. In a round of copies 1 a crash, or a pause that is taken for one, may take what the member had, but nothing else may.
@@ -65,13 +65,13 @@ func kinds() []kind {
 		{name: "restart", cells: "C2: planned restarts, one after another", copies: 1, from: 2, strict: true, play: (*trial).playRestart},
 		{name: "flush", cells: "C1, C2: what was flushed stays so while members move", copies: 1, from: 3, strict: true, play: (*trial).playFlush},
 		{name: "pause", cells: "C5: who stood still does not answer from old memory", copies: 1, from: 3, play: (*trial).playPause},
-		{name: "blink", cells: "C0: a short cut costs time, and nothing else", copies: 1, from: 3, spared: true, play: (*trial).playBlink},
-		{name: "slow", cells: "C0: so does a slow link that loses packets", copies: 1, from: 3, spared: true, play: (*trial).playSlow},
+		{name: "blink", cells: "C0: a short cut costs time, and nothing else", copies: 1, from: 3, brief: true, play: (*trial).playBlink},
+		{name: "slow", cells: "C0: so does a slow link that loses packets", copies: 1, from: 3, brief: true, play: (*trial).playSlow},
 		{name: "flap", cells: "C3: one dies again and again", copies: 1, from: 3, play: (*trial).playFlap},
 		{name: "kill-while-moving", cells: "C1-C3: a crash during hand-overs", copies: 1, from: 3, play: (*trial).playKillWhileMoving},
 		{name: "copies-moves", cells: "C1, C2 with two copies", copies: 2, from: 3, strict: true, play: (*trial).playMoves},
 		{name: "copies-pause", cells: "C5 with two copies", copies: 2, from: 3, play: (*trial).playPause},
-		{name: "copies-blink", cells: "C0 with two copies: a short cut costs time, and nothing else", copies: 2, from: 3, spared: true, play: (*trial).playBlink},
+		{name: "copies-blink", cells: "C0 with two copies: a short cut costs time, and nothing else", copies: 2, from: 3, brief: true, play: (*trial).playBlink},
 		{name: "copies-split", cells: "C7, C8 with two copies", copies: 2, from: 3, play: (*trial).playSplit},
 		{name: "copies-storm", cells: "C1-C5 with two copies: all of it at once; never old, never twice", copies: 2, from: 4, play: (*trial).playStorm},
 		{name: "storm", cells: "C1-C3, C5: all of it at once; never old, never twice", copies: 1, from: 4, play: (*trial).playStorm},

@@ -38,9 +38,9 @@ func (r *trial) judge(told []*op, tally *tally) {
 		tally.void++
 		r.t.Logf("void: a member was condemned that nothing was done to")
 		return
-	case condemned && r.kind.spared:
+	case condemned && r.kind.brief:
 		tally.condemned++
-		r.t.Logf("a member was condemned: judged as after a split")
+		r.t.Logf("a member was condemned: that changes nothing")
 	}
 	for _, o := range told {
 		if o.outcome == unknown && (r.kind.strict || strings.Contains(o.said, "answered")) && !r.hungUp(o) {
@@ -54,8 +54,6 @@ func (r *trial) judge(told []*op, tally *tally) {
 		case r.split != nil:
 			r.judgeSides(key, ops, tally)
 			r.judgeSilence(key, ops)
-			r.judgeHeal(key, ops)
-		case condemned && r.kind.spared:
 			r.judgeHeal(key, ops)
 		default:
 			r.judgeKey(key, "", ops, tally)

@@ -38,6 +38,8 @@ type Config struct {
 	// After calls f in a while; Go calls it at once, elsewhere.
 	After func(pause time.Duration, f func())
 	Go    func(f func())
+	// Missed reports whether a member that is here no longer went without a word, and may be alive all the same. nil: so did all.
+	Missed func(m Member) bool
 	// Hasten is called when another member seems to know a later table than this one.
 	Hasten func()
 
@@ -108,7 +110,7 @@ type Handover struct {
 	table      *ring.Table
 	self       int                  // our place in the table; -1: none
 	members    map[string]uint64    // the others that are alive: their boots by id
-	ghosts     map[string]bool      // those that were until now: they are asked as well, as long as they have not failed to answer
+	ghosts     map[string]bool      // those that were until now: they are asked as well, as long as they have not failed to answer. true: and then again
 	view       uint64               // the print of the members, and of ourselves
 	round      *round               // under way; nil: none
 	unsure     map[Member]piece.Set // what members were asked for and have not answered: perhaps they have given it
@@ -153,6 +155,9 @@ func New(cfg Config, partitions int) *Handover {
 		cfg.Duty = piece.NewDuty(1./8, nil)
 	}
 	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
+	if cfg.Missed == nil {
+		cfg.Missed = func(Member) bool { return true }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -112,6 +112,7 @@ func (w *world) launch(id string) *node {
 		Await:  await,
 		After:  after,
 		Go:     soon,
+		Missed: func(m Member) bool { s := n.view[m.ID]; return s.boot == m.Boot && s.state == down },
 		Hasten: n.hasten,
 		Copies: Copies{
 			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,

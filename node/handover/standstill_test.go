@@ -120,3 +120,33 @@ func fillAll(w *world) {
 		}
 	}
 }
+
+// Sim: who is condemned just when its link is back is asked again before somebody takes what it holds.
+func TestSimAGhostIsAskedAgain(t *testing.T) {
+	for seed := range seedsOf(30) {
+		w := newWorld(plan{seed: seed, copies: 2, spread: 20 * time.Millisecond, slowest: 2 * time.Millisecond, deadline: 20 * time.Millisecond, members: 3})
+		for i := range 3 {
+			w.launch(fmt.Sprintf("m%d", i))
+			w.run(w.now + time.Second)
+		}
+		if w.calm() {
+			victim := w.nodes[1]
+			victim.side = 1
+			for _, n := range w.nodes {
+				if n != victim {
+					w.version++
+					n.learn(victim.ID, sighting{boot: victim.Boot, state: down, version: w.version})
+				}
+			}
+			w.run(w.now + ghostPatience/2)
+			victim.side = whole
+			w.run(w.now + time.Second)
+			w.announce(victim, active, 0, w.spread)
+			w.calm()
+		}
+		report(t, w)
+		for _, n := range w.nodes {
+			n.store.Close()
+		}
+	}
+}

@@ -31,6 +31,9 @@ const (
 	maxSkew = time.Second
 	// retryAfter is the pause after a message that was not answered.
 	retryAfter = 50 * time.Millisecond
+	// ghostPatience is for how long a member that was here until now is asked again though it does not answer: after a cut a lane is silent until TCP sends again, or it is opened anew. Who is gone
+	// for good was silent for two seconds before, and clients wait for that little longer.
+	ghostPatience = 300 * time.Millisecond
 	// maxPiecePause is the longest that who gives may have us wait between two pieces.
 	maxPiecePause = time.Second
 )
@@ -45,11 +48,7 @@ func (h *Handover) Adopt(table *ring.Table, self int, others []Member) {
 		h.members[m.ID] = m.Boot
 		delete(h.ghosts, m.ID)
 	}
-	for id := range before {
-		if _, here := h.members[id]; !here {
-			h.ghosts[id] = true
-		}
-	}
+	h.hauntLocked(before)
 	if view := viewOf(h.cfg.Self, h.members); view != h.view {
 		h.view = view
 		h.spoilLocked()
@@ -64,6 +63,24 @@ func (h *Handover) Adopt(table *ring.Table, self int, others []Member) {
 	h.offerLaterLocked()
 	h.mu.Unlock()
 	begin()
+}
+
+// hauntLocked makes ghosts of those who were here until now: they may only be taken for dead. A cut that has ended leaves lanes on which nothing comes for a while: so that somebody who went
+// without a word does not answer proves nothing for a time.
+func (h *Handover) hauntLocked(before map[string]uint64) {
+	for _, id := range slices.Sorted(maps.Keys(before)) {
+		if _, here := h.members[id]; here {
+			continue
+		}
+		h.ghosts[id] = h.cfg.Missed(Member{ID: id, Boot: before[id]})
+		h.cfg.After(ghostPatience, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.ghosts[id] {
+				h.ghosts[id] = false
+			}
+		})
+	}
 }
 
 // viewOf is the print of a set of members: those who see the same have the same.
@@ -228,20 +245,31 @@ func (h *Handover) beginLocked() (begin func()) {
 			h.cfg.Await(h.cfg.Send(id, &messages[i]), func(resp *protocol.Response) { h.answered(r, id, resp) })
 		}
 		for _, id := range ghosts {
-			h.cfg.Await(h.cfg.Send(id, &probe), func(resp *protocol.Response) { h.haunted(r, id, resp) })
+			h.probe(r, id, &probe)
 		}
 	}
 }
 
+// probe asks a ghost, which is to give nothing.
+func (h *Handover) probe(r *round, id string, probe *protocol.Request) {
+	req := *probe
+	h.cfg.Await(h.cfg.Send(id, &req), func(resp *protocol.Response) { h.haunted(r, id, probe, resp) })
+}
+
 // haunted hears what a member has to say that was there until now. Usually nothing; but if it is only taken for dead, it goes on holding what it holds.
-func (h *Handover) haunted(r *round, id string, resp *protocol.Response) {
+func (h *Handover) haunted(r *round, id string, probe *protocol.Request, resp *protocol.Response) {
 	var answer handout
 	ok := resp.Status == protocol.OK && answer.parse(resp.Value, len(h.parts))
 	h.mu.Lock()
-	if ok {
+	switch {
+	case ok:
 		r.contests.Union(answer.contests)
 		r.wants.Union(answer.wants)
-	} else {
+	case h.ghosts[id] && !h.stopped:
+		h.mu.Unlock()
+		h.cfg.After(retryAfter, func() { h.probe(r, id, probe) })
+		return
+	default:
 		delete(h.ghosts, id)
 	}
 	r.open--

@@ -65,6 +65,7 @@ func newHolder(t *testing.T, ack Ack) *holder {
 		Written: func() {},
 		Fenced:  func() { t.Error("fenced") },
 		Ack:     ack,
+		Duty:    piece.NewDuty(1, func() time.Duration { return 0 }), // however busy the machine is, all is drawn at once
 	}, params.Partitions)
 	h.Adopt(table, table.Index("n0"), []piece.Member{{ID: "n1", Boot: 1}, {ID: "n2", Boot: 1}, {ID: "n3", Boot: 1}})
 	h.later = nil // it looks for copies to keep

@@ -339,7 +339,7 @@ func (c *copying) takes(turn uint64) bool {
 	}
 }
 
-// unfollowed makes copies be of no use, since their holder says so.
+// unfollowed makes copies be of no use, since their holder says so. It tells him which of his partitions are held here meanwhile: he may have been taken for dead.
 func (r *Replicator) unfollowed(req *protocol.Request, resp *protocol.Response) {
 	parts := piece.Set(req.Value)
 	if len(parts) > 0 && !parts.Fits(r.copies.Len()) {
@@ -365,6 +365,14 @@ func (r *Replicator) unfollowed(req *protocol.Request, resp *protocol.Response) 
 		}
 	}
 	r.sought = 0
+	taken := slices.Clone(parts)
+	for part := range taken.All() {
+		if r.cfg.Place(uint32(part)) < piece.Arriving {
+			taken.Remove(part)
+		}
+	}
+	resp.Scratch = append(resp.Scratch[:0], taken...)
+	resp.Value = resp.Scratch
 }
 
 // clean drops what is here and nobody's copy.

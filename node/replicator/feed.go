@@ -85,22 +85,23 @@ func (r *Replicator) endAllLocked(f *feed) {
 	r.closeLocked(f)
 }
 
-// tell sends an Unfollow until it is answered or the member is gone, and says then which. No parts: all of that number. Number 0: all of ours.
-func (r *Replicator) tell(to piece.Member, number uint64, parts piece.Set, done func(heard bool)) {
+// tell sends an Unfollow until it is answered or the member is gone, and says then which, and what of parts that member has taken over. No parts: all of that number. Number 0: all of ours.
+func (r *Replicator) tell(to piece.Member, number uint64, parts piece.Set, done func(heard bool, taken piece.Set)) {
 	r.mu.Lock()
 	over := r.stopped || !r.aliveLocked(to)
 	r.mu.Unlock()
 	if over {
-		done(false)
+		done(false, nil)
 		return
 	}
 	req := protocol.Request{Op: protocol.Unfollow, CAS: number, Delta: r.cfg.Self.Boot, Key: []byte(r.cfg.Self.ID), Value: parts}
 	r.cfg.Await(r.cfg.Send(to.ID, &req), func(resp *protocol.Response) {
-		if resp.Status != protocol.OK {
+		taken := piece.Set(slices.Clone(resp.Value))
+		if resp.Status != protocol.OK || len(taken) > 0 && !taken.Fits(r.feeds.Len()) {
 			r.cfg.After(retryAfter, func() { r.tell(to, number, parts, done) })
 			return
 		}
-		done(true)
+		done(true, taken)
 	})
 }
 
@@ -108,7 +109,7 @@ func (r *Replicator) tell(to piece.Member, number uint64, parts piece.Set, done 
 func (r *Replicator) loseLocked(f *feed, parts piece.Set) {
 	r.telling++
 	r.cfg.Go(func() {
-		r.tell(f.to, f.number, parts, func(heard bool) {
+		r.tell(f.to, f.number, parts, func(heard bool, taken piece.Set) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.telling--
@@ -119,6 +120,9 @@ func (r *Replicator) loseLocked(f *feed, parts piece.Set) {
 				return
 			}
 			for part := range parts.All() {
+				if len(taken) > 0 && taken.Has(part) && r.cfg.Place(uint32(part)) >= piece.Arriving {
+					continue // both of us hold it, as after a split: what it has not acknowledged is not done until they have merged (Release)
+				}
 				r.endLocked(f, uint32(part))
 			}
 		})

@@ -179,6 +179,29 @@ func TestACopyThatComesWhileItsReplicaTakesOver(t *testing.T) {
 	f("when it holds the partition", piece.Holder)
 }
 
+// Nor is it when a replica that has taken over is told, once it is heard again, that its copy is of no use.
+func TestWhoHasTakenOverIsNotGoneOnWithout(t *testing.T) {
+	w, holder, replica, key, part := pair(t, AckOne)
+	w.cut["holder>replica"] = true
+	set := holder.set(key, "v")
+	w.run()
+	replica.sees(false)
+	replica.place = piece.Leaving
+	if !slices.Equal(replica.Take(part), part) {
+		t.Fatal("its copy is of no use")
+	}
+	replica.place = piece.Holder
+	replica.sees(true)
+	w.cut["holder>replica"] = false
+	w.pass(5 * time.Second)
+	w.expect("a write", set, protocol.PeerTimeout)
+	w.expect("a read", holder.get(key), protocol.PeerTimeout)
+	holder.Release(part)
+	if writes, readers, waiting := holder.open(); writes+readers+waiting > 0 {
+		t.Errorf("kept when they merge: %d writes, %d readers, %d waiting", writes, readers, waiting)
+	}
+}
+
 // Stop leaves nobody without an answer, and what comes from a replica later is no matter.
 func TestStopAnswersAll(t *testing.T) {
 	w, holder, replica, key, part := pair(t, AckOne)
