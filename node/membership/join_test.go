@@ -226,3 +226,29 @@ func TestARunThatHasLeftTakesItsFormerRunsWithIt(t *testing.T) {
 		t.Errorf("remembered for ever: %v", v.left)
 	}
 }
+
+// Whoever is told that a member is forgotten may find out a moment later only that it is gone. That it is not gone after all, and goes long after, is another matter.
+func TestViewForgetsWhoIsNotMissedYet(t *testing.T) {
+	now := time.Now()
+	gone := Member{Member: ring.Member{ID: "gone"}, Gossip: addr(2), Boot: 7}
+	after := func(boot uint64, wait time.Duration) State {
+		v := newView(Member{Gossip: addr(1)})
+		v.join("gone", gone)
+		if run, missed := v.forget("gone", boot, now); missed {
+			t.Errorf("run %d is missed while it is here", run)
+		}
+		if _, missed := v.leave("gone", false, now.Add(wait)); !missed {
+			t.Error("nobody looks for it")
+		}
+		return v.everyLost()[0].State
+	}
+	if got := after(7, 2*time.Millisecond); got != Draining {
+		t.Errorf("forgotten a moment before: %v", got)
+	}
+	if got := after(6, 2*time.Millisecond); got == Draining {
+		t.Error("another run was forgotten")
+	}
+	if got := after(7, time.Hour); got == Draining {
+		t.Error("an hour before")
+	}
+}

@@ -189,7 +189,7 @@ func (m *Membership) Believes(run Member) (alive, missed bool) {
 // It gives that run; false if it is not missed. Others hear of it with the next full exchanges. If it is not gone after all it is found again, and joins as ever.
 func (m *Membership) Forget(id string, boot uint64) (uint64, bool) {
 	m.mu.Lock()
-	run, missed := m.view.forget(id, boot)
+	run, missed := m.view.forget(id, boot, time.Now())
 	m.mu.Unlock()
 	if missed {
 		m.log.Info("member forgotten: no place is kept for it", "member", id)

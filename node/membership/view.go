@@ -15,6 +15,7 @@ type view struct {
 	alive map[string]Member // all but ourselves, by gossip name: so two boots of one id have their places
 	left  map[string]uint64 // by id: the latest run that has left, while an earlier one is still believed alive
 	lost  map[string]Lost   // by id: who went without leaving, and may be on the other side of a split
+	over  map[string]Lost   // by id: who is forgotten though we have not found out yet that it is gone, and since when
 }
 
 // A Lost member went without a word, and is looked for. One whose State is Draining has been forgotten: nobody counts on it.
@@ -28,10 +29,11 @@ const (
 	maxLost    = 1024             // the longest lost is given up first
 	toldFor    = 10 * time.Minute // others are told of the lost: no place is kept longer (node.Config, RebalanceDelay)
 	lostFor    = 24 * time.Hour   // whoever is gone that long comes back by itself, through a seed
+	overFor    = 30 * time.Second // who is forgotten is found dead by all within that, or is not dead
 )
 
 func newView(self Member) view {
-	return view{self: self, alive: map[string]Member{}, left: map[string]uint64{}, lost: map[string]Lost{}}
+	return view{self: self, alive: map[string]Member{}, left: map[string]uint64{}, lost: map[string]Lost{}, over: map[string]Lost{}}
 }
 
 // members gives the latest boot of each id, by rising ID.
@@ -73,7 +75,12 @@ func (v *view) leave(name string, goodbye bool, now time.Time) (m Member, missed
 	if !known || goodbye || superseded || m.ID == v.self.ID || v.hasID(m.ID) {
 		return m, false
 	}
-	v.miss(Lost{Member: m, Since: now})
+	l := Lost{Member: m, Since: now}
+	if over := v.over[m.ID]; over.Boot == m.Boot && now.Sub(over.Since) < overFor {
+		l.State = Draining
+	}
+	delete(v.over, m.ID)
+	v.miss(l)
 	return m, true
 }
 
@@ -101,10 +108,15 @@ func (v *view) hear(missed []Lost) (news bool) {
 	return news
 }
 
-// forget takes one of the lost for one that has said goodbye, but that it is still looked for.
-func (v *view) forget(id string, boot uint64) (run uint64, missed bool) {
+// forget takes one of the lost for one that has said goodbye, but that it is still looked for. A run that others miss and we do not yet is taken for that once we do.
+func (v *view) forget(id string, boot uint64, now time.Time) (run uint64, missed bool) {
 	l, known := v.lost[id]
 	if !known || boot != 0 && l.Boot != boot {
+		for _, m := range v.alive {
+			if m.ID == id && m.Boot == boot {
+				v.over[id] = Lost{Member: m, Since: now}
+			}
+		}
 		return 0, false
 	}
 	l.State = Draining
