@@ -356,7 +356,7 @@ func TestSimCut(t *testing.T) {
 		tellStory(t, cutPlan(uint64(*seedFlag)))
 		return
 	}
-	simulate(t, cutPlan, seedsOf(180))
+	simulate(t, cutPlan, seedsOf(80))
 	report(t, play(cutPlan(433))) // two give each other the same at once
 }
 
@@ -366,5 +366,5 @@ func TestSimFull(t *testing.T) {
 		tellStory(t, fullPlan(uint64(*seedFlag)))
 		return
 	}
-	simulate(t, fullPlan, seedsOf(60))
+	simulate(t, fullPlan, seedsOf(12))
 }

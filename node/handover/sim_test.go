@@ -289,7 +289,7 @@ func TestSimKilledGiver(t *testing.T) {
 		return
 	}
 	killed := 0
-	for seed := range seedsOf(120) {
+	for seed := range seedsOf(60) {
 		w := play(killsPlan(seed))
 		report(t, w)
 		killed += w.killed
@@ -311,7 +311,7 @@ func TestSimSlander(t *testing.T) {
 
 // Sim: a seed plays exactly again.
 func TestSimReplays(t *testing.T) {
-	replay(t, seedsOf(6))
+	replay(t, seedsOf(2))
 	expectReplay(t, cutPlan(257)) // of whose members two follow one under the same number
 }
 

@@ -159,8 +159,7 @@ func (r *Replicator) write(feeds []*feed, part uint32, hash uint64, req *protoco
 				f()
 			}
 		})
-		w.answer, w.pending = *resp, pending
-		*resp = protocol.Response{}
+		s.await(w, resp, pending)
 	}
 	flush = r.copy(w, feeds, awaited, req.Key)
 	return pending
@@ -285,6 +284,20 @@ func (s *shard) stick(w *write) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return w.stickLocked()
+}
+
+// await has pending answered with resp once w is acknowledged; at once if it is stuck already: the feeds may have ended since it began.
+func (s *shard) await(w *write, resp *protocol.Response, pending *protocol.Pending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.answer = *resp
+	*resp = protocol.Response{}
+	if w.stuck {
+		pending.Response.Status = protocol.PeerTimeout
+		pending.Complete()
+		return
+	}
+	w.pending = pending
 }
 
 func (w *write) stickLocked() (first bool) {
