@@ -123,22 +123,6 @@ func TestAnswersAreBounded(t *testing.T) {
 	f("all sorts", 180, mixed...)
 }
 
-// Where there is no room for an answer, no more of them are made, to be thrown away: each is a copy of a megabyte.
-func TestAFullShareAsksForNoMore(t *testing.T) {
-	shop := &shop{told: map[string]bool{}}
-	all := session.NewAnswers(12<<20, 1<<20, true)
-	s := all.Bound(session.New(shop, shown{}, 1))
-	in := []byte(strings.Repeat("h 100000\n", 2) + strings.Repeat("h 1000000\n", 30))
-	for !s.Unsent() {
-		_, used := s.Answer(in)
-		in = in[used:]
-	}
-	if shop.asked > 8 {
-		t.Errorf("%d answers were made before the first long one was sent", shop.asked)
-	}
-	s.Close()
-}
-
 // A client that goes half-way leaves nothing behind.
 func TestCloseGivesBack(t *testing.T) {
 	all := session.NewAnswers(12<<20, 1<<20, true)
