@@ -78,7 +78,7 @@ func needs() map[string]string {
 		"stats": "", "config get": "", "cluster members": "", "cluster moves": "", "cluster owner": "", "cluster status": "", "explain": "rp", "cluster drain": "a", "cluster forget": "a",
 		"export": "ra", "install": "wap",
 	}
-	for _, op := range strings.Split("flush mark,hello,deliver,collect,take over,offer,fetch,pull,pulled,follow,unfollow,copy,draw,confirm,suspect", ",") {
+	for _, op := range strings.Split("flush mark,hello,deliver,collect,take over,offer,fetch,pull,pulled,follow,unfollow,copy,draw,confirm,suspect,uses", ",") {
 		all[op] = "members"
 	}
 	return all
