@@ -65,8 +65,11 @@ type Table struct {
 
 // Partition gives the partition of key. It is the one that the consistent package would give.
 func (t *Table) Partition(key []byte) uint32 {
-	return uint32(xxhash.Sum64(key) % uint64(t.params.Partitions))
+	return PartitionOf(xxhash.Sum64(key), t.params.Partitions)
 }
+
+// PartitionOf gives the partition, of so many, of the keys that have a hash (storage.Hash).
+func PartitionOf(hash uint64, partitions int) uint32 { return uint32(hash % uint64(partitions)) }
 
 // Owner gives the index in Members of the member that answers for part, or -1 when there is none: an empty table, or no such partition.
 func (t *Table) Owner(part uint32) int {

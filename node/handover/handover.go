@@ -201,8 +201,8 @@ func (h *Handover) Count() (count Count) {
 	return count
 }
 
-// partOf gives the partition of the keys of a hash, as ring.Table does.
-func (h *Handover) partOf(hash uint64) uint32 { return uint32(hash % uint64(len(h.parts))) }
+// partOf gives the partition of the keys of a hash.
+func (h *Handover) partOf(hash uint64) uint32 { return ring.PartitionOf(hash, len(h.parts)) }
 
 // Holds reports whether this node answers for a partition.
 func (h *Handover) Holds(part uint32) bool {

@@ -151,7 +151,7 @@ func (r *Replicator) sendOne(f *feed, fl flight) {
 	w := fl.w
 	w.shard.sending.Lock()
 	defer w.shard.sending.Unlock()
-	message, byShip := r.message(w, w.key)
+	message, byShip := r.message(w)
 	if !r.sends(f, w.part) {
 		r.acknowledged(f, fl, protocol.PeerTimeout)
 		return

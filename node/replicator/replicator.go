@@ -144,7 +144,7 @@ func New(cfg Config, partitions int) *Replicator {
 // Stats gives the live counters.
 func (r *Replicator) Stats() *Stats { return &r.stats }
 
-func (r *Replicator) partOf(hash uint64) uint32 { return uint32(hash % uint64(r.feeds.Len())) }
+func (r *Replicator) partOf(hash uint64) uint32 { return ring.PartitionOf(hash, r.feeds.Len()) }
 
 // Adopt says who holds what from now on, who we are in the table (-1: not in it) and who else is alive.
 func (r *Replicator) Adopt(table *ring.Table, self int, others []piece.Member) {

@@ -103,9 +103,9 @@ func (r *Replicator) sends(f *feed, part uint32) bool {
 }
 
 // message gives what is to be sent of a write's key, or says that it goes, or is going, by ship. The shard's sending is held.
-func (r *Replicator) message(w *write, key []byte) (message protocol.Request, byShip bool) {
+func (r *Replicator) message(w *write) (message protocol.Request, byShip bool) {
 	if _, under := w.shard.ships[w.hash]; under {
 		return message, true
 	}
-	return w.shard.message(r.cfg.Store, key, r.cfg.LongBytes)
+	return w.shard.message(r.cfg.Store, w.key, r.cfg.LongBytes)
 }

@@ -161,7 +161,7 @@ func (r *Replicator) write(feeds []*feed, part uint32, hash uint64, req *protoco
 		})
 		s.await(w, resp, pending)
 	}
-	flush = r.copy(w, feeds, awaited, req.Key)
+	flush = r.copy(w, feeds, awaited)
 	return pending
 }
 
@@ -177,8 +177,8 @@ func (r *Replicator) Stalled(part uint32) bool {
 }
 
 // copy sends the item as it is now to the replicas. What it gives flushes the copies that are waited for. The shard's sending is held.
-func (r *Replicator) copy(w *write, feeds []*feed, awaited int, key []byte) (flush []func()) {
-	message, byShip := r.message(w, key)
+func (r *Replicator) copy(w *write, feeds []*feed, awaited int) (flush []func()) {
+	message, byShip := r.message(w)
 	for i, f := range feeds {
 		fl := flight{w: w}
 		if i < awaited {

@@ -96,7 +96,7 @@ func (t *Teller) step() {
 
 // tell notes for whom the use of an item is news.
 func (t *Teller) tell(table *ring.Table, hash uint64) {
-	part := uint32(hash % uint64(table.Partitions()))
+	part := ring.PartitionOf(hash, table.Partitions())
 	if !t.cfg.Holds(part) {
 		return
 	}
