@@ -145,6 +145,7 @@ type Stats struct {
 	GivenUp              atomic.Int64 // arrivals that ended before all was there
 	Dropped              atomic.Int64 // items, of partitions given away
 	Doubts               atomic.Int64 // times that this process stood still
+	Unread               atomic.Int64 // answers of members to a takeover that could not be read
 	ClocksAhead          atomic.Int64 // times that a member's clock was more than a second ahead of ours
 }
 

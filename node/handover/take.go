@@ -11,6 +11,7 @@ import (
 
 	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
 )
@@ -259,7 +260,7 @@ func (h *Handover) probe(r *round, id string, probe *protocol.Request) {
 // haunted hears what a member has to say that was there until now. Usually nothing; but if it is only taken for dead, it goes on holding what it holds.
 func (h *Handover) haunted(r *round, id string, probe *protocol.Request, resp *protocol.Response) {
 	var answer handout
-	ok := resp.Status == protocol.OK && answer.parse(resp.Value, len(h.parts))
+	ok := h.read(&answer, id, resp)
 	h.mu.Lock()
 	switch {
 	case ok:
@@ -280,10 +281,25 @@ func (h *Handover) haunted(r *round, id string, probe *protocol.Request, resp *p
 	}
 }
 
+// read reads what a member answers to a Takeover, and reports whether that could be done.
+func (h *Handover) read(answer *handout, id string, resp *protocol.Response) bool {
+	switch {
+	case resp.Status != protocol.OK:
+		return false
+	case answer.parse(resp.Value, len(h.parts)):
+		return true
+	}
+	if n := h.stats.Unread.Add(1); n&(n-1) == 0 { // each power of two: it is asked again soon
+		h.cfg.Log.Warn("what a member answers to a takeover cannot be read, so nothing moves from there: its build and this one cannot be in one cluster",
+			"member", id, "bytes", len(resp.Value), "expected", handoutHead+handoutSets*len(piece.NewSet(len(h.parts))), "frames", frame.Version, "times", n)
+	}
+	return false
+}
+
 // answered takes what a member gives us.
 func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 	var answer handout
-	ok := resp.Status == protocol.OK && answer.parse(resp.Value, len(h.parts))
+	ok := h.read(&answer, id, resp)
 	var base piece.Base
 	if ok {
 		h.follow(id, &answer)

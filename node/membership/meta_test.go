@@ -2,6 +2,7 @@ package membership
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"math"
 	"net"
@@ -9,8 +10,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/memberlist"
+
 	"github.com/memring/memring/ring"
 )
 
@@ -56,6 +59,26 @@ func TestMetaComesBack(t *testing.T) {
 		Copies: 1,
 		Client: netip.MustParseAddrPort("10.0.0.1:11211"), Peer: netip.MustParseAddrPort("10.0.0.2:0"), Gossip: netip.MustParseAddrPort("10.0.0.1:7946"),
 	}, 1)
+}
+
+// Members are upgraded one by one, so what a build says of itself under a version stays as it is: another layout is another version, and a cluster that is stopped whole. See
+// protocol/DESIGN.md, "Versions".
+func TestBytesOfTheMetaVersion(t *testing.T) {
+	if metaVersion != 2 || lostVersion != 1 {
+		t.Fatalf("the versions are %d and %d: say here what their bytes are", metaVersion, lostVersion)
+	}
+	m := Member{
+		Member: ring.Member{ID: "a", Zone: "z", Weight: 1}, Boot: 2, State: Draining, Copies: 3,
+		Client: netip.MustParseAddrPort("10.0.0.1:4"), Peer: netip.MustParseAddrPort("[2001:db8::1]:5"), Gossip: netip.MustParseAddrPort("10.0.0.1:6"),
+	}
+	const told = "02" + "0000000000000007" + "0000000000000002" + "02" + "01" + "03" + "0161" + "017a" + "000004" + "0620010db80000000000000000000000010005"
+	if got := fmt.Sprintf("%x", appendMeta(nil, m, 7)); got != told {
+		t.Errorf("what a member tells of itself is changed: got %s, want %s", got, told)
+	}
+	const lost = "01" + "00000000000003e8" + "040a000001" + "0006" + "2e" + told
+	if got := fmt.Sprintf("%x", appendLost(nil, []Lost{{Member: m, Since: noon.Add(-time.Second)}}, 7, noon)); got != lost {
+		t.Errorf("what is told of the lost is changed: got %s, want %s", got, lost)
+	}
 }
 
 func TestUnspecifiedAddressesBecomeThatOfGossip(t *testing.T) {

@@ -40,6 +40,7 @@ func ours() []family {
 			{"memring_fetch_hits_total", "cluster_fetch_hits", "Of these, those that were there."},
 			{"memring_waits_total", "cluster_waits", "Requests that waited for a partition."},
 			{"memring_minorities_total", "cluster_minorities", "Times that this node found itself on the small side of a split."},
+			{"memring_answers_unread_total", "cluster_answers_unread", "Answers of members about what moves that could not be read: their build and this one cannot be in one cluster."},
 			{"memring_clocks_ahead_total", "cluster_clocks_ahead", "Times that a member's clock was more than a second ahead of this one's."},
 			{"memring_login_attempts_total", "auth_cmds", "Logins tried, by clients."},
 			{"memring_login_failures_total", "auth_errors", "Of these, those refused, each some tenths of a second later."},

@@ -331,6 +331,7 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_handover_items_out", moved.ItemsOut.Load())
 	list.Add("cluster_handover_bytes_in", moved.BytesIn.Load())
 	list.Add("cluster_handover_bytes_out", moved.BytesOut.Load())
+	list.Add("cluster_answers_unread", moved.Unread.Load())
 	list.Add("cluster_clocks_ahead", moved.ClocksAhead.Load())
 	list.Add("cluster_fetches", moved.Fetches.Load())
 	list.Add("cluster_fetch_hits", moved.FetchedHits.Load())

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Version is the version of the frames. Members of one cluster must speak the same.
+// Version is the version of what goes over lanes. Under one version none of it changes, and a build speaks the one before as well: see protocol/DESIGN.md, "Versions".
 const Version = 1
 
 // A Lane is what a connection between members is for: which handler answers on it.
