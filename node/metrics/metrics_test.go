@@ -117,13 +117,13 @@ func TestOfTheCluster(t *testing.T) {
 		`memring_partitions{state="held"}`: series["memring_partitions_owned"], `memring_partitions{state="wanted"}`: 0,
 		"memring_table_fingerprint": others["memring_table_fingerprint"], "memring_settings_fingerprint": others["memring_settings_fingerprint"], "memring_handover_left_items": 0, "memring_minority": 0,
 		`memring_memory_limit_bytes{kind="items"}`: 16 << 20, `memring_memory_bytes{kind="items"}`: series["memcached_current_bytes"],
-		"memring_forwards_total": others["memcached_commands_total{command=\"set\",status=\"hit\"}"],
 	})
 	if both := series["memring_partitions_owned"] + others["memring_partitions_owned"]; both != float64(table.Partitions()) {
 		t.Errorf("%v partitions are owned, want %d", both, table.Partitions())
 	}
-	if series["memring_forwards_total"] == 0 {
-		t.Error("nothing was forwarded")
+	// What members ask each other of their clocks goes the same way, when it is time for that.
+	if sets := others[`memcached_commands_total{command="set",status="hit"}`]; sets == 0 || series["memring_forwards_total"] < sets {
+		t.Errorf("%v forwards, and %v sets came", series["memring_forwards_total"], sets)
 	}
 }
 
