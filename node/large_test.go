@@ -109,3 +109,21 @@ func TestReadersThatStall(t *testing.T) {
 		}
 	}
 }
+
+// More uploads at once than there is memory for: some are refused, and whoever asks for little is served on.
+func TestMoreUploadsThanMemory(t *testing.T) {
+	c := nodetest.Start(t, 1, func(cfg *node.Config) { cfg.MaxBufferBytes = 1 }) // four of the largest all the same
+	for range 20 {
+		upload := c.Dial(0)
+		go func() { _, _ = io.WriteString(upload, "set k 0 0 1000000\r\n"+strings.Repeat("x", 600_000)) }() // until it is refused, or the test is over
+	}
+	small := c.Dial(0)
+	refused := func() bool {
+		stats := talk(t, c.Dial(0), "stats\r\nquit\r\n")
+		return strings.Contains(stats, "STAT read_buf_oom ") && !strings.Contains(stats, "STAT read_buf_oom 0\r\n")
+	}
+	c.Wait("an upload is refused", refused)
+	if got, want := talk(t, small, "set s 0 0 1\r\nx\r\nget s\r\nquit\r\n"), "STORED\r\nVALUE s 0 1\r\nx\r\nEND\r\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

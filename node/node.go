@@ -185,6 +185,7 @@ func (n *Node) bind() error {
 		MaxBufferBytes:  n.cfg.BufferBytes(),
 		Awake:           n.awake,
 		Refusal:         "ERROR Too many open connections\r\n",
+		NoMemory:        "SERVER_ERROR out of memory reading request\r\n",
 		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
 		Told:            func(e server.ConnEvent) { n.tell(watch.ConnEvents, e) },
 		Log:             n.log,

@@ -157,5 +157,7 @@ func (s *Server) lendLarge(buffer *[]byte) {
 func (c *conn) refuseMemory() {
 	c.server.stats.NoMemoryConns.Add(1)
 	c.refused = true
-	_ = c.send([]byte(c.server.cfg.NoMemory))
+	if why := c.server.cfg.NoMemory; why != "" {
+		_ = c.send([]byte(why))
+	}
 }

@@ -61,7 +61,7 @@ type Config struct {
 	MaxRequestBytes int
 
 	// MaxBufferBytes bounds what the read buffers of all connections have grown to, together. A connection that would exceed it waits up to
-	// a second for others to finish, then it is sent NoMemory and closed. Default 256 MiB: some 250 uploads of the largest item by default
+	// a second for others to finish, then it is sent NoMemory, if that is not "", and closed. Default 256 MiB: some 250 uploads of the largest item by default
 	// at once. At least room for four of MaxRequestBytes, so that such uploads still go on side by side.
 	MaxBufferBytes int64
 	NoMemory       string

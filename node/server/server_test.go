@@ -108,6 +108,25 @@ func TestRequestOverTheBoundEndsTheConnection(t *testing.T) {
 	}
 }
 
+// Who is refused memory is closed, and the others are served on, whether there is a word for it or not.
+func TestRefusedMemoryOnASocket(t *testing.T) {
+	for _, why := range []string{"", "no memory\n"} {
+		s, address := start(t, server.Config{NoMemory: why})
+		if !s.Budget().TryTake(s.Budget().Left()) {
+			t.Fatal("not to be had")
+		}
+		refused, served := dial(t, address), dial(t, address)
+		send(t, refused, block(100_000)[:16<<10]) // a buffer full: what was not read at the end would end the connection before the word is read
+		if got, err := io.ReadAll(refused); string(got) != why || err != nil {
+			t.Errorf("%q, %v; want %q", got, err, why)
+		}
+		send(t, served, block(5))
+		if got, err := io.ReadAll(served); string(got) != block(5) || err != nil {
+			t.Errorf("the other: %q, %v", got, err)
+		}
+	}
+}
+
 func TestConnectionsOverTheLimitAreRefused(t *testing.T) {
 	s, address := start(t, server.Config{MaxConns: 2, Refusal: "full\n"})
 	for range 2 {
