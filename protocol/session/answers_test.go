@@ -123,6 +123,36 @@ func TestAnswersAreBounded(t *testing.T) {
 	f("all sorts", 180, mixed...)
 }
 
+// Once there is no room for an answer no more of them are asked for before it is sent: each would be a copy of a megabyte, to be thrown away.
+func TestAWithheldAnswerEndsItsBatch(t *testing.T) {
+	f := func(what string, taken int64, request string) {
+		t.Helper()
+		bubble(t, func(t *testing.T) {
+			all := session.NewAnswers(12<<20, 1<<20, true)
+			if !all.Budget().TryTake(taken) {
+				t.Fatalf("%s: there are not %d bytes", what, taken)
+			}
+			shop, asked := &shop{told: map[string]bool{}}, 0
+			s := all.Bound(session.New(shop, shown{}, 1))
+			defer s.Close()
+			s.BeforeWait(func() {
+				if asked == 0 {
+					asked = shop.asked
+				}
+			})
+			in := strings.Repeat(request, 30)
+			switch _, used := s.Answer([]byte(in)); {
+			case asked != 1:
+				t.Errorf("%s: %d answers were made before the first was sent", what, asked)
+			case used != len(request):
+				t.Errorf("%s: %d bytes are done with, want %d", what, used, len(request))
+			}
+		})
+	}
+	f("longer than it was expected to be", 0, "h1 1000000\n")
+	f("others hold all", 11<<20, "h"+strings.Repeat("1", 3000)+" 1000000\n") // such a batch is expected to be long
+}
+
 // A client that goes half-way leaves nothing behind.
 func TestCloseGivesBack(t *testing.T) {
 	all := session.NewAnswers(12<<20, 1<<20, true)
