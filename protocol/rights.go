@@ -30,6 +30,9 @@ func (r *Request) Needs() Rights {
 	return table[r.Op].needs
 }
 
+// ForClients reports whether a client may ask for op at all.
+func (op Op) ForClients() bool { return table[op].needs&Internal == 0 }
+
 // commonStats are those that exporters and clients ask for, by their whole names; "" are the general ones.
 func commonStats() []string {
 	return []string{"", "settings", "items", "slabs", "sizes", "tls", "cluster", "nodes", "partitions"}

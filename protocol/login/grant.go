@@ -19,6 +19,9 @@ type Grant struct {
 // everything is granted to whom a line says nothing else of, as to memcached's users.
 func everything() Grant { return Grant{Rights: protocol.AllRights} }
 
+// Unlimited reports whether it is for all that a client may ask at all.
+func (g *Grant) Unlimited() bool { return g.Rights == protocol.AllRights && len(g.Prefixes) == 0 }
+
 // Allows reports whether req may be asked. Explain concerns a key as well, though it is not sent to its owner alone; and Export shows all keys.
 func (g *Grant) Allows(req *protocol.Request) bool {
 	switch {
