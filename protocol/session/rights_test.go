@@ -183,7 +183,7 @@ func linesOf() (all []command) {
 		"delete K|delete K 0|incr K 1|decr K 1|touch K 0|"+
 		"flush_all|flush_all 10|verbosity 1|version|quit|config get cluster|cluster members|cluster moves|cluster owner K|cluster status|cluster drain K|cluster forget K|explain K|"+
 		"shutdown|shutdown graceful|watch|watch fetchers|lru_crawler metadump all|lru_crawler mgdump all|lru_crawler disable|cache_memlimit 64|debugtime 1|"+
-		"lru tune 1 1 1 1|slabs automove 1|refresh_certs|mn|me K|unknown|get", "|") {
+		"lru tune 1 1 1 1|slabs automove 1|refresh_certs|unknown|get|GET / HTTP/|touch K 0 noreply", "|") {
 		all = append(all, command{said: said})
 	}
 	for verb := range strings.FieldsSeq("set add replace append prepend") {
@@ -199,11 +199,27 @@ func linesOf() (all []command) {
 	for group := range strings.SplitSeq("conns,detail on,detail dump,detail,d,det dump,cachedump 1 1,cachedump 1 0,c,con,set,reset,r,new,detail settings", ",") {
 		all = append(all, command{said: "stats " + group, needs: "a"})
 	}
-	for _, options := range []string{"", " v", " v q", " v N30 t", " R30", " T30", " v k O1 b", " I", " x", " C1", " D5 N0 J7", " MD v", " ME", " MR", " MA N5", " MP", " S", " !"} {
-		for _, verb := range []string{"mg", "md", "ma"} {
-			all = append(all, command{said: verb + " K" + options})
+	return append(all, metaLines()...)
+}
+
+// metaLines are all commands that begin like meta's, each with every option that there could be.
+func metaLines() (all []command) {
+	options := []string{"", " v q", " v N30 t", " v k O1 b", " D5 N0 J7", " MD v", " ME", " MR", " MA N5", " MP"}
+	for option := '!'; option <= '~'; option++ {
+		options = append(options, " "+string(option), " "+string(option)+"5")
+	}
+	for letter := range 256 {
+		verb := "m" + string([]byte{byte(letter)})
+		if !meta.Speaks([]byte(verb + " ")) {
+			continue
 		}
-		all = append(all, command{said: "ms K 5" + options + "\r\nvalue"}, command{said: "ms K 2000" + options + "\r\n" + strings.Repeat("x", 2000)})
+		for _, o := range options {
+			if letter == 's' {
+				all = append(all, command{said: verb + " K 5" + o + "\r\nvalue"}, command{said: verb + " K 2000" + o + "\r\n" + strings.Repeat("x", 2000)})
+			} else {
+				all = append(all, command{said: verb + " K" + o})
+			}
+		}
 	}
 	return all
 }
@@ -240,10 +256,13 @@ func packetsOf() (all []command) {
 // filled puts a key in the place of K, in base64 where that is said. In a packet the lengths grow with it.
 func filled(said, key string) string {
 	if said[0] != 0x80 {
-		if said[0] == 'm' && strings.Contains(said, " b") {
+		if said[0] != 'm' {
+			return strings.ReplaceAll(said, "K", key)
+		}
+		if said[1] != 'e' && strings.Contains(said, " b") || said == "me K b" {
 			key = base64.StdEncoding.EncodeToString([]byte(key))
 		}
-		return strings.ReplaceAll(said, "K", key)
+		return strings.Replace(said, "K", key, 1) // behind it are options
 	}
 	p := []byte(said)
 	if keyed := int(p[3]) == 1 && p[24+p[4]] == 'K'; !keyed {
@@ -328,7 +347,7 @@ func TestRightsOfEveryCommand(t *testing.T) {
 					switch {
 					case want && (denied || !slices.Equal(got, asked)):
 						t.Errorf("%s: %.80q: denied %v, asked %q of %q", user, in, denied, got, asked)
-					case !want && (!denied && !strings.Contains(in, " q") || slices.ContainsFunc(got, func(op string) bool { return len(in) < 65536 || op != "get" })):
+					case !want && (!denied && !strings.Contains(in, " q") && !strings.Contains(in, " noreply") || slices.ContainsFunc(got, func(op string) bool { return len(in) < 65536 || op != "get" })):
 						t.Errorf("%s: %.80q: denied %v, and %q was asked", user, in, denied, got)
 					}
 				}
@@ -342,7 +361,7 @@ func TestRightsOfEveryCommand(t *testing.T) {
 	}
 }
 
-// No command of the text wire is forgotten above: each word that its code compares with is said in one.
+// No command of the text wire is forgotten above: each word that its code compares with is said in one. (Of the others all are tried that there could be.)
 func TestRightsAreTriedOfEveryWord(t *testing.T) {
 	files, err := filepath.Glob("../text/*.go")
 	if err != nil || len(files) == 0 {
@@ -362,11 +381,7 @@ func TestRightsAreTriedOfEveryWord(t *testing.T) {
 			t.Fatal(err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			clause, ok := n.(*ast.CaseClause)
-			if !ok {
-				return true
-			}
-			for _, e := range clause.List {
+			for _, e := range compared(n) {
 				if word, ok := e.(*ast.BasicLit); ok && word.Kind == token.STRING {
 					found++
 					if said, _ := strconv.Unquote(word.Value); said != "" && !slices.Contains(tried, said) {
@@ -380,4 +395,22 @@ func TestRightsAreTriedOfEveryWord(t *testing.T) {
 	if found < 30 {
 		t.Errorf("%d words found: where does the wire keep them now?", found)
 	}
+}
+
+// compared gives what n compares with, if that is what it does.
+func compared(n ast.Node) []ast.Expr {
+	switch n := n.(type) {
+	case *ast.CaseClause:
+		return n.List
+	case *ast.BinaryExpr:
+		if n.Op == token.EQL || n.Op == token.NEQ {
+			return []ast.Expr{n.X, n.Y}
+		}
+	case *ast.CallExpr:
+		_, bytes := n.Fun.(*ast.ArrayType) // []byte("HTTP/"): nothing else is looked for in that form
+		if called, ok := n.Fun.(*ast.SelectorExpr); bytes || ok && called.Sel.Name == "HasPrefix" {
+			return n.Args
+		}
+	}
+	return nil
 }
