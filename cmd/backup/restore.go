@@ -101,6 +101,7 @@ func (r *restoration) restore(w io.Writer) error {
 	}
 	known, err := r.c.members([]string{r.c.node.Address})
 	if err != nil {
+		r.progress.GiveUp()
 		return err
 	}
 	r.addresses = slices.Sorted(maps.Values(known))

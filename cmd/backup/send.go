@@ -107,7 +107,7 @@ func (s *sender) flush() error {
 	return nil
 }
 
-// try asks once, and keeps what is to be asked again.
+// try asks once, and keeps what is to be asked again. An error that does not pass is told whatever follows it.
 func (s *sender) try() (failure error) {
 	if s.conn == nil {
 		conn, err := s.r.c.dial(s.r.addresses[s.turn%len(s.r.addresses)])
@@ -133,7 +133,7 @@ func (s *sender) try() (failure error) {
 				again = true
 				s.hangUp()
 			}
-			if err != nil {
+			if err != nil && !errors.As(failure, &fatalError{}) {
 				failure = err
 			}
 		}

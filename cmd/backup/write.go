@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -9,10 +10,12 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +33,10 @@ func backupCommand(c *command, port int) *cobra.Command {
 		Short: "Write all items of the cluster to a new file, or to one named by the time in a directory.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.backup(to, cmd.OutOrStdout())
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends it at once
+			return c.backup(ctx, to, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "`FILE` that is not there yet, or DIR")
@@ -46,8 +52,8 @@ type About struct {
 	Build   string    `json:"build"`
 }
 
-// backup writes the archive under another name, and gives it its own when it is whole and on the disk.
-func (c *command) backup(to string, w io.Writer) (err error) {
+// backup writes the archive under another name, and gives it its own when it is whole and on the disk. When ctx ends before that nothing is left.
+func (c *command) backup(ctx context.Context, to string, w io.Writer) (err error) {
 	keys, err := c.keys()
 	if err != nil {
 		return err
@@ -60,8 +66,8 @@ func (c *command) backup(to string, w io.Writer) (err error) {
 	if info, err := os.Stat(to); err == nil && info.IsDir() {
 		to = filepath.Join(to, "memring-"+began.UTC().Format("20060102T150405Z")+".archive")
 	}
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("--to %s: it is there already, and is not overwritten", to)
+	if err := isFree(to); err != nil {
+		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".partial-*") // readable by its owner alone
 	if err != nil {
@@ -87,15 +93,15 @@ func (c *command) backup(to string, w io.Writer) (err error) {
 		return err
 	}
 	b := &collection{c: c, out: archived, known: addresses, progress: output.NewProgress(w, "backup", c.asJSON), moved: time.Now()}
-	if err := b.collect(); err != nil {
+	if err := b.collect(ctx); err != nil {
 		b.progress.GiveUp()
 		return err
 	}
 	if err := errors.Join(archived.Close(), out.Flush(), file.Sync(), file.Close()); err != nil {
 		return fmt.Errorf("--to: %w", err)
 	}
-	if err := os.Rename(file.Name(), to); err != nil {
-		return fmt.Errorf("--to: %w", err)
+	if err := rename(file.Name(), to); err != nil {
+		return err
 	}
 	items, bytes := archived.Written()
 	took := time.Since(began).Round(100 * time.Millisecond)
@@ -103,6 +109,32 @@ func (c *command) backup(to string, w io.Writer) (err error) {
 		fmt.Sprintf("%s: %d items of %d members, %d bytes, in %v", to, items, len(addresses), bytes, took),
 		map[string]any{"file": to, "items": items, "bytes": bytes, "members": len(addresses), "seconds": took.Seconds()},
 	)
+}
+
+// isFree refuses a name that something has.
+func isFree(to string) error {
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("--to %s: it is there already, and is not overwritten", to)
+	}
+	return nil
+}
+
+// rename gives a file its name, unless somebody else has taken that meanwhile, and has the disk know it.
+func rename(from, to string) error {
+	if err := isFree(to); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("--to: %w", err)
+	}
+	directory, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return fmt.Errorf("--to: %w", err)
+	}
+	if err := errors.Join(directory.Sync(), directory.Close()); err != nil {
+		return fmt.Errorf("--to: %w", err)
+	}
+	return nil
 }
 
 // A collection is how far the items have been collected, of all members at once.
@@ -123,22 +155,28 @@ type collection struct {
 
 // collect asks all members for what they hold, until each partition has come whole from somebody. Of one that moves meanwhile something may have come before: it is in the archive
 // twice, and of two versions of an item the newer is restored.
-func (b *collection) collect() error {
+func (b *collection) collect(ctx context.Context) error {
 	for {
-		failures := b.round()
+		failures := b.round(ctx)
 		b.mu.Lock()
 		done, idle, left := b.missing != nil && b.missing.Empty(), time.Since(b.moved), b.partitions-b.complete
 		b.mu.Unlock()
 		switch fatal := (fatalError{}); {
 		case done:
 			return nil
+		case ctx.Err() != nil:
+			return errors.New("interrupted: nothing is left of this backup")
 		case errors.As(failures, &fatal):
 			return fatal.error
 		case idle >= b.c.timeout:
 			return output.Exit(output.Timeout, fmt.Errorf("%d partitions are with nobody who gives them, for %v (--timeout): %w",
 				left, b.c.timeout, errors.Join(failures, errors.New("`memring cluster status` tells more"))))
 		}
-		time.Sleep(passing)
+		select {
+		case <-time.After(passing):
+		case <-ctx.Done():
+			continue
+		}
 		if now, err := b.c.members(append([]string{b.c.node.Address}, slices.Sorted(maps.Values(b.known))...)); err == nil {
 			b.known = now
 		}
@@ -149,12 +187,12 @@ func (b *collection) collect() error {
 type fatalError struct{ error }
 
 // round asks each member once.
-func (b *collection) round() error {
+func (b *collection) round(ctx context.Context) error {
 	var asking sync.WaitGroup
 	failures := make([]error, 0, len(b.known))
 	for _, id := range slices.Sorted(maps.Keys(b.known)) {
 		asking.Go(func() {
-			if err := b.take(b.known[id]); err != nil {
+			if err := b.take(ctx, b.known[id]); err != nil {
 				b.mu.Lock()
 				failures = append(failures, fmt.Errorf("%s: %w", id, err))
 				b.mu.Unlock()
@@ -166,12 +204,13 @@ func (b *collection) round() error {
 }
 
 // take takes what a member has of what is missing.
-func (b *collection) take(address string) error {
+func (b *collection) take(ctx context.Context, address string) error {
 	conn, err := b.c.dial(address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	b.mu.Lock()
 	wanted := slices.Clone(b.missing)
 	b.mu.Unlock()

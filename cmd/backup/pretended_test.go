@@ -1,0 +1,143 @@
+package backup_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/memring/memring/cmd/backup"
+	"github.com/memring/memring/node/archive"
+	"github.com/memring/memring/storage"
+)
+
+// pretend is a cluster of one member that does what a test says, once it has told who it is: with each line that it hears, until answer is false.
+func pretend(t *testing.T, answer func(line string, in *bufio.Reader, out net.Conn) (goOn bool)) (address string) {
+	t.Helper()
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { port.Close() })
+	go func() {
+		for {
+			conn, err := port.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				for {
+					line, err := in.ReadString('\n')
+					if err != nil {
+						return
+					}
+					if line = strings.TrimRight(line, "\r\n"); line == "cluster members" {
+						fmt.Fprintf(conn, "MEMBER n1 client=%s\r\nEND\r\n", port.Addr())
+					} else if !answer(line, in, conn) {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return port.Addr().String()
+}
+
+// Whoever interrupts a backup finds nothing of it.
+func TestAnInterruptedBackupLeavesNothing(t *testing.T) {
+	ctx, interrupt := context.WithCancel(context.Background())
+	directory := t.TempDir()
+	address := pretend(t, func(line string, _ *bufio.Reader, out net.Conn) bool {
+		if strings.HasPrefix(line, "export ") {
+			fmt.Fprintf(out, "EXPORT 1 1 100\r\n")
+			interrupt()
+		}
+		return true
+	})
+	cmd := backup.Commands(11211, "test")[0]
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs([]string{"--to", directory, "--addr", address})
+	if err := cmd.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(directory); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// A file that comes under its name while a backup is made is not overwritten.
+func TestABackupOverwritesNothingThatCame(t *testing.T) {
+	to := filepath.Join(t.TempDir(), "items.archive")
+	address := pretend(t, func(line string, _ *bufio.Reader, out net.Conn) bool {
+		if strings.HasPrefix(line, "export ") {
+			if err := os.WriteFile(to, []byte("somebody else's"), 0o600); err != nil {
+				t.Error(err)
+			}
+			fmt.Fprintf(out, "EXPORT 1 1 100\r\n\x00\x00\x00\x00\x01")
+		}
+		return true
+	})
+	if _, err := run("backup", "--to", to, "--addr", address); err == nil || !strings.Contains(err.Error(), "not overwritten") {
+		t.Errorf("%v", err)
+	}
+	if content, err := os.ReadFile(to); err != nil || string(content) != "somebody else's" {
+		t.Errorf("%.100q, %v", content, err)
+	}
+	if left, _ := filepath.Glob(to + ".*"); len(left) > 0 {
+		t.Errorf("%q is left", left)
+	}
+}
+
+// An item that is refused for good ends a restore, also if the node ends the connection with that and takes the next one on another.
+func TestARefusalIsToldAlthoughTheConnectionEnds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "items.archive")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := archive.NewWriter(file, []byte("{}"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := w.Batch()
+	for _, key := range []string{"a", "b"} {
+		if err := batch.Add([]byte(key), storage.Item{Value: []byte("value"), CAS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := batch.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	address := pretend(t, func(line string, in *bufio.Reader, out net.Conn) bool {
+		var keyBytes, allBytes int
+		if n, _ := fmt.Sscanf(line, "install %d %d", &keyBytes, &allBytes); n != 2 {
+			return true
+		}
+		sent := make([]byte, allBytes+len("\r\n"))
+		if _, err := io.ReadFull(in, sent); err != nil {
+			return false
+		}
+		if sent[0] == 'a' {
+			fmt.Fprintf(out, "CLIENT_ERROR never\r\n")
+			return false
+		}
+		fmt.Fprintf(out, "STORED\r\n")
+		return true
+	})
+	if printed, err := run("restore", path, "--addr", address, "--timeout", "5s"); err == nil || !strings.Contains(err.Error(), "never") {
+		t.Errorf("%v: %s", err, printed)
+	}
+}
