@@ -130,6 +130,7 @@ func TestExpiry(t *testing.T) {
 	f("2592001", "2002592001")
 	f("-5", "-1")
 	f("-1h", "-1")
+	f("-500ms", "-1")
 	for _, text := range []string{"", "x", "1d", "99999999999"} {
 		if got, err := parseExpiry(text, now); output.ExitCode(err) != output.Usage {
 			t.Errorf("%q: %s, %v", text, got, err)

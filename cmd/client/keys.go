@@ -158,11 +158,11 @@ func parseExpiry(text string, now time.Time) (exptime string, err error) {
 		}
 		d = time.Duration(seconds) * time.Second
 	}
-	d = time.Duration(math.Ceil(d.Seconds())) * time.Second // half a second is not never
-	switch {
-	case d < 0:
+	if d < 0 {
 		return "-1", nil
-	case d > longestRelative:
+	}
+	d = time.Duration(math.Ceil(d.Seconds())) * time.Second // half a second is not never
+	if d > longestRelative {
 		return strconv.FormatInt(now.Add(d).Unix(), 10), nil
 	}
 	return strconv.FormatInt(int64(d/time.Second), 10), nil

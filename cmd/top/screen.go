@@ -103,6 +103,7 @@ type look struct {
 
 // looks looks every interval, so that keys are heard while a node does not answer.
 func (t *top) looks(ctx context.Context, to chan<- look) {
+	defer t.looker.close()
 	tick := time.NewTicker(t.interval)
 	defer tick.Stop()
 	for {

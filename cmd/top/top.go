@@ -31,7 +31,7 @@ const (
 	askTimeout = 5 * time.Second
 )
 
-// A looker asks for samples.
+// A looker asks for samples. One goroutine uses it.
 type looker struct {
 	node dial.Node
 	conn net.Conn // nil: there is none at the moment
@@ -83,7 +83,6 @@ func Command(port int) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			defer l.close()
 			first, err := l.look()
 			if err != nil {
 				return err
@@ -119,6 +118,7 @@ type top struct {
 
 // print has each look printed, until it cannot be looked any more.
 func (t *top) print(ctx context.Context, show func(sample) error) error {
+	defer t.looker.close()
 	tick := time.NewTicker(t.interval)
 	defer tick.Stop()
 	for n := 0; t.count == 0 || n < t.count; n++ {
