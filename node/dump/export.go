@@ -6,6 +6,7 @@ import (
 
 	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
 )
 
@@ -82,8 +83,8 @@ func (e *export) begin(dst []byte) []byte {
 }
 
 // still reports whether a partition has been here all the while.
-func (e *export) still(part uint64) bool {
-	return e.held[part] != 0 && e.source.Held(uint32(part)) == e.held[part]
+func (e *export) still(part uint32) bool {
+	return e.held[part] != 0 && e.source.Held(part) == e.held[part]
 }
 
 // fill makes the next piece, or the end.
@@ -91,9 +92,8 @@ func (e *export) fill() {
 	if cap(e.piece) > maxKept {
 		e.piece = nil
 	}
-	partitions := uint64(len(e.held))
 	out, more := append(e.piece[:0], make([]byte, lengthBytes)...), true
-	wants := func(hash uint64) bool { return e.still(hash % partitions) }
+	wants := func(hash uint64) bool { return e.still(ring.PartitionOf(hash, len(e.held))) }
 	for more && len(out) < pieceBytes {
 		e.cursor, more = e.source.Store.Walk(e.cursor, wants, func(key []byte, it storage.Item) bool {
 			full := len(out) >= pieceBytes
@@ -114,7 +114,7 @@ func (e *export) fill() {
 	}
 	complete := piece.NewSet(len(e.held))
 	for part := range e.held {
-		if e.still(uint64(part)) {
+		if e.still(uint32(part)) {
 			complete.Add(part)
 		}
 	}

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Seats are for handshakes that compute, which costs a processor a millisecond and more, some hundred times what a request does: for half of the processors, so that
-// those who are through are served while others come. Each is taken by a send, and left by a receive.
+// Seats are for what computes some hundred times as long as a small request does, such as handshakes, which cost a processor a millisecond and more: for half of the processors, so that
+// small requests are served meanwhile. Each is taken by a send, and left by a receive.
 type Seats chan struct{}
 
-// NewSeats makes as many as there are to be.
+// NewSeats makes as many as there are to be: those of each kind of work are its own.
 func NewSeats() Seats { return make(Seats, max(1, runtime.GOMAXPROCS(0)/2)) }
 
 // A Handshake is the connection of one who is coming in, as crypto/tls reads and writes it: a seat is taken when something has come, and left whenever the other side is waited for.

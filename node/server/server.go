@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -114,8 +113,8 @@ type Server struct {
 	running    sync.WaitGroup // listeners, sockets and connections
 	stopping   chan struct{}  // closed when Stop begins
 	handshakes lobby.Seats
-	strangers  *lobby.Lobby  // those about to be encrypted; nil: any number
-	seats      chan struct{} // for those with long requests or answers: see seat.go
+	strangers  *lobby.Lobby // those about to be encrypted; nil: any number
+	seats      lobby.Seats  // for those with long requests or answers: see seat.go
 
 	mu        sync.Mutex // guards the rest
 	listeners []*listener
@@ -155,7 +154,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{cfg: cfg, budget: budget.New(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
 	s.handshakes = lobby.NewSeats()
-	s.seats = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	s.seats = lobby.NewSeats()
 	s.seat = sync.NewCond(&s.mu)
 	if cfg.MaxStrangers > 0 {
 		s.strangers = lobby.New(cfg.MaxStrangers)
