@@ -13,7 +13,7 @@ const (
 	calmWhile = 10 * time.Second
 	calmBurst = 50
 
-	// calmMessages is of how many messages it is known how often they came. They are constants of the program, but for what memberlist says.
+	// calmMessages is of how many messages it is known how often they came: far more than there are, for they are constants of the program.
 	calmMessages = 1000
 )
 

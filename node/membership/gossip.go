@@ -182,11 +182,10 @@ func (m *Membership) refuseStranger(from net.Addr, why error) {
 	}
 }
 
-// refusals remembers whom it was said of lately, since who is refused keeps asking.
+// refusals remembers whom it was said of lately, since who is refused keeps asking. Who forges many names is bounded by the log, like all who have one message written often (cmd/logging).
 type refusals struct {
-	mu   sync.Mutex // guards the rest
+	mu   sync.Mutex // guards said
 	said map[string]time.Time
-	pace pace
 }
 
 const (
@@ -198,8 +197,7 @@ const (
 func (r *refusals) due(offender string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at, known := r.said[offender]
-	if known && now.Sub(at) < refusalEvery || !r.pace.pass(now) {
+	if at, known := r.said[offender]; known && now.Sub(at) < refusalEvery {
 		return false
 	}
 	if r.said == nil {
@@ -217,30 +215,10 @@ func (r *refusals) due(offender string, now time.Time) bool {
 	return true
 }
 
-// A pace lets some lines through in a minute: anybody who reaches the port can cause one with a packet.
-type pace struct {
-	minute time.Time // when it began
-	lines  int
-}
-
-// maxLines is how many.
-const maxLines = 20
-
-func (p *pace) pass(now time.Time) bool {
-	if now.Sub(p.minute) >= time.Minute {
-		p.minute, p.lines = now, 0
-	}
-	p.lines++
-	return p.lines <= maxLines
-}
-
-// A gossipLog passes memberlist's log on.
+// A gossipLog passes memberlist's log on, all of it as one message, whose number the log bounds: anybody who reaches the port can cause a line with a packet.
 type gossipLog struct {
 	log       *slog.Logger
 	strangers *atomic.Uint64 // Metrics.Strangers
-
-	mu   sync.Mutex // guards pace
-	pace pace
 }
 
 // Write takes one line, such as "[WARN] memberlist: Refuting a suspect message (from: a)".
@@ -261,15 +239,9 @@ func (l *gossipLog) Write(line []byte) (int, error) {
 	if bytes.HasPrefix(text, []byte("discarding ")) { // "packet", or "stream with unacceptable label"
 		l.strangers.Add(1)
 	}
-	if level == slog.LevelWarn && (refusal || !l.pass(time.Now())) { // the others are for debugging
+	if refusal {
 		level = slog.LevelDebug
 	}
-	l.log.Log(context.Background(), level, string(text), "from", "memberlist")
+	l.log.Log(context.Background(), level, "memberlist", "says", string(text))
 	return len(line), nil
-}
-
-func (l *gossipLog) pass(now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.pace.pass(now)
 }
