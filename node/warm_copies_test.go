@@ -2,12 +2,10 @@ package node_test
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/memring/memring/node"
 )
@@ -18,10 +16,9 @@ func (k *asker) batch(prefix string, first, count int, value string) (stored int
 	for i := range count {
 		fmt.Fprintf(&sets, "set %s%d 0 0 %d\r\n%s\r\n", prefix, first+i, len(value), value)
 	}
-	_ = k.conn.SetDeadline(time.Now().Add(20 * time.Second))
-	go func() { _, _ = io.WriteString(k.conn, sets.String()) }()
+	k.pour(sets.String())
 	for range count {
-		if line, err := k.in.ReadString('\n'); err == nil && line == "STORED\r\n" {
+		if k.answer() == "STORED" {
 			stored++
 		}
 	}
@@ -70,11 +67,11 @@ func TestFlushAllLeavesNothingAtReplicas(t *testing.T) {
 		all.Wait()
 		hits := 0
 		for w := range writers {
-			for i := range written[w] {
-				if _, found := flusher.get(fmt.Sprintf("r%dw%d-%d", round, w, i)); found {
+			flusher.each(fmt.Sprintf("r%dw%d-", round, w), written[w], func(_, _ string, found bool) {
+				if found {
 					hits++
 				}
-			}
+			})
 		}
 		if items := itemsOf(t, c); items != 2*hits {
 			t.Errorf("round %d: %d items in all stores, and %d keys are hits; want each twice", round, items, hits)
@@ -95,11 +92,11 @@ func TestAFullCacheWithCopiesStaysWarm(t *testing.T) {
 	value := strings.Repeat("v", 1000)
 	k.batch("hot", 0, hot, value)
 	hits := func() (count int) {
-		for i := range hot {
-			if _, found := k.get(fmt.Sprintf("hot%d", i)); found {
+		k.each("hot", hot, func(_, _ string, found bool) {
+			if found {
 				count++
 			}
-		}
+		})
 		return count
 	}
 	for i := 0; i < cold; i += batch {

@@ -30,6 +30,17 @@ func newAsker(t testing.TB, conn net.Conn) *asker {
 func (k *asker) line(format string, args ...any) string {
 	_ = k.conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(k.conn, format+"\r\n", args...)
+	return k.answer()
+}
+
+// pour says much, while answers are read.
+func (k *asker) pour(words string) {
+	_ = k.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	go func() { _, _ = io.WriteString(k.conn, words) }()
+}
+
+// answer gives the next line.
+func (k *asker) answer() string {
 	line, err := k.in.ReadString('\n')
 	if err != nil {
 		return err.Error()
@@ -39,7 +50,25 @@ func (k *asker) line(format string, args ...any) string {
 
 // get gives the value of a key, and whether there is one; an error is a value of its own.
 func (k *asker) get(key string) (value string, found bool) {
-	head := k.line("get %s", key)
+	return k.value(key, k.line("get %s", key))
+}
+
+// each asks for PREFIX0 and so on, all on their way at once, and gives of each what get gives.
+func (k *asker) each(prefix string, count int, f func(key, value string, found bool)) {
+	var gets strings.Builder
+	for i := range count {
+		fmt.Fprintf(&gets, "get %s%d\r\n", prefix, i)
+	}
+	k.pour(gets.String())
+	for i := range count {
+		key := fmt.Sprintf("%s%d", prefix, i)
+		value, found := k.value(key, k.answer())
+		f(key, value, found)
+	}
+}
+
+// value is what get gives, from the first line of the answer on.
+func (k *asker) value(key, head string) (value string, found bool) {
 	if head == "END" {
 		return "", false
 	}
@@ -59,9 +88,14 @@ func valueOf(key string) string { return "v" + key[1:] + strings.Repeat(".", 300
 
 func setAll(t testing.TB, k *asker, count int) {
 	t.Helper()
+	var sets strings.Builder
 	for i := range count {
 		value := valueOf(fmt.Sprintf("k%d", i))
-		if got := k.line("set k%d %d 0 %d\r\n%s", i, i, len(value), value); got != "STORED" {
+		fmt.Fprintf(&sets, "set k%d %d 0 %d\r\n%s\r\n", i, i, len(value), value)
+	}
+	k.pour(sets.String())
+	for i := range count {
+		if got := k.answer(); got != "STORED" {
 			t.Fatalf("set k%d: %s", i, got)
 		}
 	}
@@ -70,14 +104,13 @@ func setAll(t testing.TB, k *asker, count int) {
 func expectAll(t testing.TB, k *asker, what string, count int) {
 	t.Helper()
 	missing := 0
-	for i := range count {
-		value, found := k.get(fmt.Sprintf("k%d", i))
+	k.each("k", count, func(key, value string, found bool) {
 		if !found {
 			missing++
-		} else if value != valueOf(fmt.Sprintf("k%d", i)) {
-			t.Errorf("%s: k%d is %q", what, i, value)
+		} else if value != valueOf(key) {
+			t.Errorf("%s: %s is %q", what, key, value)
 		}
-	}
+	})
 	if missing > 0 {
 		t.Errorf("%s: %d of %d keys missing", what, missing, count)
 	}
