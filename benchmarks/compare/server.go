@@ -17,7 +17,7 @@ import (
 
 const (
 	startBound = 15 * time.Second      // until a server answers
-	stopBound  = 10 * time.Second      // from SIGTERM to SIGKILL; memring takes four seconds at most
+	stopBound  = 30 * time.Second      // from SIGTERM to SIGKILL; memring takes four seconds at most, where it has a processor
 	pollEvery  = 20 * time.Millisecond // while it starts
 	askBound   = 5 * time.Second       // for an answer to version
 	keptLog    = 4 << 10               // bytes of what a server said, to tell why it ended

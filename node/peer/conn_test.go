@@ -86,9 +86,21 @@ func TestBuffersFollowTheirUse(t *testing.T) {
 }
 
 // Requests time out when they are due, each at its own time, though one read deadline serves them all. What a busy machine adds is
-// counted out by the median.
+// counted out by the median, and by the best of some tries. (Not in a bubble of synctest: Pendings are kept for whoever needs one next.)
 func TestTimeOutsArePunctual(t *testing.T) {
-	const deadline, gap, n = 900 * time.Millisecond, 60 * time.Millisecond, 14 // all sent before the first is overdue
+	const n, tries = 14, 3
+	late := n
+	for try := 0; try < tries && late > n/2; try++ {
+		late = lateTimeOuts(t, n)
+	}
+	if late > n/2 {
+		t.Errorf("%d of %d time-outs were late by a quarter, in each of %d tries", late, n, tries)
+	}
+}
+
+// lateTimeOuts counts those of n that are late by a quarter.
+func lateTimeOuts(t *testing.T, n int) (late int) {
+	const deadline, gap = 900 * time.Millisecond, 60 * time.Millisecond // all sent before the first is overdue
 	p := New(Config{Lanes: 1, Deadline: deadline, Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
 		near, far := net.Pipe()
 		go func() { // reads, says nothing
@@ -119,7 +131,6 @@ func TestTimeOutsArePunctual(t *testing.T) {
 		}()
 		<-tick.C
 	}
-	late := 0
 	for range n {
 		w := <-all
 		if w.took < deadline && w.after-w.took < deadline { // else it was sent, on a machine too busy, when the first was overdue, and fails at once
@@ -129,9 +140,7 @@ func TestTimeOutsArePunctual(t *testing.T) {
 			late++
 		}
 	}
-	if late > n/2 {
-		t.Errorf("%d of %d time-outs were late by a quarter", late, n)
-	}
+	return late
 }
 
 // Whatever comes instead of answers: each Pending is completed once, with the answer that bears its number or as lost.

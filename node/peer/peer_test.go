@@ -644,9 +644,16 @@ func TestOverdueAnswersFailTheNextAtOnce(t *testing.T) {
 	defer close(answerNow)
 	link := peersOf(t, peer.Config{Lanes: 1, Deadline: deadline}).Link("there", h.addr)
 	ask(t, link, get("a"))
-	began := time.Now()
-	if status, _ := ask(t, link, get("b")); status != protocol.PeerTimeout || time.Since(began) > deadline/2 {
-		t.Fatalf("status %d after %v", status, time.Since(began))
+	least := time.Hour // of some times, for a machine may be busy
+	for range 10 {
+		began := time.Now()
+		if status, _ := ask(t, link, get("b")); status != protocol.PeerTimeout {
+			t.Fatalf("status %d", status)
+		}
+		least = min(least, time.Since(began))
+	}
+	if least > deadline/2 {
+		t.Fatalf("failed only after %v", least)
 	}
 	answerNow <- struct{}{}
 	until(t, "a request is waited for again", func() bool {
