@@ -21,6 +21,7 @@ import (
 	"github.com/memring/memring/cmd/output"
 	"github.com/memring/memring/cmd/settings"
 	"github.com/memring/memring/cmd/top"
+	"github.com/memring/memring/cmd/user"
 	"github.com/memring/memring/node"
 )
 
@@ -73,7 +74,7 @@ func command(getenv func(string) string, serve func(*options) error) *cobra.Comm
 		}
 		printHelp(cmd.OutOrStdout(), o, asking)
 	})
-	root.AddCommand(cluster.Command(defaultPort), top.Command(defaultPort), userCommand(), o.checkCommand(), o.configCommand(), versionCommand())
+	root.AddCommand(cluster.Command(defaultPort), top.Command(defaultPort), user.Command(), o.checkCommand(), o.configCommand(), versionCommand())
 	root.AddCommand(client.Commands(defaultPort, node.Default().AdminListen)...)
 	root.AddCommand(backup.Commands(defaultPort, revision())...)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return output.Exit(output.Usage, err) })

@@ -1,4 +1,10 @@
-package main
+// Package user is the subcommand that keeps a file of users, for -Y or $MEMCACHED_SASL_PWDB.
+//
+//	add, passwd, remove -> userfiles.Change -> login.Add, SetPassword, Remove: a running node sees that by itself
+//	list                -> login.Lines -> a table, or JSON
+//
+// A password is never an argument: other users of a machine see the arguments of its processes.
+package user
 
 import (
 	"bufio"
@@ -19,9 +25,9 @@ import (
 	"github.com/memring/memring/protocol/login"
 )
 
-// userCommand changes a file of users, for -Y or $MEMCACHED_SASL_PWDB. A running node sees that by itself.
-func userCommand() *cobra.Command {
-	user := &cobra.Command{Use: "user", Short: "Keep a file of users.", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+// Command gives the subcommand.
+func Command() *cobra.Command {
+	root := &cobra.Command{Use: "user", Short: "Keep a file of users.", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return cmd.Help()
 	}}
 	var rights, prefixes []string
@@ -34,7 +40,7 @@ func userCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--rights, --prefix: %w", err)
 			}
-			return changeUser(args, true, func(file []byte) ([]byte, error) {
+			return change(args, true, func(file []byte) ([]byte, error) {
 				password, err := newPassword(cmd)
 				if err != nil {
 					return nil, err
@@ -47,15 +53,15 @@ func userCommand() *cobra.Command {
 	add.Flags().StringArrayVar(&prefixes, "prefix", nil, "read and write only keys that begin with this `PREFIX`; repeatable")
 	var asJSON bool
 	list := &cobra.Command{Use: "list FILE", Short: "Print who is in the file, and what they may do.", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return listUsers(cmd.OutOrStdout(), args[0], asJSON)
+		return printUsers(cmd.OutOrStdout(), args[0], asJSON)
 	}}
 	list.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	user.AddCommand(add, &cobra.Command{
+	root.AddCommand(add, &cobra.Command{
 		Use:   "passwd FILE USER",
 		Short: "Give a user another password, in the place of all it has.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeUser(args, false, func(file []byte) ([]byte, error) {
+			return change(args, false, func(file []byte) ([]byte, error) {
 				password, err := newPassword(cmd)
 				if err != nil {
 					return nil, err
@@ -68,14 +74,14 @@ func userCommand() *cobra.Command {
 		Short: "Remove a user.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return changeUser(args, false, func(file []byte) ([]byte, error) { return login.Remove(file, args[1]) })
+			return change(args, false, func(file []byte) ([]byte, error) { return login.Remove(file, args[1]) })
 		},
 	}, list)
-	return user
+	return root
 }
 
-// changeUser changes the file of the first argument, about the user of the second.
-func changeUser(args []string, create bool, edit func(file []byte) ([]byte, error)) error {
+// change changes the file of the first argument, about the user of the second.
+func change(args []string, create bool, edit func(file []byte) ([]byte, error)) error {
 	if err := userfiles.Change(args[0], create, edit); err != nil {
 		return fmt.Errorf("user %s in %s: %w", args[1], args[0], err)
 	}
@@ -112,7 +118,7 @@ func readPassword(from io.Reader) ([]byte, error) {
 	return bytes.TrimRight(line, "\r\n"), nil
 }
 
-func listUsers(w io.Writer, path string, asJSON bool) error {
+func printUsers(w io.Writer, path string, asJSON bool) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return err
