@@ -83,7 +83,7 @@ func (binaryWire) take(in []byte, c *conn, r *request) (used int, done bool, err
 	case statusOK, statusMissing:
 	case statusTooLarge, statusMemory:
 		c.report.Errors++
-		return used, true, nil
+		return used, r.op != multiGet, nil
 	default:
 		return 0, false, fmt.Errorf("status %#x: %w", status, unexpected(value))
 	}

