@@ -70,6 +70,7 @@ var plan = map[string]int{
 	"node/parcel":     25,
 	"node/piece":      25, // what handover and replicator have in common
 	"node/archive":    26,
+	"node/snapshot":   31, // it asks who else is here
 	"node/membership": 30,
 	"node/admin":      30,
 	"node/crawler":    30,
@@ -103,7 +104,7 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/crawler", "node/uses", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
+	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/snapshot", "node/crawler", "node/uses", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
@@ -117,7 +118,7 @@ var (
 
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
-	"node":            1640, // it names every setting and every room once, to wire them
+	"node":            1690, // it names every setting and every room once, to wire them
 	"node/membership": 1040, // the only room that knows memberlist, so all that gossip tells is told here
 	"node/handover":   1910, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1780, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number

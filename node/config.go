@@ -142,6 +142,11 @@ type Config struct {
 	GetErrors bool
 	// LeaveGrace is how long the node goes on serving after it has told the others that it leaves, so that they have stopped sending to it.
 	LeaveGrace time.Duration
+	// SnapshotDir is where a node that stops in order keeps its items, if no other active member takes them: alone, or when all stop at once. The next start reads them, unless somebody
+	// has held their partitions since. They are not encrypted. --snapshot-dir; default "": nothing is kept.
+	SnapshotDir string
+	// SnapshotWait is how long a start waits at most for the members that stopped with this one; without them its snapshot is not used.
+	SnapshotWait time.Duration
 	// HandoverRate is how many bytes of items a second are taken over from other members at most, 64 KiB at least: it bounds what of the network they take from requests.
 	// What they take of the processors is bounded anyway, to a thirty-second. --handover-rate; default 32 MiB.
 	HandoverRate int64
@@ -205,6 +210,7 @@ func Default() Config {
 		Tuning:         DefaultTuning(),
 		PeerDeadline:   500 * time.Millisecond,
 		LeaveGrace:     time.Second,
+		SnapshotWait:   10 * time.Second,
 		HandoverRate:   32 << 20,
 		RebalanceDelay: 20 * time.Second,
 		Ring:           ring.DefaultParams(),

@@ -290,10 +290,14 @@ func (n *Node) drain(ctx context.Context) {
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
 	for {
+		n.snapshots.Meet()
 		left := n.handover.Count()
 		switch {
 		case n.handover.Empty() && n.replicator.Idle():
 			n.log.Info("drained", "took", time.Since(began).Round(time.Millisecond))
+			return
+		case !n.othersActive() && n.snapshots.On() && left.Arriving+left.Given > 0: // all stop at once: what is on its way arrives before it is written down
+		case !n.othersActive() && n.snapshots.On():
 			return
 		case !n.othersActive():
 			n.log.Warn("no other active member takes what is here: it is lost", "partitions", left.Left())

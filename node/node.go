@@ -42,6 +42,7 @@ import (
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
 	"github.com/memring/memring/node/sides"
+	"github.com/memring/memring/node/snapshot"
 	"github.com/memring/memring/node/suspicion"
 	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol/binary"
@@ -84,6 +85,7 @@ type Node struct {
 	lanes      *server.Server // the peer port
 	members    *membership.Membership
 	admin      *admin.Admin
+	snapshots  *snapshot.Keeper
 
 	listening []string      // client addresses as bound
 	datagrams []string      // and those for UDP
@@ -115,7 +117,7 @@ func Start(cfg Config) (*Node, error) {
 	if n.cfg.Moving == nil {
 		n.cfg.Moving = func(bool) {}
 	}
-	for _, step := range []func() error{n.openStore, n.bind, n.join, n.serve} {
+	for _, step := range []func() error{n.openStore, n.openSnapshots, n.bind, n.join, n.serve} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.release(context.Background()))
 		}
@@ -210,6 +212,7 @@ func (n *Node) bind() error {
 		State:  membership.Active,
 		Client: client,
 		Peer:   lanes,
+		Former: n.snapshots.Former(),
 	}
 	return nil
 }
@@ -305,6 +308,7 @@ func (n *Node) join() error {
 	lanes.Lane = frame.Copy
 	n.copies = peer.New(lanes)
 	n.waitJoined()
+	n.keepSnapshot()
 	if err := n.adopt(); err != nil {
 		return err
 	}
@@ -327,6 +331,9 @@ func (n *Node) waitJoined() {
 
 // serve opens the doors: other members first, since the table may send them here at once.
 func (n *Node) serve() error {
+	if err := n.snapshots.Begin(); err != nil {
+		return err
+	}
 	n.lanes.Start()
 	n.clients.Start()
 	if n.cfg.AdminListen == "" || n.cfg.AdminListen == "off" {
@@ -370,10 +377,12 @@ func itemTime(bytes int) time.Duration { return time.Duration(bytes) * time.Seco
 // What is still open when ctx is done is cut.
 func (n *Node) Stop(ctx context.Context) error {
 	n.leaving.Store(true)
-	if n.others() > 0 {
-		if n.live.Load().DrainTimeout > 0 {
-			n.drain(ctx)
-		}
+	others := n.others() > 0
+	if others && n.live.Load().DrainTimeout > 0 {
+		n.drain(ctx)
+	}
+	n.planSnapshot()
+	if others {
 		if err := n.members.Leave(leaveTimeout); err != nil {
 			// They find out by themselves, a few seconds later. It is so when all members stop at once.
 			n.log.Warn("not all members heard that this one leaves", "err", err)
@@ -437,6 +446,9 @@ func (n *Node) release(ctx context.Context) error {
 	}
 	if n.store != nil {
 		n.crawler.Stop()
+		if n.snapshots != nil {
+			n.snapshots.Write(ctx, func(part uint32) bool { return n.handover.Held(part) != 0 })
+		}
 		n.store.Close()
 	}
 	if n.clock != nil {

@@ -13,6 +13,12 @@ type Cursor struct {
 	After         uint64 // the items of the table are visited by rising hash, and those up to this one have been
 }
 
+// Stripes is how many stripes a Cursor goes through: for those who walk through some at once.
+func (s *Store) Stripes() int { return len(s.stripe) }
+
+// Now is the Unix second by which items expire.
+func (s *Store) Now() int64 { return s.clock.Now() }
+
 // Walk visits the items whose hash is wanted, a few hundred or thousand at a time, and gives the cursor for the next call; more is false at
 // the end, when the cursor is at the beginning again.
 //

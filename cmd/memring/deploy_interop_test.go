@@ -70,7 +70,8 @@ func TestInteropHelm(t *testing.T) {
 	}
 	f("map[ConfigMap:1 PodDisruptionBudget:1 Secret:1 Service:2 ServiceAccount:1 StatefulSet:1]")
 	f("map[ConfigMap:2 PodDisruptionBudget:1 PrometheusRule:1 Service:2 ServiceAccount:1 ServiceMonitor:1 StatefulSet:1]",
-		"serviceMonitor.enabled=true", "prometheusRule.enabled=true", "grafanaDashboard.enabled=true", "clusterKey.existingSecret=k", "tls.existingSecret=t", "auth.existingSecret=a")
+		"serviceMonitor.enabled=true", "prometheusRule.enabled=true", "grafanaDashboard.enabled=true", "clusterKey.existingSecret=k", "tls.existingSecret=t", "auth.existingSecret=a",
+		"snapshots.enabled=true", "snapshots.storageClass=fast")
 	f("map[ConfigMap:1 Service:2 StatefulSet:1]", "podDisruptionBudget.enabled=false", "clusterKey.enabled=false", "serviceAccount.create=false", "zones.enabled=false")
 	cmd := exec.Command("go", "run", helm, "template", "warm", chart, "--kube-version", kubernetes, "--set", "copies=9")
 	cmd.Dir = root
@@ -103,9 +104,9 @@ func TestInteropHelmSettings(t *testing.T) {
 	t.Setenv("MEMRING_ZONE", "a")
 	started(t, "--config", path, "--peer-port=0")
 
-	full := render("--set", "tls.existingSecret=t,auth.existingSecret=a,settings.max-item-size=4m,settings.extended.idle_timeout=3600,settings.copies=3")
+	full := render("--set", "tls.existingSecret=t,auth.existingSecret=a,settings.max-item-size=4m,settings.extended.idle_timeout=3600,settings.copies=3,snapshots.enabled=true")
 	o, _, err := run(nil, "--config", settingsFile(t, full))
-	if err != nil || o.node.Ring.Copies != 3 || o.node.MaxItemBytes != 4<<20 || o.node.IdleTimeout != time.Hour || !o.node.TLS.Enabled || o.node.AuthFile != "/etc/memring/auth/users" {
+	if err != nil || o.node.Ring.Copies != 3 || o.node.MaxItemBytes != 4<<20 || o.node.IdleTimeout != time.Hour || !o.node.TLS.Enabled || o.node.AuthFile != "/etc/memring/auth/users" || o.node.SnapshotDir != "/var/lib/memring" {
 		t.Errorf("%v: %+v, of\n%s", err, o, full)
 	}
 }

@@ -151,6 +151,8 @@ func (o *options) clusterFlags() *pflag.FlagSet {
 	c.DurationVar(&o.node.PeerDeadline, "peer-timeout", o.node.PeerDeadline, "longest wait for another member's answer")
 	c.DurationVar(&o.node.DrainTimeout, "drain-timeout", o.node.DrainTimeout, "longest that a stop waits for the others to take over this node's items, a `DURATION`; "+
 		"0 leaves at once")
+	c.StringVar(&o.node.SnapshotDir, "snapshot-dir", "", "`DIR` where a node that stops in order keeps its items for the next start, if no other member takes them: it is alone, "+
+		"or all stop at once")
 	c.StringVar(&o.handoverRate, "handover-rate", "32m", "bytes of items to take over from other members in a second, a `SIZE`, 64k at least")
 	c.StringVar(&o.getErrors, "get-errors", "miss", "what get answers for keys whose owner cannot be reached: `miss`, or error")
 	c.BoolVar(&o.node.UDPOffLoopback, "udp-off-loopback", false, "let -U listen where other machines reach it: with forged senders it can flood others")

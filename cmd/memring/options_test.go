@@ -155,6 +155,7 @@ func TestFlags(t *testing.T) {
 	f("--on-minority=refuse", func(c *node.Config) { c.OnMinority = sides.Refuse })
 	f("--drain-timeout 2m --handover-rate 512k", func(c *node.Config) { c.DrainTimeout, c.HandoverRate = 2*time.Minute, 512<<10 })
 	f("--drain-timeout 0 --handover-rate 32m", func(c *node.Config) { c.DrainTimeout = 0 })
+	f("--snapshot-dir /var/lib/memring", func(c *node.Config) { c.SnapshotDir = "/var/lib/memring" })
 	f("--get-errors=error", func(c *node.Config) { c.GetErrors = true })
 
 	// Of slabs, and the like: only told.
@@ -433,7 +434,7 @@ func TestHelp(t *testing.T) {
 	if o != nil || err != nil {
 		t.Fatalf("-h: served %v, error %v", o != nil, err)
 	}
-	for _, want := range []string{"unix-socket", "sasl", "enable-ssl", "ssl_chain_cert=FILE", "ssl_kernel_tls", "--port", "--memory-limit", "--join", "--drain-timeout", "--handover-rate", "--copies", "--ack", "--read-from", "cluster moves", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
+	for _, want := range []string{"unix-socket", "sasl", "enable-ssl", "ssl_chain_cert=FILE", "ssl_kernel_tls", "--port", "--memory-limit", "--join", "--drain-timeout", "--snapshot-dir", "--handover-rate", "--copies", "--ack", "--read-from", "cluster moves", "MEMRING_PEER_PORT", "cluster members", "idle_timeout=SECONDS", "hashpower"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("help lacks %q", want)
 		}

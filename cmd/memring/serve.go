@@ -26,6 +26,10 @@ const (
 	// cut off. Supervisors of memcached wait five seconds before they kill: those of a cluster must wait for the drain as well.
 	stopBound = 4 * time.Second
 
+	// snapshotBound is what writing a snapshot may take besides (--snapshot-dir), and snapshotRate the bytes of -m for which it may take a second more: few disks write as slowly.
+	snapshotBound = time.Minute
+	snapshotRate  = 50 << 20
+
 	// cutBound is what the cutting off may take; then the process ends all the same.
 	cutBound = 500 * time.Millisecond
 )
@@ -66,7 +70,7 @@ func serve(o *options) (err error) {
 		err = writePorts(o.portFile, n.Listening)
 	}
 	if err != nil {
-		return errors.Join(err, stop(n.Stop, stopBound+o.node.DrainTimeout, signals, o.node.Log))
+		return errors.Join(err, stop(n.Stop, o.stopBound(), signals, o.node.Log))
 	}
 	defer removePIDFile()
 	for _, files := range o.files {
@@ -81,9 +85,18 @@ func serve(o *options) (err error) {
 
 	wait(signals, n.Shutdowns(), func() { o.reloadSettings(n.Change); o.reload() }, o.node.Log)
 	tellSupervisor(daemon.SdNotifyStopping, o.node.Log)
-	bound := stopBound + o.node.DrainTimeout
+	bound := o.stopBound()
 	o.node.Log.Info("stopping", "at_most", bound)
 	return stop(n.Stop, bound, signals, o.node.Log)
+}
+
+// stopBound is the longest that stopping in order may take.
+func (o *options) stopBound() time.Duration {
+	bound := stopBound + o.node.DrainTimeout
+	if o.node.SnapshotDir != "" {
+		bound += snapshotBound + time.Duration(o.node.MaxBytes/snapshotRate)*time.Second
+	}
+	return bound
 }
 
 // tellSupervisor tells systemd how far we are, when it started us and asks for that (Type=notify, sd_notify(3)).

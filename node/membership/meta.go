@@ -18,6 +18,7 @@ type Member struct {
 	Client netip.AddrPort // where it serves clients; port 0: nowhere
 	Peer   netip.AddrPort // where it serves other members
 	Gossip netip.AddrPort // where its membership listens
+	Former uint64         // the boot of the run before this one, if that is known; else 0
 }
 
 // A State is what a member is ready for.
@@ -49,13 +50,13 @@ func gossipName(m Member) string { return fmt.Sprintf("%s#%016x", m.ID, m.Boot) 
 
 // What members tell each other of themselves goes along with every piece of news about them, so it is small, and of fixed layout:
 //
-//	version 1 | parameters' print 8 | boot 8 | state 1 | weight 1 | copies 1 | length 1, id | length 1, zone | client address | peer address
+//	version 1 | parameters' print 8 | boot 8 | state 1 | weight 1 | copies 1 | length 1, id | length 1, zone | client address | peer address | former boot 8, not by builds before it
 //	address: family 1 (0: the one that gossip came from; 4; 6), 0, 4 or 16 bytes, port 2
 //
 // Numbers are big-endian. A later build may append fields under the same version, which earlier ones skip; what they would misread needs a new version.
 const (
 	metaVersion  = 2
-	maxMetaBytes = 1 + 8 + 8 + 1 + 1 + 1 + (1 + ring.MaxIDBytes) + (1 + ring.MaxZoneBytes) + 2*(1+16+2) // 156; memberlist ends the process at 512
+	maxMetaBytes = 1 + 8 + 8 + 1 + 1 + 1 + (1 + ring.MaxIDBytes) + (1 + ring.MaxZoneBytes) + 2*(1+16+2) + 8 // 164; memberlist ends the process at 512
 )
 
 // appendMeta writes m, whose Member must be valid.
@@ -67,7 +68,8 @@ func appendMeta(b []byte, m Member, print uint64) []byte {
 	b = append(append(b, byte(len(m.ID))), m.ID...)
 	b = append(append(b, byte(len(m.Zone))), m.Zone...)
 	b = appendAddr(b, m.Client, m.Gossip.Addr())
-	return appendAddr(b, m.Peer, m.Gossip.Addr())
+	b = appendAddr(b, m.Peer, m.Gossip.Addr())
+	return binary.BigEndian.AppendUint64(b, m.Former)
 }
 
 func appendAddr(b []byte, addr netip.AddrPort, gossip netip.Addr) []byte {
@@ -99,6 +101,9 @@ func parseMeta(b []byte, gossip netip.AddrPort) (m Member, print uint64, err err
 	m.Zone = string(r.take(int(r.byte())))
 	m.Client = r.addr(gossip.Addr())
 	m.Peer = r.addr(gossip.Addr())
+	if len(r.rest) > 0 {
+		m.Former = r.uint64()
+	}
 	m.Gossip = gossip
 	switch {
 	case r.short:

@@ -28,6 +28,7 @@ func full() Member {
 		Client: netip.AddrPortFrom(v6, 11211),
 		Peer:   netip.AddrPortFrom(v6.Next(), 11212),
 		Gossip: netip.MustParseAddrPort("[2001:db8::1]:7946"),
+		Former: math.MaxUint64,
 	}
 }
 
@@ -35,7 +36,7 @@ func TestMetaComesBack(t *testing.T) {
 	f := func(m Member, print uint64) {
 		t.Helper()
 		b := appendMeta(nil, m, print)
-		if len(b) > maxMetaBytes || len(b) > 156 {
+		if len(b) > maxMetaBytes || len(b) > 164 {
 			t.Errorf("%d bytes for %+v", len(b), m)
 		}
 		got, gotPrint, err := parseMeta(b, m.Gossip)
@@ -46,8 +47,17 @@ func TestMetaComesBack(t *testing.T) {
 		if got, _, err := parseMeta(append(b, 1, 2, 3), m.Gossip); err != nil || got != m {
 			t.Errorf("with more behind it: %+v, %v", got, err)
 		}
+		// Earlier builds said nothing of their former run.
+		earlier, whole := m, len(b)-8
+		earlier.Former = 0
+		if got, _, err := parseMeta(b[:whole], m.Gossip); err != nil || got != earlier {
+			t.Errorf("by an earlier build: %+v, %v", got, err)
+		}
 		// A part is no member.
 		for cut := range b {
+			if cut == whole {
+				continue
+			}
 			if got, _, err := parseMeta(b[:cut], m.Gossip); err == nil {
 				t.Errorf("the first %d bytes are taken for %+v", cut, got)
 			}
