@@ -38,6 +38,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "drain-timeout" (printf "%ds" (int64 .Values.drainSeconds))
   "rebalance-delay" .Values.rebalanceDelay
 -}}
+{{- if .Values.snapshots.enabled -}}
+{{- $_ := set $settings "snapshot-dir" "/var/lib/memring" -}}
+{{- end -}}
 {{- if .Values.clusterKey.enabled -}}
 {{- $_ := set $settings "cluster-key-file" (printf "/etc/memring/cluster/%s" .Values.clusterKey.key) -}}
 {{- else -}}
