@@ -152,7 +152,7 @@ func Refusal(answer string) error {
 func readAnswer(in *bufio.Reader) (string, error) {
 	answer, err := in.ReadString('\n')
 	if err != nil {
-		return "", fmt.Errorf("no answer (a port on TLS is asked with --tls; one with -S has no text wire): %w", err)
+		return "", fmt.Errorf("no answer (a port on TLS is asked with --tls; one with -S, and not -Y as well, has no text wire): %w", err)
 	}
 	return strings.TrimRight(answer, "\r\n"), nil
 }

@@ -106,7 +106,7 @@ func (o *options) memcachedFlags() *pflag.FlagSet {
 	m.BoolVarP(&o.node.NoDump, "disable-dumping", "X", false, "refuse what lists keys: stats cachedump, stats detail, lru_crawler metadump")
 	m.BoolVarP(&o.node.NoWatch, "disable-watch", "W", false, "refuse watch")
 	m.BoolVarP(&o.node.EnableShutdown, "enable-shutdown", "A", false, "let clients end the process, by the command shutdown")
-	m.BoolVarP(&o.sasl, "enable-sasl", "S", false, "let only those in who log in by SASL, on the binary protocol; the users are in the file of $MEMCACHED_SASL_PWDB")
+	m.BoolVarP(&o.sasl, "enable-sasl", "S", false, "let only those in who log in by SASL, on the binary protocol; the users are in the file of $MEMCACHED_SASL_PWDB, or in that of -Y")
 	m.StringVarP(&o.authFile, "auth-file", "Y", "", "let only those in who log in on the ASCII protocol, by a first set; the users are in a `FILE` of lines user:password")
 	m.BoolVarP(&o.node.TLS.Enabled, "enable-ssl", "Z", false, "encrypt the clients' connections over TCP, by TLS; needs -o ssl_chain_cert")
 	m.StringVarP(&o.delimiter, "prefix-delimiter", "D", ":", "`CHARACTER` that ends the part of a key by which stats detail counts; switches the counting on")
@@ -232,18 +232,20 @@ func (c *complaints) add(err error) {
 	}
 }
 
-// resolveWires reads -B, and refuses what does not go together: users log in by SASL on the binary wire, by -Y in lines, and never by UDP.
+// resolveWires reads -B, and refuses what does not go together: users log in by SASL on the binary wire, by -Y in lines, and never by UDP. With both (which memcached
+// does not take) they log in on either: so a node whose clients do so by SASL can be asked by our own commands, which speak lines.
 func (o *options) resolveWires(wrong *complaints) {
 	wire, err := parseWire(o.protocol)
 	wrong.refuse(err != nil || o.protocol == "negotiating", "-B %s: one of auto, binary or ascii", o.protocol)
 	given := o.set.Changed("protocol")
-	wrong.refuse(o.sasl && given && wire != node.BinaryWire, "-B %s: the ASCII protocol cannot be allowed while using -S", o.protocol)
+	both := o.sasl && o.authFile != ""
+	wrong.refuse(o.sasl && !both && given && wire != node.BinaryWire, "-B %s: the ASCII protocol cannot be allowed while using -S", o.protocol)
 	wrong.refuse(o.sasl && o.udpPort != 0, "-U %d: UDP cannot be used with -S", o.udpPort)
-	wrong.refuse(o.authFile != "" && given && wire != node.TextWire, "-B %s: the binary protocol cannot be allowed while using -Y", o.protocol)
+	wrong.refuse(o.authFile != "" && !both && given && wire != node.TextWire, "-B %s: the binary protocol cannot be allowed while using -Y", o.protocol)
 	wrong.refuse(o.authFile != "" && o.udpPort != 0, "-U %d: UDP cannot be used with -Y", o.udpPort)
-	wrong.refuse(o.sasl && o.authFile != "", "-S and -Y cannot be used together")
 	wrong.refuse(o.node.TLS.Enabled && o.set.Changed("port") && o.port == 0, "-Z: TLS needs a TCP port, not -p 0")
 	switch {
+	case both:
 	case o.sasl:
 		wire = node.BinaryWire
 	case o.authFile != "":

@@ -94,9 +94,14 @@ func TestFlags(t *testing.T) {
 		c.Listen, c.UnixSocket, c.PeerPort, c.ID = nil, "/run/m.sock", 0, hostname(t)+"-11300"
 	})
 
-	// Logins: each on its own protocol.
+	// Logins: each on its own protocol, or both.
 	f("-S", func(c *node.Config) { c.SASL, c.Wire = true, node.BinaryWire; c.Listen[0].Wire = node.BinaryWire })
 	f("-S -B binary", func(c *node.Config) { c.SASL, c.Wire = true, node.BinaryWire; c.Listen[0].Wire = node.BinaryWire })
+	f("-S -Y users", func(c *node.Config) { c.SASL, c.AuthFile = true, "users" })
+	f("-S -Y users -B ascii", func(c *node.Config) {
+		c.SASL, c.AuthFile, c.Wire = true, "users", node.TextWire
+		c.Listen[0].Wire = node.TextWire
+	})
 	f("-Y users -U 0", func(c *node.Config) { c.AuthFile, c.Wire = "users", node.TextWire; c.Listen[0].Wire = node.TextWire })
 
 	// UDP.
@@ -362,7 +367,6 @@ func TestRefusals(t *testing.T) {
 	f("-Z", "-o ssl_chain_cert")
 	f("-Z -o ssl_key=k", "-o ssl_chain_cert")
 	f("-Z -o ssl_chain_cert=c -l stls:127.0.0.1", "want HOST")
-	f("-S -Y users", "together")
 	f("-S -l proto[ascii]:127.0.0.1", "-S: nobody can log in")
 	f("-Y users -l proto[binary]:127.0.0.1", "-Y: nobody can log in")
 	f("--zone 123456789012345678901234567890123", "--zone: ")

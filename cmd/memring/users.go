@@ -11,7 +11,7 @@ import (
 	"github.com/memring/memring/protocol/login"
 )
 
-// openUsers gives the node those who may log in, if anybody must: the file of -Y, or with -S that of $MEMCACHED_SASL_PWDB. Either is read again when it has
+// openUsers gives the node those who may log in, if anybody must: the file of -Y, or with -S alone that of $MEMCACHED_SASL_PWDB. Either is read again when it has
 // changed, which is looked at before each login and every ten seconds, and on SIGHUP. It runs as the user of -u, as it does later.
 func (o *options) openUsers() (err error) {
 	if o.authFile == "" && !o.sasl {
@@ -20,11 +20,13 @@ func (o *options) openUsers() (err error) {
 	named, path := "-Y", o.authFile
 	var cfg login.Config
 	if o.sasl {
-		named, path = "$MEMCACHED_SASL_PWDB", o.saslPasswords
-		cfg = login.Config{Fields: true, Mechanisms: []string{login.Plain, login.Scram}}
+		cfg.Mechanisms = []string{login.Plain, login.Scram}
 		if chosen, given := saslMechanisms(o.saslSettings); given {
 			cfg.Mechanisms = chosen
 		}
+	}
+	if path == "" {
+		named, path, cfg.Fields = "$MEMCACHED_SASL_PWDB", o.saslPasswords, true
 	}
 	if path == "" {
 		return errors.New("-S: $MEMCACHED_SASL_PWDB must name a file of users")

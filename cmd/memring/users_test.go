@@ -131,6 +131,18 @@ func TestSASLFile(t *testing.T) {
 	}
 }
 
+// With -S and -Y one file is for both: a password in clear goes up to the end of the line, as with -Y.
+func TestOneFileForBothLogins(t *testing.T) {
+	o := &options{sasl: true, authFile: filepath.Join(t.TempDir(), "users"), saslPasswords: "/none"}
+	write(t, o.authFile, "foo:bar:more")
+	if err := o.openUsers(); err != nil {
+		t.Fatal(err)
+	}
+	if users := o.node.Users; !mayLogIn(users, "foo bar:more") || mayLogIn(users, "foo bar") || users.Mechanisms() != "PLAIN SCRAM-SHA-256" {
+		t.Errorf("mechanisms %q", users.Mechanisms())
+	}
+}
+
 func TestSASLMechanisms(t *testing.T) {
 	dir := t.TempDir()
 	f := func(settings string, want []string, wrong bool) {
