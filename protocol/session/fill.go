@@ -6,17 +6,18 @@ import (
 	"github.com/memring/memring/protocol"
 )
 
-// settle waits for the answers still to come.
+// settle waits for the answers still to come. What is asked of other members is written before it tells that it waits: that is work of the processor as well, which long
+// requests take turns with (BeforeWait).
 //
 // A lane answers in order, so its last answer implies the earlier ones: waiting from the last gap to the first wakes this goroutine about
 // once per lane, not once per answer.
 func (s *Session) settle() {
 	coming := s.gaps[s.known:]
-	if len(coming) > 0 {
-		s.Waits()
-	}
 	for i := range coming {
 		coming[i].pending.Flush()
+	}
+	if len(coming) > 0 {
+		s.Waits()
 	}
 	for i := len(coming) - 1; i >= 0; i-- {
 		coming[i].pending.Wait()

@@ -85,3 +85,26 @@ func TestNothingOvertakesWhatItMustNot(t *testing.T) {
 	f("turnsent1 turnsent2 turnsent3", "turnsent1 turnsent2 turnsent3")
 	f("setheld1 sent2 held3 set4", "setheld1 sent2 held3 set4")
 }
+
+// An asker asks somebody else, and notes when that is written.
+type asker struct{ did []string }
+
+func (a *asker) Handle(*protocol.Request, *protocol.Response) *protocol.Pending {
+	var p *protocol.Pending
+	p = protocol.NewPending(func() {
+		a.did = append(a.did, "written")
+		p.Response.Status = protocol.OK
+		p.Complete()
+	})
+	return p
+}
+
+// Writing to other members takes processors, as reading does: it comes before the session tells that it waits.
+func TestWhatIsAskedIsWrittenBeforeTheWait(t *testing.T) {
+	a := &asker{}
+	s := session.New(a, words{}, 1)
+	s.BeforeWait(func() { a.did = append(a.did, "waits") })
+	if got := converse(s, "one\n", 100); got != "one|" || strings.Join(a.did, " ") != "written waits" {
+		t.Errorf("%q: %s", got, a.did)
+	}
+}
