@@ -3,8 +3,10 @@ package cmd_test
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -12,6 +14,33 @@ var (
 	requirement = regexp.MustCompile(`(?m)^\t(\S+) (v\S+)(?: // indirect)?$`)
 	reviewed    = regexp.MustCompile("(?m)^\\| `(\\S+)` \\| (v\\S+) \\|")
 )
+
+// inBinary finds the modules that the tables say are in the binary.
+var inBinary = regexp.MustCompile("(?m)^\\| `(\\S+)` \\| v\\S+ \\|[^|\n]*\\| yes \\|")
+
+// TestDependenciesInTheBinary holds what the compiler needs for the binary against what the tables say is in it: what is not is no risk to who runs it.
+func TestDependenciesInTheBinary(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}", "./memring")
+	list.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
+	printed, err := list.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", list, err)
+	}
+	text, err := os.ReadFile("DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, found := range inBinary.FindAllStringSubmatch(string(text), -1) {
+		said = append(said, found[1])
+	}
+	slices.Sort(said)
+	needed := strings.Fields(string(printed))
+	slices.Sort(needed)
+	if needed = slices.Compact(needed); !slices.Equal(said, needed) {
+		t.Errorf("cmd/DESIGN.md says that in the binary are\n%q; there are\n%q", said, needed)
+	}
+}
 
 // TestDependenciesAreReviewed holds go.mod against the tables of DESIGN.md, which say what each module is for.
 func TestDependenciesAreReviewed(t *testing.T) {
