@@ -126,25 +126,16 @@ func load(c *nodetest.Cluster, nodes []int, report func(error)) (stop func() (re
 	return func() int64 { close(done); running.Wait(); return requests.Load() }
 }
 
-// Within a second of a join all nodes route by the new table: at least once of some times, for a machine may be busy. (In virtual time, where none is, it is asserted of every
-// join: node/membership, TestAJoinIsSeenByAllWithinASecond.)
+// (That all route by the new table within a second of a join is asserted in virtual time, where no machine is busy: node/membership, TestANewcomerIsInAllTablesWithinASecond.)
 func TestJoinAndLeaveUnderLoad(t *testing.T) {
 	c := nodetest.Start(t, 3)
 	stop := load(c, []int{0, 1, 2, 0}, func(err error) { t.Error(err) })
-	least := time.Hour
-	for try := 0; try < 5 && least > time.Second; try++ {
-		before := time.Now()
-		c.Launch()
-		c.WaitAgreed()
-		least = min(least, time.Since(before))
-		agreeOnOwners(t, c)
-		c.Stop(3 + try)
-		c.WaitAgreed()
-		agreeOnOwners(t, c)
-	}
-	if least > time.Second {
-		t.Errorf("all nodes route by the new table only after %v, want 1 s at most", least)
-	}
+	c.Launch()
+	c.WaitAgreed()
+	agreeOnOwners(t, c)
+	c.Stop(3)
+	c.WaitAgreed()
+	agreeOnOwners(t, c)
 	if requests := stop(); requests < 100 {
 		t.Fatalf("only %d requests were made: this shows nothing", requests)
 	}
@@ -345,7 +336,7 @@ func TestGetErrors(t *testing.T) {
 	}
 	// What is answered after the others have heard of the crash tells nothing, and is asked again in another cluster: some have been answered before that, in any order of them.
 	all := len(questions)
-	for try := 0; try < 5 && len(questions) > 0; try++ {
+	for try := 0; try < 3 && len(questions) > 0; try++ {
 		c := nodetest.Start(t, 3, func(cfg *node.Config) { cfg.GetErrors, cfg.PeerDeadline = true, 5*time.Second })
 		table := c.Nodes[0].Table()
 		key := map[string]string{} // one of each owner
@@ -377,6 +368,6 @@ func TestGetErrors(t *testing.T) {
 		questions = again
 	}
 	if t.Logf("%d of %d questions were answered in time", all-len(questions), all); len(questions) == all {
-		t.Error("in five clusters the others knew of the crash before anything was asked")
+		t.Error("in three clusters the others knew of the crash before anything was asked")
 	}
 }

@@ -109,6 +109,24 @@ func TestTwentyThatStartAtOnceMakeFewTables(t *testing.T) {
 	})
 }
 
+// A newcomer is in all tables within a second, and within one after it has left in order it is in none.
+func TestANewcomerIsInAllTablesWithinASecond(t *testing.T) {
+	membership.Virtually(t, 5, func(nodes []*membership.Membership, start func(int, string) *membership.Membership) {
+		const grace = 20 * time.Second
+		followers, stop := follow(grace, nodes...)
+		defer stop()
+		within(t, 2*time.Second, "all to have their places", func() bool { return settled(followers, 5, 0) })
+		newcomer := start(6, "m6")
+		its, stopIts := follow(grace, newcomer)
+		within(t, time.Second, "it has its place everywhere", func() bool { return settled(append(its, followers...), 6, 0) })
+		stopIts()
+		if err := newcomer.Leave(5 * time.Second); err != nil {
+			t.Error(err)
+		}
+		within(t, time.Second, "its place is gone", func() bool { return settled(followers, 5, 0) })
+	})
+}
+
 // A member that comes and goes costs the others no table while it is back within its grace, but the one that says that it is down, and the one that it is back.
 func TestAFlappingMemberMovesNothing(t *testing.T) {
 	membership.Virtually(t, 5, func(nodes []*membership.Membership, start func(int, string) *membership.Membership) {
