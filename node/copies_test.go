@@ -67,6 +67,7 @@ func TestACrashCostsNoItemOfTwoCopies(t *testing.T) {
 
 // A member that is back soon takes its partitions back, from who has led them meanwhile, or from his copies; and then there are two of each again.
 func TestACrashedMemberComesBack(t *testing.T) {
+	t.Parallel()
 	c := copied(t, 3)
 	k := newAsker(t, c.Dial(0))
 	const keys = 2000
@@ -85,6 +86,7 @@ func TestACrashedMemberComesBack(t *testing.T) {
 
 // When the time is over in which it might be back, its copies are made anew among those that are left.
 func TestCopiesAreRestored(t *testing.T) {
+	t.Parallel()
 	c := copied(t, 4, func(cfg *node.Config) { cfg.RebalanceDelay = time.Second })
 	k := newAsker(t, c.Dial(0))
 	const keys = 2000
@@ -103,6 +105,7 @@ func TestCopiesAreRestored(t *testing.T) {
 
 // Rolling through all members, one after the other, costs nothing, with copies or without.
 func TestARollingRestartWithCopies(t *testing.T) {
+	t.Parallel()
 	c := copied(t, 3)
 	const keys = 1000
 	setAll(t, newAsker(t, c.Dial(0)), keys)
@@ -118,6 +121,7 @@ func TestARollingRestartWithCopies(t *testing.T) {
 // Whatever --ack asks for, who has lost all replicas goes on alone once that is known; with none a write is done at once. (What one and all wait for: TestAck in
 // node/replicator.)
 func TestAckWhenAReplicaIsLost(t *testing.T) {
+	t.Parallel()
 	f := func(ack replicator.Ack) {
 		t.Helper()
 		c := copied(t, 2, func(cfg *node.Config) { cfg.Ack, cfg.PeerDeadline = ack, 200*time.Millisecond })
@@ -149,6 +153,7 @@ func ownKey(c *nodetest.Cluster, i int) string {
 
 // With --ack all of three copies what was acknowledged survives two crashes at once.
 func TestAckAllSurvivesTwoCrashes(t *testing.T) {
+	t.Parallel()
 	c := copied(t, 4, func(cfg *node.Config) { cfg.Ring.Copies, cfg.Ack = 3, replicator.AckAll })
 	k := newAsker(t, c.Dial(0))
 	const keys = 1000
