@@ -79,13 +79,13 @@ func TestBytesOfTheMetaVersion(t *testing.T) {
 	}
 	m := Member{
 		Member: ring.Member{ID: "a", Zone: "z", Weight: 1}, Boot: 2, State: Draining, Copies: 3,
-		Client: netip.MustParseAddrPort("10.0.0.1:4"), Peer: netip.MustParseAddrPort("[2001:db8::1]:5"), Gossip: netip.MustParseAddrPort("10.0.0.1:6"),
+		Client: netip.MustParseAddrPort("10.0.0.1:4"), Peer: netip.MustParseAddrPort("[2001:db8::1]:5"), Gossip: netip.MustParseAddrPort("10.0.0.1:6"), Former: 8,
 	}
-	const told = "02" + "0000000000000007" + "0000000000000002" + "02" + "01" + "03" + "0161" + "017a" + "000004" + "0620010db80000000000000000000000010005"
+	const told = "02" + "0000000000000007" + "0000000000000002" + "02" + "01" + "03" + "0161" + "017a" + "000004" + "0620010db80000000000000000000000010005" + "0000000000000008"
 	if got := fmt.Sprintf("%x", appendMeta(nil, m, 7)); got != told {
 		t.Errorf("what a member tells of itself is changed: got %s, want %s", got, told)
 	}
-	const lost = "01" + "00000000000003e8" + "040a000001" + "0006" + "2e" + told
+	const lost = "01" + "00000000000003e8" + "040a000001" + "0006" + "36" + told
 	if got := fmt.Sprintf("%x", appendLost(nil, []Lost{{Member: m, Since: noon.Add(-time.Second)}}, 7, noon)); got != lost {
 		t.Errorf("what is told of the lost is changed: got %s, want %s", got, lost)
 	}
