@@ -106,7 +106,7 @@ func (p *patient) Write(bytes []byte) (int, error) {
 
 // dial opens a conversation with a member.
 func (c *command) dial(address string) (*patient, error) {
-	conn, err := c.node.DialTo(address, min(c.timeout, dialTimeout))
+	conn, err := c.node.Dial(address, min(c.timeout, dialTimeout))
 	if err != nil {
 		return nil, err
 	}

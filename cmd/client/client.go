@@ -7,13 +7,10 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -54,72 +51,15 @@ func (c *client) flags(command *cobra.Command, port int, timeout time.Duration) 
 }
 
 // A conn is a conversation with a node.
-type conn struct {
-	net.Conn
-	in      *bufio.Reader
-	address string
-}
+type conn struct{ *dial.Conn }
 
 // open begins a conversation with a node, which is over within --timeout.
 func (c *client) open(address string) (*conn, error) {
-	to, err := c.node.DialTo(address, c.timeout)
+	to, err := c.node.Open(address, c.timeout)
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: to, in: bufio.NewReader(to), address: address}, nil
-}
-
-// say sends words and what is to follow, and ends the line.
-func (c *conn) say(line string, data ...[]byte) error {
-	pieces := net.Buffers{[]byte(line), []byte("\r\n")}
-	for _, d := range data {
-		pieces = append(pieces, d, []byte("\r\n"))
-	}
-	if _, err := pieces.WriteTo(c); err != nil {
-		// What the node refuses, it may refuse before it has heard all of it; then it says why.
-		if reply, heard := c.line(); heard == nil {
-			return c.refusal(reply)
-		}
-		return c.lost(err)
-	}
-	return nil
-}
-
-// line reads one, without its end.
-func (c *conn) line() (string, error) {
-	line, err := c.in.ReadString('\n')
-	if err != nil {
-		return "", c.lost(err)
-	}
-	return strings.TrimRight(line, "\r\n"), nil
-}
-
-// lost says that a conversation has ended too early.
-func (c *conn) lost(err error) error {
-	switch {
-	case errors.Is(err, io.EOF):
-		err = errors.New("the node ended the connection (a port on TLS is asked with --tls)")
-	default:
-		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			err = errors.New("no answer in time (--timeout; a port on TLS is asked with --tls)")
-		}
-	}
-	return output.Exit(output.Unreachable, fmt.Errorf("--addr %s: %w", c.address, err))
-}
-
-// refusal makes an error of a line that is no answer to what was asked.
-func (c *conn) refusal(line string) error {
-	kind, words, _ := strings.Cut(line, " ")
-	switch err := dial.Refusal(line); {
-	case err != nil:
-		return fmt.Errorf("--addr %s: %w", c.address, err)
-	case kind == "CLIENT_ERROR" || kind == "SERVER_ERROR":
-		return errors.New(words)
-	case kind == "ERROR":
-		return fmt.Errorf("--addr %s: this node does not know the command", c.address)
-	default:
-		return output.Exit(output.Unreachable, fmt.Errorf("--addr %s: answered %q: is it a memring or memcached node?", c.address, line))
-	}
+	return &conn{to}, nil
 }
 
 // A reply is what is said to a meta command.
@@ -143,10 +83,10 @@ func (c *conn) meta(command, key string, data []byte, flags ...string) (r reply,
 	if data != nil {
 		words, block = append(words, strconv.Itoa(len(data))), [][]byte{data}
 	}
-	if err := c.say(strings.Join(append(words, flags...), " "), block...); err != nil {
+	if err := c.Say(strings.Join(append(words, flags...), " "), block...); err != nil {
 		return r, err
 	}
-	line, err := c.line()
+	line, err := c.Line()
 	if err != nil {
 		return r, err
 	}
@@ -162,30 +102,30 @@ func plain(key string) bool {
 func (c *conn) parse(line string) (r reply, err error) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
-		return r, c.refusal(line)
+		return r, c.Refused(line)
 	}
 	r.code, words = words[0], words[1:]
 	switch r.code {
 	case "HD", "EN", "NS", "EX", "NF":
 	case "VA":
 		if len(words) == 0 {
-			return r, c.refusal(line)
+			return r, c.Refused(line)
 		}
 		size, err := strconv.ParseUint(words[0], 10, 31)
 		if err != nil {
-			return r, c.refusal(line)
+			return r, c.Refused(line)
 		}
 		words = words[1:]
 		r.value = make([]byte, size+2)
-		if _, err := io.ReadFull(c.in, r.value); err != nil {
-			return r, c.lost(err)
+		if _, err := io.ReadFull(c, r.value); err != nil {
+			return r, c.Lost(err)
 		}
 		if !bytes.HasSuffix(r.value, []byte("\r\n")) {
-			return r, c.refusal(line)
+			return r, c.Refused(line)
 		}
 		r.value = r.value[:size]
 	default:
-		return r, c.refusal(line)
+		return r, c.Refused(line)
 	}
 	r.flags = make(map[byte]string, len(words))
 	for _, word := range words {

@@ -93,17 +93,17 @@ func probe(ctx context.Context, admin, page string, timeout time.Duration) (said
 // answers reports whether a node answers a client.
 func (c *client) answers() (said string, err error) {
 	err = c.do(func(to *conn) error {
-		if err := to.say("version"); err != nil {
+		if err := to.Say("version"); err != nil {
 			return err
 		}
-		line, err := to.line()
+		line, err := to.Line()
 		switch {
 		case err != nil:
 			return err
 		case dial.Refusal(line) != nil:
 			said = "ok; it lets only users in"
 		case !strings.HasPrefix(line, "VERSION "):
-			return to.refusal(line)
+			return to.Refused(line)
 		default:
 			said = "ok"
 		}

@@ -50,11 +50,11 @@ func (c *client) stats() *cobra.Command {
 
 // report asks for lines up to END, and gives the name and the value of each.
 func (c *conn) report(question string) (lines [][2]string, err error) {
-	if err := c.say(question); err != nil {
+	if err := c.Say(question); err != nil {
 		return nil, err
 	}
 	for {
-		line, err := c.line()
+		line, err := c.Line()
 		if err != nil {
 			return nil, err
 		}
@@ -63,9 +63,9 @@ func (c *conn) report(question string) (lines [][2]string, err error) {
 		case label == "END" || len(lines) == 0 && (line == "RESET" || line == "OK"):
 			return lines, nil
 		case label != "STAT" && label != "ITEM" && label != "PREFIX":
-			return nil, c.refusal(line)
+			return nil, c.Refused(line)
 		case len(lines) == maxStatLines:
-			return nil, fmt.Errorf("--addr %s: answered more than %d lines", c.address, maxStatLines)
+			return nil, c.Wrap(fmt.Errorf("answered more than %d lines", maxStatLines))
 		}
 		name, value, _ := strings.Cut(said, " ")
 		lines = append(lines, [2]string{name, value})

@@ -79,20 +79,20 @@ func (c *client) follow(w *watching, node, address, question string) error {
 		return err
 	}
 	defer to.Close()
-	if err := to.say(question); err != nil {
+	if err := to.Say(question); err != nil {
 		return err
 	}
-	switch line, err := to.line(); {
+	switch line, err := to.Line(); {
 	case err != nil:
 		return err
 	case line != "OK":
-		return to.refusal(line)
+		return to.Refused(line)
 	}
 	if err := to.SetDeadline(time.Time{}); err != nil {
-		return to.lost(err)
+		return to.Lost(err)
 	}
 	for {
-		line, err := to.line()
+		line, err := to.Line()
 		if err == nil {
 			err = w.tell(node, line)
 		}

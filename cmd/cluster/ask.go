@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -47,7 +46,7 @@ func Ask(node *dial.Node, address, question string) ([]Line, error) {
 	defer conn.Close()
 	lines, err := ReadReport(conn)
 	if err != nil {
-		return nil, fmt.Errorf("--addr %s: %w", address, err)
+		return nil, conn.Wrap(err)
 	}
 	return lines, nil
 }
@@ -59,33 +58,25 @@ func tell(node *dial.Node, order string) error {
 		return err
 	}
 	defer conn.Close()
-	answer, err := bufio.NewReader(io.LimitReader(conn, 4096)).ReadString('\n')
+	answer, err := conn.Line()
 	if err != nil {
-		return output.Exit(output.Unreachable, fmt.Errorf("--addr %s: no answer (a port on TLS is asked with --tls): %w", node.Address, err))
+		return err
 	}
-	answer = strings.TrimSpace(answer)
-	if err := dial.Refusal(answer); err != nil {
-		return fmt.Errorf("--addr %s: %w", node.Address, err)
+	if kind, _, _ := strings.Cut(answer, " "); kind != "OK" {
+		return conn.Refused(answer)
 	}
-	switch kind, words, _ := strings.Cut(answer, " "); {
-	case kind == "OK":
-		return nil
-	case strings.HasSuffix(kind, "ERROR") && words != "":
-		return fmt.Errorf("--addr %s: %s", node.Address, words)
-	default:
-		return fmt.Errorf("--addr %s: answered %q: is it a memring node?", node.Address, answer)
-	}
+	return nil
 }
 
 // say opens a conversation with one line.
-func say(node *dial.Node, address, words string) (net.Conn, error) {
-	conn, err := node.DialTo(address, askTimeout)
+func say(node *dial.Node, address, words string) (*dial.Conn, error) {
+	conn, err := node.Open(address, askTimeout)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = io.WriteString(conn, words+"\r\n"); err != nil {
+	if err = conn.Say(words); err != nil {
 		conn.Close()
-		return nil, output.Exit(output.Unreachable, fmt.Errorf("--addr %s: %w", address, err))
+		return nil, err
 	}
 	return conn, nil
 }
@@ -100,8 +91,10 @@ func ReadReport(r io.Reader) (lines []Line, err error) {
 			return lines, nil
 		case dial.Refusal(in.Text()) != nil:
 			return nil, dial.Refusal(in.Text())
-		case len(words) < 2 || strings.HasSuffix(words[0], "ERROR"):
+		case len(words) > 0 && strings.HasSuffix(words[0], "ERROR"):
 			return nil, fmt.Errorf("answered %q: is it a memring node?", in.Text())
+		case len(words) < 2:
+			return nil, output.Exit(output.Unreachable, fmt.Errorf("answered %q: is it a memring node?", in.Text()))
 		case len(lines) == maxReportLines:
 			return nil, fmt.Errorf("answered more than %d lines", maxReportLines)
 		}

@@ -1,6 +1,7 @@
 // Package dial reaches a running node as its clients do: at an address, over TLS or not, logged in or not, as flags say.
 //
 //	Flags -> Node -> Dial: connect -> TLS -> a login, if the node asks for one -> a conversation on the text wire
+//	                 Open: the same -> Conn: Say, Line
 package dial
 
 import (
@@ -44,12 +45,9 @@ func (n *Node) Flags(set *pflag.FlagSet, port int) {
 	n.over.flags(set)
 }
 
-// Dial opens a conversation with the node at --addr, on the text wire. All of it, the login included, must be over after the timeout: to go on for longer set another deadline.
-// Errors name the flag to change, and no password, and have the exit code of the process (cmd/output).
-func (n *Node) Dial(timeout time.Duration) (net.Conn, error) { return n.DialTo(n.Address, timeout) }
-
-// DialTo does that with another member of the cluster.
-func (n *Node) DialTo(address string, timeout time.Duration) (conn net.Conn, err error) {
+// Dial opens a conversation with the node at an address, --addr or another member's, on the text wire. All of it, the login included, must be over after the timeout: to go on for
+// longer set another deadline. Errors name the flag to change, and no password, and have the exit code of the process (cmd/output).
+func (n *Node) Dial(address string, timeout time.Duration) (conn net.Conn, err error) {
 	n.read.Do(func() {
 		if n.secure, n.err = n.over.config(); n.err == nil {
 			n.words, n.err = n.loginWords()

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memring/memring/cmd/dial"
+	"github.com/memring/memring/cmd/output"
 )
 
 // patience is for a busy machine: nothing here waits for its end.
@@ -74,7 +75,7 @@ func TestPasswordsGoToWhoAsks(t *testing.T) {
 	f := func(wantTold, wantErr string, answers ...string) {
 		t.Helper()
 		address, told := saying(t, answers...)
-		conn, err := node(t, "--addr", address, "--login", "me", "--password-file", passwordFile(t, "secret word\r\nmore\n")).Dial(patience)
+		conn, err := node(t, "--login", "me", "--password-file", passwordFile(t, "secret word\r\nmore\n")).Dial(address, patience)
 		if got := <-told; got != wantTold {
 			t.Errorf("told %q, want %q", got, wantTold)
 		}
@@ -101,7 +102,7 @@ func TestPasswordsGoToWhoAsks(t *testing.T) {
 func TestLoginsThatAreNone(t *testing.T) {
 	f := func(want string, flags ...string) {
 		t.Helper()
-		if _, err := node(t, append(flags, "--addr", "127.0.0.1:1")...).Dial(patience); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := node(t, flags...).Dial("127.0.0.1:1", patience); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", flags, err, want)
 		}
 	}
@@ -111,4 +112,38 @@ func TestLoginsThatAreNone(t *testing.T) {
 	f("first line is empty", "--login", "me", "--password-file", passwordFile(t, "\nx"))
 	f("blanks", "--login", "a b", "--password-file", passwordFile(t, "x"))
 	f("need --tls", "--tls-server-name", "x")
+}
+
+// What a node says against a question is told in its words; what is no node, hangs up or says nothing has an exit code of its own.
+func TestAnswersThatAreNone(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	conn := dial.NewConn(near, "node")
+	f := func(line string, code int, want string) {
+		t.Helper()
+		if err := conn.Refused(line); err == nil || err.Error() != "--addr node: "+want || output.ExitCode(err) != code {
+			t.Errorf("%q: %v (%d), want %q (%d)", line, err, output.ExitCode(err), want, code)
+		}
+	}
+	f("CLIENT_ERROR bad key", output.No, "bad key")
+	f("SERVER_ERROR out of memory", output.No, "out of memory")
+	f("CLIENT_ERROR permission denied", output.No, "permission denied: the user of --login may not ask that")
+	f("CLIENT_ERROR unauthenticated", output.Unreachable, "the node asks for a login: --login and --password-file")
+	f("ERROR", output.No, "this node does not know the command: is it a memring node?")
+	f("220 mail.example ESMTP", output.Unreachable, `answered "220 mail.example ESMTP": is it a memring or memcached node?`)
+
+	if err := near.SetDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Line(); err == nil || !strings.Contains(err.Error(), "no answer in time") || output.ExitCode(err) != output.Unreachable {
+		t.Errorf("silent: %v", err)
+	}
+	if err := near.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	far.Close()
+	if _, err := conn.Line(); err == nil || !strings.Contains(err.Error(), "ended the connection") || output.ExitCode(err) != output.Unreachable {
+		t.Errorf("ended: %v", err)
+	}
 }

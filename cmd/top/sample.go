@@ -1,9 +1,7 @@
 package top
 
 import (
-	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,18 +27,11 @@ const silent = "silent"
 const maxLines = 1 << 18
 
 // read reads the answer to "stats nodes": STAT n1:get_hits 5.
-func read(in *bufio.Reader, at time.Time) (s sample, err error) {
+func read(in *dial.Conn, at time.Time) (s sample, err error) {
 	s = sample{at: at, nodes: map[string]figures{}}
 	for range maxLines {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return s, fmt.Errorf("no answer (a port on TLS is asked with --tls): %w", err)
-		}
-		line = strings.TrimRight(line, "\r\n")
-		if line == "END" {
-			return s, nil
-		}
-		if err := dial.Refusal(line); err != nil {
+		line, err := in.Line()
+		if err != nil || line == "END" {
 			return s, err
 		}
 		words := strings.SplitN(line, " ", 3)
@@ -49,7 +40,7 @@ func read(in *bufio.Reader, at time.Time) (s sample, err error) {
 			colon = strings.LastIndexByte(words[1], ':')
 		}
 		if colon < 0 {
-			return s, fmt.Errorf("answered %q: is it a memring node?", line)
+			return s, in.Refused(line)
 		}
 		id := words[1][:colon]
 		if s.nodes[id] == nil {
@@ -57,7 +48,7 @@ func read(in *bufio.Reader, at time.Time) (s sample, err error) {
 		}
 		s.nodes[id][words[1][colon+1:]] = words[2]
 	}
-	return s, errors.New("the answer does not end")
+	return s, in.Wrap(fmt.Errorf("answered more than %d lines", maxLines))
 }
 
 func (f figures) number(names ...string) (sum float64) {

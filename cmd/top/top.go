@@ -6,12 +6,10 @@
 package top
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
@@ -34,28 +32,24 @@ const (
 // A looker asks for samples. One goroutine uses it.
 type looker struct {
 	node dial.Node
-	conn net.Conn // nil: there is none at the moment
-	in   *bufio.Reader
+	conn *dial.Conn // nil: there is none at the moment
 }
 
 // look asks for a sample.
 func (l *looker) look() (s sample, err error) {
 	if l.conn == nil {
-		if l.conn, err = l.node.Dial(askTimeout); err != nil {
-			l.conn = nil
+		if l.conn, err = l.node.Open(l.node.Address, askTimeout); err != nil {
 			return s, err
 		}
-		l.in = bufio.NewReader(l.conn)
 	}
 	if err = l.conn.SetDeadline(time.Now().Add(askTimeout)); err == nil {
-		_, err = io.WriteString(l.conn, "stats nodes\r\n")
+		err = l.conn.Say("stats nodes")
 	}
 	if err == nil {
-		s, err = read(l.in, time.Now())
+		s, err = read(l.conn, time.Now())
 	}
 	if err != nil {
 		l.close()
-		err = output.Exit(output.Unreachable, fmt.Errorf("--addr %s: %w", l.node.Address, err))
 	}
 	return s, err
 }

@@ -5,15 +5,29 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/memring/memring/cmd/dial"
 	"github.com/memring/memring/cmd/output"
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/nodetest"
 )
+
+// answering is a conversation in which that comes, and then the end.
+func answering(t *testing.T, answer string) *dial.Conn {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { near.Close() })
+	go func() {
+		_, _ = io.WriteString(far, answer)
+		far.Close()
+	}()
+	return dial.NewConn(near, "node")
+}
 
 // sampleOf reads lines of nodes, parted by "; ".
 func sampleOf(t *testing.T, at time.Time, lines string) sample {
@@ -22,7 +36,7 @@ func sampleOf(t *testing.T, at time.Time, lines string) sample {
 	for line := range strings.SplitSeq(lines, "; ") {
 		answer += "STAT " + line + "\r\n"
 	}
-	s, err := read(bufio.NewReader(strings.NewReader(answer+"END\r\n")), at)
+	s, err := read(answering(t, answer+"END\r\n"), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,15 +108,15 @@ func TestQuantile(t *testing.T) {
 func TestStrangeAnswers(t *testing.T) {
 	f := func(answer, want string) {
 		t.Helper()
-		if _, err := read(bufio.NewReader(strings.NewReader(answer)), time.Time{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := read(answering(t, answer), time.Time{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", answer, err, want)
 		}
 	}
-	f("", "no answer")
+	f("", "ended the connection")
 	f("ERROR\r\n", "is it a memring node?")
-	f("STAT pid 5\r\nEND\r\n", "is it a memring node?")
+	f("STAT pid 5\r\nEND\r\n", "is it a memring")
 	f("CLIENT_ERROR unauthenticated\r\n", "--login")
-	f("STAT a:pid 5\r\n", "no answer")
+	f("STAT a:pid 5\r\n", "ended the connection")
 }
 
 // measured has nodes measure every request.
