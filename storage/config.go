@@ -89,8 +89,9 @@ const (
 	maxSegmentBytes = 256 << 10
 	goodSegments    = 512
 
-	// tableBytes is the memory per table of the index: a table grows at once, some 1,000 references of the smallest items.
-	tableBytes = 128 << 10
+	// tableBytes is the memory per table of the index: a table grows at once, some 500 references of the smallest items. What each refers to is
+	// asked for its hash, a cache miss.
+	tableBytes = 64 << 10
 
 	tagBits       = 6
 	maxRecordBits = 14

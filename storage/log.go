@@ -44,7 +44,7 @@ func (st *stripe) write(l *log, m meta, key []byte, it *Item) uint32 {
 func (st *stripe) abandon(head, count uint32) {
 	g, n := st.locate(head)
 	for range count {
-		g.bury(g.extent(n))
+		st.buryRecord(g, g.extent(n))
 		g, n = g.after(n)
 	}
 }
@@ -110,7 +110,6 @@ func (st *stripe) add(l *log, m meta, record []byte) uint32 {
 	m.length = uint16(len(record))
 	*g.extent(n), *g.identity(n) = *m.extent, *m.identity
 	g.written += len(record)
-	g.live += len(record)
 	return st.reference(g, n)
 }
 

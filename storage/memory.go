@@ -83,7 +83,7 @@ func (st *stripe) ready(want int) int {
 			st.unreleased = max(0, st.unreleased-1)
 		} else {
 			g := &segment{id: uint32(len(st.segments)), records: st.store.arena.NewSegment()}
-			st.segments = append(st.segments, g)
+			st.segments, st.dead = append(st.segments, g), append(st.dead, 0)
 			st.free = append(st.free, g)
 		}
 		st.charged += st.store.segmentBytes

@@ -157,7 +157,6 @@ type segment struct {
 	count    int // records of this lap
 	begun    int // records of the arena they lie in
 	written  int // their bytes
-	live     int // of these
 	mapBytes int // charged for fastcache's map
 
 	log        *log // that it belongs to, nil if free
@@ -186,15 +185,6 @@ func (g *segment) after(n uint32) (*segment, uint32) {
 	}
 	return g.next, 1
 }
-
-// bury marks a record dead.
-func (g *segment) bury(m *extent) {
-	m.bits |= dead
-	g.live -= int(m.length)
-}
-
-// deadBytes is what compaction would win, but for the room left when the segment was closed.
-func (g *segment) deadBytes() int { return g.written - g.live }
 
 // A log is a row of segments; records are added to the newest.
 type log struct {

@@ -9,6 +9,7 @@ type stripe struct {
 
 	tables      []table
 	segments    []*segment // by their id
+	dead        []uint32   // bytes of their dead records: what compaction would win, but for the room left when they were closed
 	free        []*segment // empty ones
 	retired     []*segment // empty ones that the limit does not allow any more
 	unreleased  int        // of these, those whose memory the process still has
@@ -114,13 +115,19 @@ func (st *stripe) itemLength(g *segment, n uint32) int {
 	}
 }
 
+// buryRecord marks a record dead.
+func (st *stripe) buryRecord(g *segment, m *extent) {
+	m.bits |= dead
+	st.dead[g.id] += uint32(m.length)
+}
+
 // bury marks all records of the item dead and gives their length.
 func (st *stripe) bury(g *segment, n uint32) int {
 	sum := 0
 	for {
 		m := g.extent(n)
 		sum += int(m.length)
-		g.bury(m)
+		st.buryRecord(g, m)
 		if !m.has(continued) {
 			return sum
 		}
