@@ -51,6 +51,7 @@ func (n *Node) figures() *stats.Sources {
 		Replicator:    n.replicator,
 		Router:        n.router,
 		Sides:         n.sides,
+		Snapshots:     n.snapshots,
 		Meter:         n.meter,
 		Build:         n.cfg.Build,
 		Settings:      n.shared,

@@ -67,11 +67,11 @@ func (p *place) fillFrom(store *storage.Store, file *os.File, from Origin) (*abo
 		store.FlushAll(max(about.FlushAt-store.Now(), 0), about.FlushMark)
 	}
 	t := newTeller()
-	items, err := p.fillAll(store, in, t)
-	if err != nil {
+	about.bytes = info.Size()
+	if about.items, err = p.fillAll(store, in, t); err != nil {
 		return nil, err
 	}
-	p.log.Info("snapshot read", "partitions", about.Parts.Len(), "items", items, "bytes", info.Size(), "took", t.took())
+	p.log.Info("snapshot read", "partitions", about.Parts.Len(), "items", about.items, "bytes", about.bytes, "took", t.took())
 	return about, nil
 }
 

@@ -57,6 +57,8 @@ type about struct {
 	Flushed   uint64 `json:"flushed"`            // the mark of the last flush_all
 	FlushAt   int64  `json:"flush_at,omitempty"` // the Unix second of one that was to come; 0: there was none
 	FlushMark uint64 `json:"flush_mark,omitempty"`
+
+	items, bytes int64 // as they were read
 }
 
 // A Keeper keeps the snapshots of a node, from one run to the next. One goroutine at a time uses it.
@@ -65,8 +67,15 @@ type Keeper struct {
 	place  *place // nil: nothing is kept
 	former uint64
 	filled *about         // what the store was filled with, until it is decided whether that may be used; nil: nothing
+	used   Used           // of what Open and Back found
 	others []piece.Member // who was here while this node stopped
 	plan   bool           // a snapshot is to be written
+}
+
+// Used tells what this run has had of a snapshot.
+type Used struct {
+	Items, Bytes int64 // that were read, and used; the bytes are the file's
+	Refused      bool  // there was one, and it was not used
 }
 
 // Open fills the store, which is empty, with the items of the former run, if that has left a snapshot; they are of no use before Back. A snapshot that cannot be used is told to the log: of a cache
@@ -89,6 +98,7 @@ func Open(cfg Config) (*Keeper, error) {
 	from := cfg.Self
 	from.Boot = k.former
 	if k.filled, err = k.place.fill(cfg.Store, from); err != nil {
+		k.used.Refused = true
 		cfg.Log.Error("the snapshot is not used: this node starts empty", "err", err)
 	}
 	return k, nil
@@ -100,6 +110,9 @@ func (k *Keeper) On() bool { return k.place != nil }
 // Former is the boot of the run before this one; 0: none is known.
 func (k *Keeper) Former() uint64 { return k.former }
 
+// Used is of Open and Back; any goroutine may ask after these.
+func (k *Keeper) Used() Used { return k.used }
+
 // Back gives the partitions of which all is here that the former run has held; none if the snapshot is of no use: somebody who was here at that run's end is not here again, or has run since. He
 // might have changed it, and be gone.
 func (k *Keeper) Back() (parts piece.Set) {
@@ -108,8 +121,10 @@ func (k *Keeper) Back() (parts piece.Set) {
 		return nil
 	}
 	if k.waitOthers(about.Others) {
+		k.used = Used{Items: about.items, Bytes: about.bytes}
 		return about.Parts
 	}
+	k.used.Refused = true
 	k.cfg.Log.Warn("the snapshot is not used, this node starts empty: not all are here that stopped with it, or they have run since, and may have changed what is in it", "stopped", about.Others)
 	k.cfg.Store.Drop(func(uint64) bool { return true })
 	return nil

@@ -80,6 +80,9 @@ func TestRunsFollowEachOther(t *testing.T) {
 	if parts := third.Back(); parts != nil {
 		t.Error("twice")
 	}
+	if used := third.Used(); used.Items != 1 || used.Bytes == 0 || used.Refused {
+		t.Errorf("%+v was used", used)
+	}
 	third.serve(t)
 	third.Write(t.Context(), func(uint32) bool { return true }) // not planned: somebody goes on
 
@@ -118,7 +121,7 @@ func TestOthersMustBeBack(t *testing.T) {
 			if parts != nil != back || len(items(next.store)) > 0 != back || time.Since(began) != patience {
 				t.Errorf("%d partitions and %d items are back after %v\n%s", parts.Len(), len(items(next.store)), time.Since(began), &next.logged)
 			}
-			if told := strings.Contains(next.logged.String(), "the snapshot is not used"); told == back {
+			if told := strings.Contains(next.logged.String(), "the snapshot is not used"); told == back || next.Used().Refused == back || next.Used().Items > 0 != back {
 				t.Errorf("logged:\n%s", &next.logged)
 			}
 		})
@@ -146,7 +149,7 @@ func TestSpoiledSnapshotsAreTold(t *testing.T) {
 	first.end(t)
 	spoil(t, first.place.file())
 	next := begin(t, dir, 2)
-	if parts := next.Back(); parts != nil || len(items(next.store)) > 0 || !strings.Contains(next.logged.String(), "damaged at byte") {
+	if parts := next.Back(); parts != nil || len(items(next.store)) > 0 || !strings.Contains(next.logged.String(), "damaged at byte") || !next.Used().Refused {
 		t.Errorf("%d partitions, %d items, logged:\n%s", parts.Len(), len(items(next.store)), &next.logged)
 	}
 	next.serve(t)

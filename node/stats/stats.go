@@ -21,6 +21,7 @@ import (
 	"github.com/memring/memring/node/router"
 	"github.com/memring/memring/node/server"
 	"github.com/memring/memring/node/sides"
+	"github.com/memring/memring/node/snapshot"
 	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/login"
@@ -60,6 +61,7 @@ type Sources struct {
 	Replicator *replicator.Replicator
 	Router     *router.Router
 	Sides      *sides.Sides
+	Snapshots  *snapshot.Keeper
 	Meter      *meter.Meter
 
 	// Ask asks all other members at once, and waits for their answers, which are to be released.
@@ -309,6 +311,7 @@ func (s *Sources) Cluster(list *List) {
 	list.Add("cluster_copies_alone", copied.Alone.Load())
 	list.Add("cluster_copies_bytes_in", copied.BytesIn.Load())
 	list.Add("cluster_reads_from_copies", copied.Reads.Load())
+	s.snapshot(list)
 	list.Add("cluster_forwards", stats.Forwards.Load())
 	list.Add("cluster_forward_writes", stats.Writes.Load())
 	list.Add("cluster_forward_timeouts", stats.Timeouts.Load())
@@ -450,6 +453,17 @@ func (s *Sources) Conns(list *List) {
 }
 
 func seconds(t syscall.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
+
+// snapshot tells what this run began with.
+func (s *Sources) snapshot(list *List) {
+	used, refused := s.Snapshots.Used(), 0
+	if used.Refused {
+		refused = 1
+	}
+	list.Add("cluster_snapshot_items", used.Items)
+	list.Add("cluster_snapshot_bytes", used.Bytes)
+	list.Add("cluster_snapshots_refused", refused)
+}
 
 // sides tells of splits.
 func (s *Sources) sides(list *List) {
