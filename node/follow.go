@@ -89,15 +89,19 @@ func (n *Node) moves() bool {
 	return copies.Kept > copies.Whole || copies.Fed > copies.Full || len(n.handover.Moves()) > 0
 }
 
-// placement tells whose places there are. Whom gossip still believes in, and is known to be gone, has just been lost.
+// placement tells whose places there are. Whom gossip still believes in, and is known to be gone, has just been lost. The run of an id of which a later one has left in order has no place until
+// it shows that it is there.
 func (n *Node) placement() placement.Placement {
 	alive, lost := n.members.Everybody()
 	now := time.Now()
 	here := alive[:0]
 	for _, m := range alive {
-		if !n.suspicion.Down(m) {
+		_, missed := n.members.Believes(m)
+		switch {
+		case !missed && !n.isSelf(m) && n.suspicion.Doubts(m):
+		case !n.suspicion.Down(m):
 			here = append(here, m)
-		} else if _, missed := n.members.Believes(m); missed {
+		case missed:
 			lost = append(lost, membership.Lost{Member: m, Since: now})
 		}
 	}

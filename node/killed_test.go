@@ -134,3 +134,35 @@ func TestAKilledProcessThatIsBackAtOnceIsThere(t *testing.T) {
 		}
 	}
 }
+
+// A member that is killed, started again at once and then stopped in order costs no request of the others' clients: nobody counts on the run that was killed, which gossip believes in for some seconds more.
+func TestAKilledProcessDoesNotComeBackWhenTheNextRunLeaves(t *testing.T) {
+	c := nodetest.Start(t, 3, twoCopies(time.Minute))
+	id := c.Nodes[2].Self().ID
+	c.Crash(2)
+	c.Launch(func(cfg *node.Config) { cfg.ID = id })
+	c.WaitAgreed()
+	c.WaitSettled()
+	k := newAsker(t, c.Dial(0))
+	asked, end := make(chan string), make(chan struct{})
+	go func() {
+		defer close(asked)
+		for i := 0; ; i++ {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			if answer := k.line("set key%d 0 0 1\r\nx", i%1000); answer != "STORED" {
+				asked <- answer
+				return
+			}
+		}
+	}()
+	c.Stop(3)
+	c.WaitAgreed()
+	close(end)
+	if answer, failed := <-asked; failed {
+		t.Errorf("set: %q", answer)
+	}
+}

@@ -3,6 +3,7 @@
 //	a lane is lost       -> refused, twice -> Suspect, to all others -> one says so, too -> down
 //	Suspect, from others -> refused, twice -> down here as well: all who are asked agree, so their tables and views are the same
 //	down -> dialed again and again, until gossip has found out, or it answers after all
+//	of whose id a later run came and left in order -> doubted: the same, without evidence
 //
 // Only a refusal is evidence, for only the kernel of a machine that is up gives it, at once and for a port that nobody listens on. A time-out is none: a member
 // that is busy, or whose accept queue is full, does not refuse. What becomes of the rest is for gossip to say (CLUSTER.md 3.3).
@@ -73,7 +74,8 @@ type verdict uint8
 const (
 	open      verdict = iota // being looked into
 	condemned                // down
-	spent                    // it was down for heldFor, and gossip did not find so: no further look
+	doubted                  // down until it answers
+	spent                    // it was down for heldFor, and gossip did not find so, or has answered when it was doubted: no further look
 )
 
 // A Suspicion knows who is down although gossip does not know yet.
@@ -116,6 +118,20 @@ func (s *Suspicion) Stop() {
 	s.stop()
 	s.mu.Unlock()
 	s.running.Wait()
+}
+
+// Doubts reports whether nobody is to count on a run although gossip believes in it: a later one of its id was here and has left in order, so most likely this one has died before without
+// anybody's noticing. It is dialed from the first time on that this is called; once it has answered, or was silent for heldFor, it is counted on.
+func (s *Suspicion) Doubts(m membership.Member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, known := s.cases[runOf(m)]
+	if s.stopped || known && v != open {
+		return v == condemned || v == doubted
+	}
+	s.cases[runOf(m)] = doubted
+	s.running.Go(func() { s.watch(m) })
+	return true
 }
 
 // Down reports whether a member is known to be gone.
@@ -292,7 +308,11 @@ func (s *Suspicion) watch(m membership.Member) {
 		back := s.dial(m) == nil && s.ask(m, m) == protocol.NotFound // a later run on the same port says OK: this one is gone
 		if believed := s.cfg.Believes(m); back || !believed {
 			s.mu.Lock()
-			delete(s.cases, runOf(m))
+			if s.cases[runOf(m)] == doubted && believed {
+				s.cases[runOf(m)] = spent // it would be doubted again
+			} else {
+				delete(s.cases, runOf(m))
+			}
 			s.mu.Unlock()
 			if believed {
 				s.cfg.Log.Warn("member's process is there after all", "member", m.ID)

@@ -396,3 +396,35 @@ func TestAFormerRunStaysDown(t *testing.T) {
 	w.mu.Unlock()
 	w.wait("gossip to end it", func() bool { return !w.all["a"].Down(first) && !w.all["c"].Down(first) })
 }
+
+// A run that is doubted is not counted on until it answers, or gossip does not believe in it any more; then it is not doubted again.
+func TestWhoIsDoubted(t *testing.T) {
+	w := begin(t, 2)
+	s, b := w.all["a"], w.members[1]
+	w.set("b", timeOut)
+	if !s.Doubts(b) || !s.Doubts(b) || s.Down(b) {
+		t.Error("a run that is silent is counted on, or taken for dead")
+	}
+	w.set("b", nil)
+	w.wait("b to be counted on", func() bool { return !s.Doubts(b) })
+	w.crash("b")
+	if s.Doubts(b) {
+		t.Error("it is doubted again")
+	}
+	later := member("b", 2)
+	w.mu.Lock()
+	w.hidden, later.Peer = "b", b.Peer
+	w.mu.Unlock()
+	if !s.Doubts(later) {
+		t.Error("another run of its id is not doubted")
+	}
+	w.mu.Lock()
+	w.hidden = ""
+	w.mu.Unlock()
+	w.wait("gossip to end it", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_, known := s.cases[runOf(later)]
+		return !known
+	})
+}
