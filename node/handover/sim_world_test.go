@@ -5,7 +5,7 @@ import (
 	"container/heap"
 	"fmt"
 	"hash"
-	"hash/fnv"
+	"hash/crc32"
 	"math/rand/v2"
 	"time"
 
@@ -45,7 +45,7 @@ type world struct {
 	killed  int  // of those who gave something away
 	faults  []string
 	story   []string // told if it fails
-	print   hash.Hash64
+	print   hash.Hash32
 	steps   []trace // told if a seed does not play the same again
 }
 
@@ -53,7 +53,7 @@ type world struct {
 type trace struct {
 	at    time.Duration
 	node  *node
-	print uint64
+	print uint32
 }
 
 // A plan is what may happen in a world.
@@ -108,7 +108,7 @@ func newWorld(p plan) *world {
 	params.Partitions, params.VNodes, params.Copies = simPartitions, 10, max(p.copies, 1)
 	return &world{
 		plan: p, rnd: rand.New(rand.NewPCG(p.seed, 0)), params: params, truth: map[string]sighting{},
-		lanes: map[laneKey]*time.Duration{}, lines: map[laneKey]*talk{}, history: map[string][]*op{}, print: fnv.New64a(),
+		lanes: map[laneKey]*time.Duration{}, lines: map[laneKey]*talk{}, history: map[string][]*op{}, print: crc32.NewIEEE(),
 	}
 }
 
@@ -159,7 +159,7 @@ func (w *world) run(until time.Duration) {
 			n.wake()
 		}
 		e.do()
-		w.steps = append(w.steps, trace{e.at, e.node, w.print.Sum64()})
+		w.steps = append(w.steps, trace{e.at, e.node, w.print.Sum32()})
 		for _, n := range w.nodes {
 			n.look()
 		}
@@ -213,7 +213,7 @@ func (w *world) send(from *node, to Member, forward bool, req *protocol.Request)
 		return func() { finish(&protocol.Response{Status: status}) }
 	}
 	w.after(w.deadline, from, failed(protocol.PeerTimeout))
-	w.imprint(w.now, from.Member, to, forward, req.Op, req.Key, req.Value, req.CAS, req.Delta)
+	w.imprint(w.now, from.Member, to, forward, req.Op, string(req.Key), string(req.Value), req.CAS, req.Delta)
 	key := laneKey{from: from.Member, to: to, forward: forward, number: req.Origin % simLanes}
 	target := w.find(to)
 	copied := clone(req)
@@ -224,7 +224,7 @@ func (w *world) send(from *node, to Member, forward bool, req *protocol.Request)
 		w.line(key, target).say(copied, func(resp *protocol.Response) {
 			answer := protocol.Response{}
 			copyResponse(&answer, resp)
-			w.imprint(w.now, from.Member, to, answer.Status, answer.CAS, answer.Value)
+			w.imprint(w.now, from.Member, to, answer.Status, answer.CAS, string(answer.Value))
 			back := key
 			back.back = true
 			if !w.apart(from, target) {
