@@ -3,11 +3,11 @@ package node
 import (
 	"context"
 	"time"
+
+	"github.com/memring/memring/node/sides"
 )
 
 const (
-	// beatEvery is how often a node notes that it runs.
-	beatEvery = 50 * time.Millisecond
 	// lookEvery is how often a node looks who is on its side although nobody has come or gone: with time, who is lost is not reckoned with any more.
 	lookEvery = time.Second
 	// stallTime is how long it may stand still (a paused machine, SIGSTOP, a processor that others have) before it must ask whether the others took it for
@@ -15,9 +15,9 @@ const (
 	stallTime = 1300 * time.Millisecond
 )
 
-// beat notes that the node runs, until ctx is done.
+// beat notes that the node runs, and whether it hears others, until ctx is done.
 func (n *Node) beat(ctx context.Context) {
-	tick, look := time.NewTicker(beatEvery), time.NewTicker(lookEvery)
+	tick, look := time.NewTicker(sides.BeatEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer look.Stop()
 	for {
@@ -27,6 +27,9 @@ func (n *Node) beat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if n.sides.Beat(n.members.Heard(), time.Now()) {
+				n.lookAround()
+			}
 		case <-look.C:
 			n.lookAround()
 			n.ease.End(n.cfg.Moving, n.moves)

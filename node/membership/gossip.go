@@ -45,6 +45,15 @@ func (c callbacks) NotifyMerge(nodes []*memberlist.Node) error {
 	return nil
 }
 
+// AckPayload is asked for when a ping of another member has come, which is answered: we hear somebody.
+func (c callbacks) AckPayload() []byte {
+	c.m.heard.Add(1)
+	return nil
+}
+
+// NotifyPingComplete is told that a ping of ours was answered.
+func (c callbacks) NotifyPingComplete(*memberlist.Node, time.Duration, []byte) { c.m.heard.Add(1) }
+
 // check reads what a node says of itself, and refuses who cannot be of our cluster.
 func (c callbacks) check(node *memberlist.Node) (Member, error) {
 	m, err := c.read(node)

@@ -79,6 +79,7 @@ type Membership struct {
 	changes   chan struct{} // capacity 1: one note is enough, since who takes it looks at everything
 	asked     atomic.Bool   // all seeds, or some of many, once: until then who is met may know no more than we do
 	joined    atomic.Bool
+	heard     atomic.Uint64
 	refusals  refusals // of members
 	strangers refusals // whose addresses may be forged: so they have a table of their own
 	metrics   Metrics
@@ -210,6 +211,9 @@ func (m *Membership) Addr() netip.AddrPort {
 	defer m.mu.Unlock()
 	return m.view.self.Gossip
 }
+
+// Heard counts the pings that have come from others, and the answers to ours: with others who hear us, as a rule six in a second.
+func (m *Membership) Heard() uint64 { return m.heard.Load() }
 
 // Health is how badly we keep up with gossip: 0 is well, and it is below AwarenessMaxMultiplier.
 func (m *Membership) Health() int { return m.list.GetHealthScore() }
@@ -359,6 +363,6 @@ func (m *Membership) gossipConfig() (*memberlist.Config, error) {
 	c.GossipToTheDeadTime = 30 * time.Second
 	c.DeadNodeReclaimTime = time.Second // of no effect on us, whose names are new at each start
 	callbacks := callbacks{m}
-	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = callbacks, callbacks, callbacks, callbacks, callbacks
+	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict, c.Ping = callbacks, callbacks, callbacks, callbacks, callbacks, callbacks
 	return c, nil
 }

@@ -797,3 +797,40 @@ func TestListensOnAllAddressesAndAdvertisesOne(t *testing.T) {
 		t.Errorf("advertises %v", at)
 	}
 }
+
+// Others are heard all the time, also by one of many and on bad links; and not at all by who is cut off.
+func TestHeard(t *testing.T) {
+	f := func(size int, loss float64) {
+		t.Helper()
+		virtually(t, func(c *cluster) {
+			c.startAll(size)
+			c.net.lose(loss)
+			longest := time.Duration(0)
+			last, heard := time.Now(), c.nodes[0].Heard()
+			for end := time.Now().Add(time.Minute); time.Now().Before(end); pass(50 * time.Millisecond) {
+				if now := c.nodes[0].Heard(); now != heard {
+					last, heard = time.Now(), now
+				}
+				longest = max(longest, time.Since(last))
+			}
+			t.Logf("%d members, %g lost: nobody is heard for %v at most", size, loss, longest)
+			if longest > 3*time.Second {
+				t.Errorf("%d members, %g lost: nobody is heard for %v", size, loss, longest)
+			}
+			var others []netip.Addr
+			for n := 2; n <= size; n++ {
+				others = append(others, addr(n).Addr())
+			}
+			c.net.split(others)
+			pass(200 * time.Millisecond) // what is on its way
+			heard = c.nodes[0].Heard()
+			pass(10 * time.Second)
+			if now := c.nodes[0].Heard(); now != heard {
+				t.Errorf("of %d members it hears some while it is cut off", size)
+			}
+		})
+	}
+	f(2, 0)
+	f(5, 0.1)
+	f(30, 0)
+}

@@ -1,6 +1,7 @@
 // Package sides tells whether this node is on the small side of a split, and what clients are told there.
 //
 //	here, lost --Look--> how many of those who were together are gone at once -> Minority
+//	others heard --Beat--> nobody for aloneTime: all are gone at once
 //	client, lane -> gate -> minority? by the policy: a miss, an error -> else the handler behind it
 //
 // Both sides of a split see the same: half of the others went without a word. So the smaller one must find out by itself that it is the smaller one, and of two halves only
@@ -41,8 +42,16 @@ type Config struct {
 	Log        *slog.Logger
 }
 
-// window is within which time members are lost that are behind one cut. Gossip needs 4 s to find the last of them out, and more where it is slow since half of the others are gone.
+// window is within which time of each other members are lost that are behind one cut. Gossip needs 4 s to find the first of them out, and up to 2.4 s more for each of the others where few are left to look.
 const window = 10 * time.Second
+
+const (
+	// Beat is called every BeatEvery.
+	BeatEvery = 50 * time.Millisecond
+	// aloneTime is how long this node hears nobody until it takes all others for lost. Gossip has found one of them dead by then, and needs 2.4 s for each of the others: who hears nobody finds his own
+	// health bad, and is in no hurry to blame others.
+	aloneTime = 4 * time.Second
+)
 
 // mourned is how long a member may be away and is still reckoned with: as long as tombstones are kept for it.
 const mourned = time.Hour
@@ -59,6 +68,9 @@ type Sides struct {
 	base    map[string]bool   // the ids of those who were together when all was well
 	refused map[string]uint64 // of whom a process is known to be gone: its boot
 	looked  bool
+	heard   uint64    // until the last beat
+	silent  int       // beats since
+	alone   time.Time // when nobody had been heard for aloneTime; zero: somebody is
 }
 
 // Stats are counted since the start.
@@ -94,6 +106,22 @@ func (s *Sides) Minority() bool { return s.minority.Load() }
 
 // Stats gives the live counters.
 func (s *Sides) Stats() *Stats { return &s.stats }
+
+// Beat is told every BeatEvery how often others were heard so far, in all, and reports whether that is a reason to Look. Beats are counted and not the time that passes: who stands still hears nobody, and is not alone.
+func (s *Sides) Beat(heard uint64, now time.Time) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if heard != s.heard {
+		news = !s.alone.IsZero()
+		s.heard, s.silent, s.alone = heard, 0, time.Time{}
+		return news
+	}
+	if s.silent++; s.silent != int(aloneTime/BeatEvery) {
+		return false
+	}
+	s.alone = now
+	return true
+}
 
 // Look judges by who is here and who went without a word; gone tells of whom it is known that its process has ended. apart reports whether somebody may be on another side.
 //
@@ -134,6 +162,8 @@ func (s *Sides) sort(here []membership.Member, lost []membership.Lost, gone func
 		switch known[m.ID] = true; {
 		case gone(m):
 			s.refused[m.ID] = m.Boot
+		case !s.alone.IsZero() && m.ID != s.cfg.Self && m.State == membership.Active:
+			away[m.ID] = s.alone
 		case m.State == membership.Active:
 			active[m.ID] = true
 			delete(s.refused, m.ID)
@@ -148,27 +178,31 @@ func (s *Sides) sort(here []membership.Member, lost []membership.Lost, gone func
 	return active, away
 }
 
-// missing gives those of the base who went within one window, or while we were the minority already, and when the last one did. The others are not missed any more: who went
+// missing gives those of the base who went one within a window of the other, or while we were the minority already, and when the last one did. The others are not missed any more: who went
 // alone has crashed.
 func (s *Sides) missing(active map[string]bool, away map[string]time.Time) (missing []string, last time.Time) {
 	for id := range s.base {
-		since, is := away[id]
+		_, is := away[id]
 		switch {
 		case active[id]:
 		case !is: // it has left, or its process is gone
 			delete(s.base, id)
-		case since.After(last):
-			last = since
-		}
-	}
-	for id := range s.base {
-		switch since, is := away[id]; {
-		case !is:
-		case last.Sub(since) > window && !s.minority.Load():
-			delete(s.base, id)
 		default:
 			missing = append(missing, id)
 		}
+	}
+	slices.SortFunc(missing, func(a, b string) int { return away[b].Compare(away[a]) })
+	for i, id := range missing {
+		if i > 0 && away[missing[i-1]].Sub(away[id]) > window && !s.minority.Load() {
+			for _, id := range missing[i:] {
+				delete(s.base, id)
+			}
+			missing = missing[:i]
+			break
+		}
+	}
+	if len(missing) > 0 {
+		last = away[missing[0]]
 	}
 	return missing, last
 }

@@ -94,6 +94,13 @@ func TestCrashesAreNoSplit(t *testing.T) {
 	f(24*time.Hour, "e", "abcd", true)
 	f(time.Second, "de", "abc", false)
 
+	s = newStory("h", 0) // few on one side find the others out one after the other
+	s.sees(0, "abcdefgh", "")
+	f(time.Second, "bcdefgh", "a", false)
+	f(window-time.Second, "cdefgh", "ab", false)
+	f(window-time.Second, "defgh", "abc", false)
+	f(window-time.Second, "efgh", "abcd", true)
+
 	s = newStory("e", 0)
 	s.sees(0, "abcde", "")
 	f(time.Second, "cde", "ab", false)
@@ -102,6 +109,54 @@ func TestCrashesAreNoSplit(t *testing.T) {
 	f(time.Minute, "dexyz", "abc", true)
 	f(time.Second, "adexyz", "bc", false)
 	f(time.Second, "abcdexyz", "", false)
+}
+
+// Who hears nobody for some seconds is alone, whatever gossip still believes, and is not once he hears somebody.
+func TestWhoHearsNobodyIsAlone(t *testing.T) {
+	f := func(self, here, gone string, want bool) {
+		t.Helper()
+		s := newStory(self, 0)
+		s.gone = gone
+		s.sees(0, here, "")
+		beat := func(heard uint64) bool {
+			s.now += BeatEvery
+			return s.sides.Beat(heard, start.Add(s.now))
+		}
+		for heard := range uint64(200) { // all is well
+			if beat(heard + 1); beat(heard + 1) {
+				t.Fatal("something has changed")
+			}
+		}
+		for beats := 1; !beat(200); beats++ {
+			if minority, _ := s.sees(0, here, ""); minority || beats > int(aloneTime/BeatEvery) {
+				t.Fatalf("after %d beats: minority %v", beats, minority)
+			}
+		}
+		if got, _ := s.sees(0, here, ""); got != want {
+			t.Errorf("%s of %s, without %s, hears nobody: minority %v", self, here, gone, got)
+		}
+		for range 1000 { // it is told once
+			if beat(200) {
+				t.Fatal("told again")
+			}
+		}
+		if got, _ := s.sees(0, here, ""); got != want {
+			t.Errorf("%s of %s, later: minority %v", self, here, got)
+		}
+		if !beat(201) {
+			t.Fatal("somebody is heard, and nobody is told")
+		}
+		if minority, apart := s.sees(0, here, ""); minority || apart {
+			t.Errorf("%s of %s hears others: minority %v, apart %v", self, here, minority, apart)
+		}
+	}
+	f("c", "abcde", "", true)
+	f("a", "abcde", "", true)
+	f("z", "abcdefghijklmnopqrstuvwxyz", "", true)
+	f("b", "ab", "", true)
+	f("a", "ab", "", false)
+	f("a", "a", "", false)
+	f("c", "abc", "ab", false) // their processes are gone: they are on no other side
 }
 
 // Whose process is known to be gone is on no other side.
