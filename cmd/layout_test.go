@@ -120,7 +120,7 @@ var (
 var largeRooms = map[string]int{
 	"node":            1690, // it names every setting and every room once, to wire them
 	"node/membership": 1040, // the only room that knows memberlist, so all that gossip tells is told here
-	"node/handover":   1910, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
+	"node/handover":   1925, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1780, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1670, // every flag and word that memcached has, a line or two each
 	"node/peer":       1000, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)

@@ -1,9 +1,11 @@
 package node_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/nodetest"
@@ -74,4 +76,25 @@ func TestFlushAllWithClocksApart(t *testing.T) {
 	f(30, 0)
 	f(-30, 0)
 	f(30, 100)
+}
+
+// A client that is still connected to a member that has left, and is about to end, may flush all: the others see each other alike.
+func TestFlushAllThroughAMemberThatHasLeft(t *testing.T) {
+	c := nodetest.Start(t, 3, func(cfg *node.Config) { cfg.LeaveGrace = time.Hour })
+	k := newAsker(t, c.Dial(2))
+	k.line("set a 0 0 1\r\nx")
+	leaver := c.Nodes[2]
+	c.Nodes[2] = nil
+	ctx, end := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); _ = leaver.Stop(ctx) }()
+	defer func() { end(); <-stopped }()
+	c.Wait("all others miss it", func() bool { return !strings.Contains(members(c), "n2") })
+	c.WaitAgreed()
+	if got := k.line("flush_all"); got != "OK" {
+		t.Errorf("flush_all: %q", got)
+	}
+	if got := k.line("get a"); got != "END" {
+		t.Errorf("get: %q", got)
+	}
 }

@@ -387,6 +387,7 @@ func (n *Node) Stop(ctx context.Context) error {
 			// They find out by themselves, a few seconds later. It is so when all members stop at once.
 			n.log.Warn("not all members heard that this one leaves", "err", err)
 		}
+		n.handover.Left()
 		// The others have heard; what they had sent before arrives within this time.
 		select {
 		case <-time.After(n.cfg.LeaveGrace):

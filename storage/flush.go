@@ -60,10 +60,14 @@ func (s *Store) flushUpTo(mark uint64) {
 // markSlack is what a mark of a flush to come is above the versions of its second: the members do not count the delay from the same moment.
 const markSlack = 2000 << countBits // two seconds
 
-// FlushMark is not below any version that this member will have given in so many seconds.
+// flushSlack is what the mark of a flush at once is above the versions of now: so it is also above what is made of an item by incr, append, touch or cas while the members agree on the mark, which
+// else would stay. A flush lets the clock of versions run ahead by that, and the next one by no more.
+const flushSlack = 250 << countBits // a quarter of a second
+
+// FlushMark is not below any version that this member will have given in so many seconds, nor in the quarter of a second after.
 func (s *Store) FlushMark(in int64) uint64 {
 	if in <= 0 {
-		return s.Latest()
+		return max(s.Latest(), (momentOf(s.clock.Milli())+flushSlack)<<tagOfNodeBits)
 	}
 	return max(s.Latest(), (momentOf((s.clock.Now()+in)*1000)+markSlack)<<tagOfNodeBits)
 }

@@ -207,3 +207,33 @@ func TestFlushMark(t *testing.T) {
 		t.Errorf("%d put after it", next)
 	}
 }
+
+// What is made of an item while the members agree on a mark goes with it; and flushes that follow each other let the clock run ahead no further.
+func TestFlushMarkIsAboveWhatIsMadeMeanwhile(t *testing.T) {
+	clock := NewManualClock(testStart)
+	s := openStore(t, Config{Clock: clock})
+	for i := range 3 {
+		put(t, s, "k", Item{})
+		mark := s.FlushMark(0)
+		if version := put(t, s, "k", Item{}); version > mark {
+			t.Fatalf("flush %d: stored as %d, the mark is %d", i, version, mark)
+		}
+		s.FlushAll(0, mark)
+		h := s.Hold([]byte("k"))
+		_, found := h.Item()
+		if h.Release(); found {
+			t.Fatalf("flush %d: it stays", i)
+		}
+		if version := put(t, s, "k", Item{}); version <= mark {
+			t.Fatalf("flush %d: stored as %d afterwards, the mark is %d", i, version, mark)
+		}
+		clock.Advance(1)
+	}
+	for range 1000 {
+		s.FlushAll(0, s.FlushMark(0))
+		put(t, s, "k", Item{})
+	}
+	if got, limit := s.Latest(), (momentOf((testStart+3)*1000)+2*flushSlack)<<tagOfNodeBits; got > limit {
+		t.Errorf("after a thousand flushes the clock is at %d, want up to %d", got, limit)
+	}
+}

@@ -112,6 +112,7 @@ type Handover struct {
 	members    map[string]uint64    // the others that are alive: their boots by id
 	ghosts     map[string]bool      // those that were until now: they are asked as well, as long as they have not failed to answer. true: and then again
 	view       uint64               // the print of the members, and of ourselves
+	left       bool                 // we are none any more
 	round      *round               // under way; nil: none
 	unsure     map[Member]piece.Set // what members were asked for and have not answered: perhaps they have given it
 	empty      []uint8              // by partition: how many rounds in a row found nobody who has it

@@ -50,11 +50,7 @@ func (h *Handover) Adopt(table *ring.Table, self int, others []Member) {
 		delete(h.ghosts, m.ID)
 	}
 	h.hauntLocked(before)
-	if view := viewOf(h.cfg.Self, h.members); view != h.view {
-		h.view = view
-		h.spoilLocked()
-		clear(h.empty) // what another view's members had not is no evidence
-	}
+	h.viewLocked()
 	maps.DeleteFunc(h.heard, func(m Member, _ uint64) bool { return !h.aliveLocked(m) })
 	h.forgetGoneLocked()
 	h.releaseReturnedLocked()
@@ -84,10 +80,31 @@ func (h *Handover) hauntLocked(before map[string]uint64) {
 	}
 }
 
+// Left says that we have said goodbye: the others do not see us any more.
+func (h *Handover) Left() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left = true
+	h.viewLocked()
+}
+
+func (h *Handover) viewLocked() {
+	all := map[string]uint64{}
+	maps.Copy(all, h.members)
+	if !h.left {
+		all[h.cfg.Self.ID] = h.cfg.Self.Boot
+	}
+	if view := viewOf(all); view != h.view {
+		h.view = view
+		h.spoilLocked()
+		clear(h.empty) // what another view's members had not is no evidence
+	}
+}
+
 // viewOf is the print of a set of members: those who see the same have the same.
-func viewOf(self Member, others map[string]uint64) uint64 {
-	lines := []string{fmt.Sprintf("%s %x\n", self.ID, self.Boot)}
-	for id, boot := range others {
+func viewOf(members map[string]uint64) uint64 {
+	lines := make([]string, 0, len(members))
+	for id, boot := range members {
 		lines = append(lines, fmt.Sprintf("%s %x\n", id, boot))
 	}
 	slices.Sort(lines)
