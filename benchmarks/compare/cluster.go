@@ -114,7 +114,7 @@ func (c *cluster) formed(ctx context.Context, n int, flags func(i int) []string)
 	return nodes, stop, err
 }
 
-// startCluster starts n nodes that have found one another, each with more flags of its own, if any. What has started is given with an error too, to be stopped.
+// startCluster starts n nodes that have found one another and shared the partitions, each with more flags of its own, if any. What has started is given with an error too, to be stopped.
 func startCluster(ctx context.Context, path string, n, limit int, flags func(i int) []string) (nodes []*server, err error) {
 	for i := range n {
 		more := []string{"--id", fmt.Sprintf("n%d", i), "-m", strconv.Itoa(limit), "-t", "1", "--drain-timeout", "0"}
@@ -134,12 +134,12 @@ func startCluster(ctx context.Context, path string, n, limit int, flags func(i i
 	defer cancel()
 	for _, s := range nodes {
 		for {
-			if seen := members(ctx, path, s.addr); seen == n {
+			if s.shares(n) {
 				break
 			}
 			select {
 			case <-ctx.Done():
-				return nodes, fmt.Errorf("%s does not see %d members: %w", s.addr, n, ctx.Err())
+				return nodes, fmt.Errorf("%s does not share its partitions with %d members: %w", s.addr, n, ctx.Err())
 			case <-time.After(pollEvery):
 			}
 		}
@@ -147,7 +147,7 @@ func startCluster(ctx context.Context, path string, n, limit int, flags func(i i
 	return nodes, nil
 }
 
-// settle fills a cluster until a slice through all its nodes misses nothing. A cluster that has just formed may still move partitions.
+// settle fills a cluster until a slice through all its nodes misses nothing.
 func (c *cluster) settle(ctx context.Context, nodes []*server) error {
 	ctx, cancel := context.WithTimeout(ctx, formBound)
 	defer cancel()
@@ -172,6 +172,21 @@ func argument(s *server, name string) string {
 		return s.cmd.Args[i+1]
 	}
 	return ""
+}
+
+// shares reports whether a node and n-1 others are agreed on which partitions each of them has, and none is on the move: what is asked meanwhile costs more.
+func (s *server) shares(n int) bool {
+	lines, err := s.ask("cluster status\r\n", "END")
+	if err != nil {
+		return false
+	}
+	placed := 0
+	for _, line := range lines {
+		if strings.HasPrefix(line, "MEMBER ") && !strings.Contains(line, " owned=0 ") {
+			placed++
+		}
+	}
+	return placed == n && strings.HasSuffix(lines[0], " moving=0 problems=0")
 }
 
 func members(ctx context.Context, path, addr string) int {
