@@ -80,7 +80,8 @@ var plan = map[string]int{
 	"node/carrier":    28,
 	"node/seal":       5,
 	"node/lobby":      5,
-	"node/socket":     5,
+	"node/socket":     8,
+	"node/rawio":      5,
 	"node/certstest":  15,
 
 	"protocol/session":    20,
@@ -110,7 +111,7 @@ var (
 	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
-	sockets = []string{"node/server", "node/peer", "node/socket", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial", "cmd/client", "cmd/top", "cmd/backup"}
+	sockets = []string{"node/server", "node/peer", "node/socket", "node/rawio", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial", "cmd/client", "cmd/top", "cmd/backup"}
 
 	// clockless are the rooms to which storage.Clock gives the time, so that tests can set it.
 	clockless = []string{"protocol", "node/executor"}
@@ -142,7 +143,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/client_golang":     {"node", "node/admin", "node/metrics", "tests"},
 	"github.com/coreos/go-systemd/v22":        {"cmd/memring"}, // tells systemd that we serve
 	"golang.org/x/term":                       {"cmd/output", "cmd/top", "cmd/user"},
-	"golang.org/x/sys":                        {"node/server", "storage_test", "cmd/memring", "cmd/top_test", "benchmarks/..."},
+	"golang.org/x/sys":                        {"node/rawio", "node/server_test", "storage_test", "cmd/memring", "cmd/top_test", "benchmarks/..."},
 	"github.com/bradfitz/gomemcache/memcache": {"tests", "benchmarks/..."},
 	"github.com/HdrHistogram/hdrhistogram-go": {"benchmarks/..."},
 	"gonum.org/v1/plot":                       {"benchmarks/..."},

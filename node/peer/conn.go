@@ -25,6 +25,7 @@ type conn struct {
 	mu       sync.Mutex     // guards what follows
 	socket   *socket.Socket // nil while dialing
 	over     bool           // lost or closed: no more requests
+	hungUp   bool           // run is to end it
 	seats    seats
 	together int           // how many answers came at a time, the last time
 	out      []byte        // frames not yet written
@@ -49,6 +50,7 @@ type conn struct {
 	// The run goroutine's own, but that others may read proven once socket is set:
 	proven  *x509.CertPool    // by what we know the peer, and it us; nil: nobody proves anything
 	in      []byte            // what is read
+	unread  int               // how much of it is the beginning of an answer
 	filled  int               // how much of it was at most, since the last look at the clock
 	greeted bool              // the Hello was answered with OK
 	since   time.Duration     // when it was
@@ -203,7 +205,9 @@ func (c *conn) addLocked(req *protocol.Request, pending *protocol.Pending, due t
 
 // armLocked makes the reader look up at that time.
 func (c *conn) armLocked(at time.Duration) {
-	c.armed = true
+	if c.armed = true; c.hungUp {
+		return // it looks up now
+	}
 	_ = c.socket.SetReadDeadline(c.lane.link.peers.began.Add(at)) // fails on a closed connection, which the reader notices itself
 }
 
@@ -216,9 +220,16 @@ func (c *conn) close() {
 	c.hangUpLocked()
 }
 
-// hangUpLocked closes the socket. Whoever asked and has no answer is told that it is lost, so what has not gone out must not be done later, when newer requests
-// have been: of a socket that is merely closed the system goes on sending the rest, for minutes if the link is down. So the rest is dropped.
+// hangUpLocked has run end the connection. Nobody else closes the socket: that waits for who reads it, who may be waiting for mu.
 func (c *conn) hangUpLocked() {
+	if c.hungUp = true; c.socket != nil {
+		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// releaseLocked closes the socket. Whoever asked and has no answer is told that it is lost, so what has not gone out must not be done later, when newer requests
+// have been: of a socket that is merely closed the system goes on sending the rest, for minutes if the link is down. So the rest is dropped.
+func (c *conn) releaseLocked() {
 	if c.socket == nil {
 		return
 	}

@@ -62,30 +62,36 @@ func (c *conn) open(s *socket.Socket) error {
 // read reads answers until it cannot any more, and says why.
 func (c *conn) read() error {
 	c.in = make([]byte, minKeptBytes)
-	for end := 0; ; {
-		n, err := c.socket.Read(c.in[end:])
-		c.lane.link.peers.stats.BytesRead.Add(int64(n))
-		end += n
-		full := end == len(c.in)
-		c.filled = max(c.filled, end)
-		used, bad := c.deliver(c.in[:end])
-		if bad != nil {
-			return bad
+	for {
+		err := c.socket.Receive(c.free, c.came)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = c.look()
 		}
-		if used > 0 {
-			end = copy(c.in, c.in[used:end])
-		}
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if !c.look(end) {
-				return errSilent
-			}
-		case err != nil:
+		if err != nil {
 			return err
-		default:
-			c.makeRoom(full, end)
 		}
 	}
+}
+
+// free is where to read to.
+func (c *conn) free() []byte { return c.in[c.unread:] }
+
+// came takes in that n more bytes are in the read buffer.
+func (c *conn) came(n int) error {
+	c.lane.link.peers.stats.BytesRead.Add(int64(n))
+	end := c.unread + n
+	full := end == len(c.in)
+	c.filled = max(c.filled, end)
+	used, err := c.deliver(c.in[:end])
+	if err != nil {
+		return err
+	}
+	if used > 0 {
+		end = copy(c.in, c.in[used:end])
+	}
+	c.makeRoom(full, end)
+	c.unread = end
+	return nil
 }
 
 // deliver gives the whole answers at the head of in to those who wait for them, and says how many bytes that took.
@@ -185,12 +191,15 @@ func (c *conn) greet(resp *protocol.Response) error {
 	return nil
 }
 
-// look is the look at the clock when the read deadline has passed: it answers what is overdue and sets the next deadline. It reports false
-// when the peer has owed answers and given none for too long. unread bytes of half an answer are in the read buffer.
-func (c *conn) look(unread int) bool {
+// look is the look at the clock when the read deadline has passed: it answers what is overdue and sets the next deadline. It says why nothing more is to be read:
+// the peer has owed answers and given none for too long, or somebody has hung up.
+func (c *conn) look() error {
 	peers := c.lane.link.peers
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.hungUp {
+		return errClosed
+	}
 	now := peers.now()
 	if c.heard {
 		c.heard, c.spoke = false, now
@@ -198,20 +207,20 @@ func (c *conn) look(unread int) bool {
 	for pending := c.seats.overdue(now); pending != nil; pending = c.seats.overdue(now) {
 		fail(pending, protocol.PeerTimeout, &peers.stats.Timeouts)
 	}
-	used := c.slimLocked(unread)
+	used := c.slimLocked()
 	if c.seats.len() == 0 {
 		if used { // look once more, so that the buffers go
 			c.armLocked(now + peers.cfg.Deadline)
-			return true
+			return nil
 		}
 		c.armed = false
 		_ = c.socket.SetReadDeadline(time.Time{})
-		return true
+		return nil
 	}
 	owedSince := c.seats.at(c.seats.head).due - peers.cfg.Deadline
 	giveUp := max(owedSince, c.spoke) + silentDeadlines*peers.cfg.Deadline
 	if now >= giveUp {
-		return false
+		return errSilent
 	}
 	next := giveUp
 	if c.seats.awaited != c.seats.tail {
@@ -219,19 +228,18 @@ func (c *conn) look(unread int) bool {
 	}
 	c.armLocked(max(next, now+peers.cfg.Deadline/looksPerDeadline))
 	c.armed = c.seats.awaited != c.seats.tail // else the next request is due before that
-	return true
+	return nil
 }
 
 // looksPerDeadline bounds how often requests that time out one after the other wake the reader; the last waits so much longer.
 const looksPerDeadline = 50
 
-// slimLocked lets go buffers of which not even a quarter was used since the last look, and says whether any was used at all; unread bytes
-// are in the read buffer.
-func (c *conn) slimLocked(unread int) (used bool) {
+// slimLocked lets go buffers of which not even a quarter was used since the last look, and says whether any was used at all.
+func (c *conn) slimLocked() (used bool) {
 	if !c.writing && len(c.out) == 0 && max(cap(c.out), cap(c.spare)) > max(4*c.wrote, minKeptBytes) {
 		c.out, c.spare = nil, nil
 	}
-	if unread == 0 && len(c.in) > max(4*c.filled, minKeptBytes) {
+	if c.unread == 0 && len(c.in) > max(4*c.filled, minKeptBytes) {
 		c.in = make([]byte, minKeptBytes)
 	}
 	used = c.wrote > 0 || c.filled > 0
@@ -280,7 +288,7 @@ func (c *conn) lose(why error) {
 
 	c.mu.Lock()
 	c.over = true
-	c.hangUpLocked()
+	c.releaseLocked()
 	waiting := c.seats
 	c.seats, c.out, c.spare = seats{}, nil, nil
 	c.giveRoomLocked()

@@ -4,11 +4,9 @@ import (
 	"io"
 	"net"
 	"syscall"
-)
 
-// maxRawSend is the most that is sent without telling the scheduler: copying so much takes some ten microseconds. It is above what a session gives at a
-// time of short answers, and above one of a round 64 KB with its line.
-const maxRawSend = 96 << 10
+	"github.com/memring/memring/node/rawio"
+)
 
 // converse answers until the client goes, the conversation ends, or the server stops.
 //
@@ -20,7 +18,7 @@ func (c *conn) converse() {
 		c.converseSlowly()
 		return
 	}
-	c.tells = c.secure == nil && tellsLeft(c.net, raw)
+	c.tells = c.secure == nil && rawio.TellsLeft(c.net, raw)
 	for {
 		if err := raw.Read(c.turn); err == nil || !c.goesOnAfter(err) {
 			return
@@ -95,17 +93,17 @@ func (c *conn) readSocket(p []byte) (int, error) {
 // receive is one call of the system, which may tell that there is nothing more.
 func (c *conn) receive(p []byte) (n int, errno syscall.Errno) {
 	if c.tells {
-		n, c.drained, errno = receiveAndTell(c.fd, p)
+		n, c.drained, errno = rawio.ReceiveAndTell(c.fd, p)
 		return n, errno
 	}
-	return receive(c.fd, p)
+	return rawio.Receive(c.fd, p)
 }
 
 // writeSocket writes p, if the socket takes it, at once; the rest as a goroutine should that may have to wait.
 func (c *conn) writeSocket(p []byte) (int, error) {
 	sent := 0
-	if c.raw && len(p) <= maxRawSend {
-		n, _ := transmit(c.fd, p)
+	if c.raw && len(p) <= rawio.MaxSend {
+		n, _ := rawio.Transmit(c.fd, p)
 		if sent = max(n, 0); sent == len(p) {
 			return sent, nil
 		}
@@ -116,7 +114,7 @@ func (c *conn) writeSocket(p []byte) (int, error) {
 
 // writeWaiting writes p and waits while the socket takes no more, until the deadline.
 func (c *conn) writeWaiting(p []byte) (sent int, err error) {
-	if raw := rawConn(c.net); raw != nil && len(p) > maxRawSend {
+	if raw := rawConn(c.net); raw != nil && len(p) > rawio.MaxSend {
 		return c.writeSeated(raw, p)
 	}
 	return c.net.Write(p)
@@ -128,7 +126,7 @@ func (c *conn) writeSeated(raw syscall.RawConn, p []byte) (sent int, err error) 
 		c.sit()
 		defer c.leaveSeat()
 		for sent < len(p) {
-			switch n, errno := transmit(fd, p[sent:min(sent+maxRawSend, len(p))]); errno {
+			switch n, errno := rawio.Transmit(fd, p[sent:min(sent+rawio.MaxSend, len(p))]); errno {
 			case 0:
 				sent += n
 			case syscall.EINTR:

@@ -1,6 +1,7 @@
-// Package socket writes to a connection what it takes at once, encrypted or not.
+// Package socket writes to a connection what it takes at once, and reads what comes, encrypted or not.
 //
 //	Offer -> (TLS: sealed) -> what the socket takes now; Finish -> the rest, as a goroutine that may wait
+//	Receive <- (TLS: opened) <- what has come; then it waits
 package socket
 
 import (
@@ -8,7 +9,6 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -17,10 +17,7 @@ type Socket struct {
 	net    net.Conn
 	secure *tls.Conn // nil: not encrypted
 
-	raw     syscall.RawConn              // nil: net is no socket of the system, or there is no way to ask it; then it is waited for
-	try     func(fd uintptr) (done bool) // made once
-	offered []byte
-	took    int
+	system
 
 	mu     sync.Mutex // guards the rest: TLS writes also while it reads
 	shaken bool       // the handshake is done
@@ -73,19 +70,36 @@ func (b below) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Read reads what has come, decrypted. A deadline that has passed ends the read, not the connection.
-func (s *Socket) Read(p []byte) (int, error) {
+// Read reads, for TLS: within a turn of Receive without a wait.
+func (b below) Read(p []byte) (int, error) { return b.of.readSocket(p) }
+
+// receiveSlowly is Receive over Read, which waits.
+func (s *Socket) receiveSlowly(room func() []byte, came func(n int) error) error {
+	for {
+		n, err := s.readDecrypted(room())
+		if n > 0 {
+			if failed := came(n); failed != nil {
+				return failed
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Socket) readDecrypted(p []byte) (int, error) {
 	if s.secure != nil {
 		return s.secure.Read(p)
 	}
-	return s.net.Read(p)
+	return s.readSocket(p)
 }
 
 // Offer writes what is taken at once. It says how much of p it has taken, and whether all of that has gone out; if not, or if it is not all of p, Finish must be called
 // before the next Offer.
 func (s *Socket) Offer(p []byte) (took int, out bool) {
 	if s.secure == nil {
-		return s.write(p), true
+		return s.offer(p), true
 	}
 	for took < len(p) {
 		n, err := s.secure.Write(p[took:min(took+sealBytes, len(p))])
@@ -103,7 +117,7 @@ func (s *Socket) push() bool {
 	if s.sealed == nil {
 		return true
 	}
-	n := s.write(*s.sealed)
+	n := s.offer(*s.sealed)
 	if n < len(*s.sealed) {
 		*s.sealed = append((*s.sealed)[:0], (*s.sealed)[n:]...)
 		return false

@@ -1,6 +1,6 @@
 //go:build race
 
-package server
+package rawio
 
 import (
 	"errors"
@@ -9,7 +9,8 @@ import (
 
 // The race detector knows by these calls, not by raw ones, that what was written before it was sent may be read after it was received.
 
-func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+// Receive is as without the race detector.
+func Receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	n, err := syscall.Read(int(fd), p)
 	errors.As(err, &errno)
 	return n, errno
@@ -18,7 +19,8 @@ func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 // acquire has it know that something was received by another call: a read of nothing, which changes nothing.
 func acquire(fd uintptr) { _, _ = syscall.Read(int(fd), nil) }
 
-func transmit(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+// Transmit is as without the race detector.
+func Transmit(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	n, err := syscall.Write(int(fd), p)
 	errors.As(err, &errno)
 	return n, errno

@@ -1,4 +1,4 @@
-package server
+package rawio
 
 import (
 	"net"
@@ -18,8 +18,8 @@ type inq struct {
 	_    int32 // as long as its header says, rounded up
 }
 
-// tellsLeft has a socket tell, and reports whether it will.
-func tellsLeft(nc net.Conn, raw syscall.RawConn) bool {
+// TellsLeft has a socket tell, and reports whether it will.
+func TellsLeft(nc net.Conn, raw syscall.RawConn) bool {
 	if _, is := nc.(*net.TCPConn); !is {
 		return false
 	}
@@ -28,8 +28,8 @@ func tellsLeft(nc net.Conn, raw syscall.RawConn) bool {
 	return err == nil && failed == nil
 }
 
-// receiveAndTell is receive from a socket that tells: drained means that there is nothing more.
-func receiveAndTell(fd uintptr, p []byte) (n int, drained bool, errno syscall.Errno) {
+// ReceiveAndTell is Receive from a socket that tells: drained means that there is nothing more.
+func ReceiveAndTell(fd uintptr, p []byte) (n int, drained bool, errno syscall.Errno) {
 	var told inq
 	into := syscall.Iovec{Base: &p[0]}
 	into.SetLen(len(p))

@@ -1,14 +1,14 @@
 //go:build !race
 
-package server
+package rawio
 
 import (
 	"syscall"
 	"unsafe"
 )
 
-// receive reads from a socket that does not block. p is not empty.
-func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+// Receive reads from a socket that does not block. p is not empty.
+func Receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	r, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 	return int(r), errno
 }
@@ -16,8 +16,8 @@ func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 // acquire is for the race detector.
 func acquire(uintptr) {}
 
-// transmit writes to a socket that does not block. p is not empty.
-func transmit(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+// Transmit writes to a socket that does not block. p is not empty.
+func Transmit(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	r, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
 	return int(r), errno
 }

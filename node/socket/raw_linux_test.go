@@ -1,0 +1,64 @@
+package socket
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The poller tells once of data that comes with the end of the stream: whoever read only the data would wait for ever.
+func TestDataAndEndInOnePacket(t *testing.T) {
+	for i := range 60 {
+		s, other := pair(t, i%10 == 9)
+		cork(t, other)
+		got, sent := 0, 1+i*500
+		b := make([]byte, 4096)
+		received := make(chan error, 1)
+		send := func() {
+			if _, err := other.Write(text(sent)); err != nil {
+				t.Error(err)
+			}
+			other.Close()
+		}
+		receive := func() {
+			received <- s.Receive(func() []byte { return b }, func(n int) error {
+				got += n
+				return nil
+			})
+		}
+		if i%2 == 0 {
+			go receive()
+			send()
+		} else {
+			send()
+			go receive()
+		}
+		select {
+		case err := <-received:
+			if err != io.EOF || got != sent {
+				t.Fatalf("%d: %d bytes of %d, then %v", i, got, sent, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d: the end of %d bytes is not seen", i, sent)
+		}
+	}
+}
+
+// cork holds what is written back until the stream ends, so that both go in one packet.
+func cork(t *testing.T, nc net.Conn) {
+	t.Helper()
+	if under, is := nc.(interface{ NetConn() net.Conn }); is {
+		nc = under.NetConn()
+	}
+	raw, err := nc.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1) })
+	if err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+}
