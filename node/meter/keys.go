@@ -11,8 +11,11 @@ const (
 	// window is the time over which keys are counted: what HotKeys tells is of the last whole one.
 	window = 10 * time.Second
 
-	// counters is how many keys a stripe counts at a time. A key that takes more than one in so many of its requests is among them.
-	counters = 64
+	// A stripe counts rows times ways keys at a time. A key's hash says in which row it is counted; one that takes more than one in ways of the row's requests is
+	// among them, so one that takes a hundredth of all surely is: others bring a row about a thirty-second of them. A row's hashes, and its counts, are a cache line each:
+	// what is measured costs mostly the memory that it touches.
+	rows = 32
+	ways = 8
 
 	// hotShare is the part of a node's requests from which on a key is hot, and hotSamples are as many measured ones as make that no accident.
 	hotShare   = 0.01
@@ -54,41 +57,49 @@ func (k *keys) turn(at time.Duration) {
 type sketch struct {
 	seed   maphash.Seed
 	total  uint64
-	used   int
-	hashes [counters]uint64
-	counts [counters]count
+	hashes [rows][ways]uint64
+	counts [rows][ways]count // none seen: this counter is free
+	keys   [rows][ways][]byte
 }
 
-type count struct {
-	key          []byte
-	seen, excess uint64
-}
+type count struct{ seen, excess uint32 }
 
 func newSketch() *sketch { return &sketch{seed: maphash.MakeSeed()} }
 
-func (s *sketch) clear() { s.total, s.used = 0, 0 }
+func (s *sketch) clear() {
+	s.total = 0
+	clear(s.counts[:])
+}
 
 func (s *sketch) add(key []byte) {
 	s.total++
 	hash := maphash.Bytes(s.seed, key)
-	if at := slices.Index(s.hashes[:s.used], hash); at >= 0 {
-		s.counts[at].seen++
-		return
+	row := hash % rows
+	hashes, counts := &s.hashes[row], &s.counts[row]
+	least := 0
+	for way := range counts {
+		if counts[way].seen > 0 && hashes[way] == hash {
+			counts[way].seen++
+			return
+		}
+		if counts[way].seen < counts[least].seen {
+			least = way
+		}
 	}
-	at, excess := s.used, uint64(0)
-	if s.used < counters {
-		s.used++
-	} else {
-		at = 0
-		for i := range s.counts {
-			if s.counts[i].seen < s.counts[at].seen {
-				at = i
+	excess := counts[least].seen
+	hashes[least], counts[least] = hash, count{seen: excess + 1, excess: excess}
+	s.keys[row][least] = append(s.keys[row][least][:0], key...)
+}
+
+// each visits the keys, and how many requests were for them at least.
+func (s *sketch) each(visit func(key []byte, seen uint64)) {
+	for row := range s.counts {
+		for way, c := range s.counts[row] {
+			if c.seen > 0 {
+				visit(s.keys[row][way], uint64(c.seen-c.excess))
 			}
 		}
-		excess = s.counts[at].seen
 	}
-	s.hashes[at] = hash
-	s.counts[at] = count{key: append(s.counts[at].key[:0], key...), seen: excess + 1, excess: excess}
 }
 
 // A HotKey is a key that takes more than a hundredth of the requests of this node.
@@ -108,9 +119,7 @@ func (m *Meter) HotKeys(limit int) (hot []HotKey) {
 		if s.keys.now != nil {
 			s.keys.turn(now)
 			total += s.keys.last.total
-			for _, c := range s.keys.last.counts[:s.keys.last.used] {
-				seen[string(c.key)] += c.seen - c.excess
-			}
+			s.keys.last.each(func(key []byte, n uint64) { seen[string(key)] += n })
 		}
 		s.mu.Unlock()
 	}

@@ -1,10 +1,16 @@
 package meter
 
 import (
-	"sort"
 	"time"
 
 	"github.com/memring/memring/protocol"
+)
+
+// The ops that are measured: a client's, for an item.
+const (
+	firstOp = protocol.Get
+	lastOp  = protocol.Decr
+	ops     = int(lastOp-firstOp) + 1
 )
 
 // A Series is what one histogram is of.
@@ -21,6 +27,7 @@ type Route uint8
 const (
 	Local     Route = iota // this node
 	Forwarded              // another member
+	routes
 )
 
 // String gives the route as a label has it.
@@ -37,6 +44,7 @@ const (
 	NotStored // the condition of add, replace, append or prepend does not hold
 	Exists    // the CAS unique differs
 	Error
+	results
 )
 
 // String gives the result as a label has it.
@@ -81,7 +89,11 @@ type Histogram struct {
 }
 
 func (h *Histogram) add(took time.Duration) {
-	h.Counts[sort.Search(len(Buckets), func(i int) bool { return took <= Buckets[i] })]++
+	bucket := 0
+	for bucket < len(Buckets) && took > Buckets[bucket] { // most are among the first
+		bucket++
+	}
+	h.Counts[bucket]++
 	h.Sum += took
 }
 
@@ -91,18 +103,28 @@ func (m *Meter) Times() map[Series]*Histogram {
 	for i := range m.stripes {
 		s := &m.stripes[i]
 		s.mu.Lock()
-		for name, h := range s.times {
-			sum := sums[name]
-			if sum == nil {
-				sum = new(Histogram)
-				sums[name] = sum
+		for op := range s.times {
+			for result := range s.times[op] {
+				for route, h := range s.times[op][result] {
+					if h != nil {
+						h.addTo(sums, Series{firstOp + protocol.Op(op), Result(result), Route(route)})
+					}
+				}
 			}
-			for k, n := range h.Counts {
-				sum.Counts[k] += n
-			}
-			sum.Sum += h.Sum
 		}
 		s.mu.Unlock()
 	}
 	return sums
+}
+
+func (h *Histogram) addTo(sums map[Series]*Histogram, name Series) {
+	sum := sums[name]
+	if sum == nil {
+		sum = new(Histogram)
+		sums[name] = sum
+	}
+	for k, n := range h.Counts {
+		sum.Counts[k] += n
+	}
+	sum.Sum += h.Sum
 }
