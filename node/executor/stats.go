@@ -9,16 +9,16 @@ import (
 // Stats count what was asked of this node's items, by its own clients and by other members for theirs. A get that sets the
 // exptime counts as a touch, not as a get.
 type Stats struct {
-	Gets, GetHits, GetMisses        atomic.Uint64
-	Sets                            atomic.Uint64 // set, add, replace, append, prepend, cas, whether stored or not
-	Touches, TouchHits, TouchMisses atomic.Uint64
-	Inspects                        atomic.Uint64 // me, the only command that memcached counts as meta
-	DeleteHits, DeleteMisses        atomic.Uint64
-	IncrHits, IncrMisses            atomic.Uint64
-	DecrHits, DecrMisses            atomic.Uint64
-	CasHits, CasMisses, CasBadval   atomic.Uint64
-	Flushes                         atomic.Uint64
-	TooLarge, NoMemory              atomic.Uint64 // stores refused
+	GetHits, GetMisses            atomic.Uint64
+	Sets                          atomic.Uint64 // set, add, replace, append, prepend, cas, whether stored or not
+	TouchHits, TouchMisses        atomic.Uint64
+	Inspects                      atomic.Uint64 // me, the only command that memcached counts as meta
+	DeleteHits, DeleteMisses      atomic.Uint64
+	IncrHits, IncrMisses          atomic.Uint64
+	DecrHits, DecrMisses          atomic.Uint64
+	CasHits, CasMisses, CasBadval atomic.Uint64
+	Flushes                       atomic.Uint64
+	TooLarge, NoMemory            atomic.Uint64 // stores refused
 }
 
 // stripes are the parts in which it is counted, by the number of the conversation: so two processors seldom write to the same memory.
@@ -37,10 +37,10 @@ func (e *Executor) counts(req *protocol.Request) *Stats { return &e.stats[req.Or
 func (e *Executor) Stats() *Stats {
 	sum := new(Stats)
 	var sums []*atomic.Uint64
-	sum.Each(func(_ string, counter *atomic.Uint64) { sums = append(sums, counter) })
+	sum.each(func(_ string, counter *atomic.Uint64) { sums = append(sums, counter) })
 	for i := range e.stats {
 		k := 0
-		e.stats[i].Each(func(_ string, counter *atomic.Uint64) { sums[k].Add(counter.Load()); k++ })
+		e.stats[i].each(func(_ string, counter *atomic.Uint64) { sums[k].Add(counter.Load()); k++ })
 	}
 	return sum
 }
@@ -48,16 +48,24 @@ func (e *Executor) Stats() *Stats {
 // ResetStats sets all counters to 0 ("stats reset").
 func (e *Executor) ResetStats() {
 	for i := range e.stats {
-		e.stats[i].Each(func(_ string, counter *atomic.Uint64) { counter.Store(0) })
+		e.stats[i].each(func(_ string, counter *atomic.Uint64) { counter.Store(0) })
 	}
 }
 
-// Each visits the counters under the names that memcached's "stats" has for them, in its order.
-func (s *Stats) Each(visit func(name string, counter *atomic.Uint64)) {
-	visit("cmd_get", &s.Gets)
+// Each visits what was counted under the names that memcached's "stats" has for it, in its order.
+func (s *Stats) Each(visit func(name string, count uint64)) {
+	visit("cmd_get", s.GetHits.Load()+s.GetMisses.Load())
+	s.each(func(name string, counter *atomic.Uint64) {
+		if visit(name, counter.Load()); name == "cmd_flush" {
+			visit("cmd_touch", s.TouchHits.Load()+s.TouchMisses.Load())
+		}
+	})
+}
+
+// each visits the counters.
+func (s *Stats) each(visit func(name string, counter *atomic.Uint64)) {
 	visit("cmd_set", &s.Sets)
 	visit("cmd_flush", &s.Flushes)
-	visit("cmd_touch", &s.Touches)
 	visit("cmd_meta", &s.Inspects)
 	visit("get_hits", &s.GetHits)
 	visit("get_misses", &s.GetMisses)
@@ -85,14 +93,10 @@ func (s *Stats) read(req *protocol.Request, found bool) {
 		s.touch(found)
 		return
 	}
-	s.Gets.Add(1)
 	choose(found, &s.GetHits, &s.GetMisses).Add(1)
 }
 
-func (s *Stats) touch(found bool) {
-	s.Touches.Add(1)
-	choose(found, &s.TouchHits, &s.TouchMisses).Add(1)
-}
+func (s *Stats) touch(found bool) { choose(found, &s.TouchHits, &s.TouchMisses).Add(1) }
 
 func (s *Stats) delete(found bool) { choose(found, &s.DeleteHits, &s.DeleteMisses).Add(1) }
 

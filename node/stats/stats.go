@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -171,8 +170,8 @@ func (s *Sources) connections(list *List) {
 // requests are the executor's, and among them what the store knows of the misses.
 func (s *Sources) requests(list *List) {
 	expired := s.Store.Stats().GetExpired
-	s.Executor.Stats().Each(func(name string, counter *atomic.Uint64) {
-		if list.Add(name, counter.Load()); name == "get_misses" {
+	s.Executor.Stats().Each(func(name string, count uint64) {
+		if list.Add(name, count); name == "get_misses" {
 			list.Add("get_expired", expired)
 			list.zero("get_flushed") // what is flushed is gone at once, and so a plain miss
 		}
