@@ -24,14 +24,21 @@ func (n *Node) clientSession(wire Wire, overheard bool) *session.Session {
 	wires, origin := n.clientWires(n.cfg.admitted(wire)), n.origins.Add(1)
 	measured := n.meter.Client(n.operator, origin)
 	if n.cfg.Users == nil {
-		return n.answers.Bound(session.New(measured, wires, origin))
+		s := session.New(measured, wires, origin)
+		s.LookAhead(n.lookAhead)
+		return n.answers.Bound(s)
 	}
 	gate := session.NewGate(n.cfg.Users, measured, wires)
 	if overheard && !n.cfg.PlainOffLoopback {
 		gate.RefusePlain()
 	}
-	return n.answers.Bound(session.New(gate, gate, origin))
+	s := session.New(gate, gate, origin)
+	s.LookAhead(n.lookAhead)
+	return n.answers.Bound(s)
 }
+
+// lookAhead prepares for look-ups of keys that a client is about to ask for, those that this node answers for.
+func (n *Node) lookAhead(keys [][]byte) { n.store.LookAhead(n.router.Mine(keys)) }
 
 // admitted narrows what is spoken at an address to the wires on which one can log in.
 func (c Config) admitted(wire Wire) Wire {

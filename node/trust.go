@@ -80,6 +80,7 @@ func (n *Node) laneSession(with *identity.Peer) *session.Session {
 	s := session.New(n.meter.Lane(door, origin), codec, origin)
 	door.BeforeWait = s.Waits
 	s.AtEnd(door.Close)
+	s.LookAhead(n.store.LookAhead)
 	return s
 }
 

@@ -59,9 +59,16 @@ func (ms *models) stepAll(rnd *rand.Rand) {
 	}
 }
 
-// look reads a key without holding its model: what is there may change, but is always a whole value of this key.
+// look reads a key without holding its model: what is there may change, but is always a whole value of this key. At times it looks ahead to many.
 func (ms *models) look(t testing.TB, rnd *rand.Rand, buf []byte) []byte {
-	key := fmt.Appendf(nil, "%d-key-%d", rnd.IntN(len(ms.of)), rnd.IntN(keysPerModel))
+	keys := make([][]byte, 1+rnd.IntN(8)/7*maxProspects)
+	for i := range keys {
+		keys[i] = fmt.Appendf(nil, "%d-key-%d", rnd.IntN(len(ms.of)), rnd.IntN(keysPerModel))
+	}
+	if len(keys) > 1 {
+		ms.s.LookAhead(keys)
+	}
+	key := keys[0]
 	it, out, ok := ms.s.Get(buf[:0], key)
 	if ok {
 		checkValue(t, key, it.Value)

@@ -76,17 +76,30 @@ func (g *segment) start(n uint32) *uint32 {
 }
 
 // look gives record n where it lies, in memory that is the log's or the arena's: it is good until anything is written. nil if it can only be copied.
-//
-// Where it lies follows from a start before it, and the lengths of those between: they are in the next few cache lines, which can be fetched all
-// at once.
 func (g *segment) look(n uint32) []byte {
+	number, first, offset, length := g.lies(n)
+	if g.packs(number) {
+		return g.log.pack.bytes[offset:][:length]
+	}
+	return g.records.Peek(number, first, offset, length)
+}
+
+// packs reports whether the arena's record of this number is still to be written.
+func (g *segment) packs(number int) bool {
+	return number == g.begun && g.log.newest == g && g.log.pack.items > 0
+}
+
+// lies tells where record n is: in the arena's record of this number, which begins at position first, from offset on.
+//
+// It follows from a start before it, and the lengths of those between: they are in the next few cache lines, which can be fetched all at once.
+func (g *segment) lies(n uint32) (number, first, offset, length int) {
 	i := max(n&^(startSize-1), 1)
 	at := int(*g.start(i))
-	first := at // of those it shares with
+	first = at // of those it shares with
 	for k := i; !g.begins(k); k-- {
 		first -= int(g.extent(k - 1).length)
 	}
-	length := int(g.extent(i).length)
+	length = int(g.extent(i).length)
 	for begins := g.rows[n>>sectionBits].begins >> (i & (sectionSize - 1)); i < n; i++ {
 		at, length = at+length, int(g.extent(i+1).length)
 		if begins >>= 1; begins&1 != 0 {
@@ -94,11 +107,7 @@ func (g *segment) look(n uint32) []byte {
 			at = first
 		}
 	}
-	number := int(g.recordOf(n))
-	if number == g.begun && g.log.newest == g && g.log.pack.items > 0 {
-		return g.log.pack.bytes[at-first:][:length]
-	}
-	return g.records.Peek(number, first, at-first, length)
+	return int(g.recordOf(n)), first, at - first, length
 }
 
 // recordOf gives the number of the arena's record in which record n is.

@@ -10,6 +10,7 @@ package router
 
 import (
 	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,6 +181,15 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 		}
 	}
 	return r.ask(now, way, req, resp)
+}
+
+// Mine leaves of keys those that are answered here, in their memory.
+func (r *Router) Mine(keys [][]byte) [][]byte {
+	now := r.routes.Load()
+	if now == nil || len(now.ways) < 2 || r.cfg.Copy != nil {
+		return keys
+	}
+	return slices.DeleteFunc(keys, func(key []byte) bool { return now.wayTo(now.table.Partition(key)) != nil })
 }
 
 // ask asks the owner; nil is an answer.

@@ -128,6 +128,28 @@ func TestFlushTellsHowFarItCame(t *testing.T) {
 	}
 }
 
+func TestMineLeavesKeysOfThisNode(t *testing.T) {
+	f := func(size, least, most int) {
+		t.Helper()
+		r, _, table := routed(t, size)
+		var keys [][]byte
+		for i := range 1000 {
+			keys = append(keys, fmt.Appendf(nil, "key%d", i))
+		}
+		keys = r.Mine(keys)
+		if len(keys) < least || len(keys) > most {
+			t.Errorf("%d members: %d of 1000", size, len(keys))
+		}
+		for _, key := range keys {
+			if table.Owner(table.Partition(key)) != 0 {
+				t.Fatalf("%d members: %s", size, key)
+			}
+		}
+	}
+	f(1, 1000, 1000)
+	f(3, 200, 450)
+}
+
 func BenchmarkMine(b *testing.B) {
 	table, err := ring.Build([]ring.Member{{ID: "m0", Weight: 1}}, ring.DefaultParams())
 	if err != nil {

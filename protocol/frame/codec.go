@@ -1,6 +1,10 @@
 package frame
 
-import "github.com/memring/memring/protocol"
+import (
+	"encoding/binary"
+
+	"github.com/memring/memring/protocol"
+)
 
 // A Codec is the acceptor's side of one lane, for a session.
 //
@@ -48,6 +52,26 @@ func (c *Codec) Parse(buf []byte, req *protocol.Request) (used int) {
 		return len(buf)
 	}
 	return used
+}
+
+// Foresee tells keys of the next requests; see session.Foreseer.
+func (c *Codec) Foresee(buf []byte, keys [][]byte) (found, used int) {
+	for c.stage == open && found < len(keys) && len(buf)-used >= requestHeadBytes {
+		rest := buf[used:]
+		length, keyBytes := binary.LittleEndian.Uint32(rest), int(binary.LittleEndian.Uint16(rest[keyBytesAt:]))
+		if !possible(length, requestHeadBytes) || requestHeadBytes+keyBytes > len(rest) {
+			break
+		}
+		if keyBytes > 0 {
+			keys[found] = rest[requestHeadBytes:][:keyBytes]
+			found++
+		}
+		used = min(used+int(length), len(buf))
+	}
+	if found < len(keys) {
+		used = len(buf)
+	}
+	return found, used
 }
 
 // Append adds the answer to req; see session.Codec.

@@ -31,6 +31,8 @@ const (
 	responseHeadBytes = 4 + 4 + 1 + 1 + 4 + 4*8 + 4 + 4
 )
 
+const keyBytesAt = 4 + 4 + 1 + 1 // in a request
+
 // stays are the options that are not carried: they concern the conversation with the client, not that between members.
 const stays = protocol.Hangup
 

@@ -37,3 +37,15 @@ func TestNoAllocationBehindAGate(t *testing.T) {
 		t.Errorf("%v allocations per batch, want 0", got)
 	}
 }
+
+// Nor while it looks ahead.
+func TestNoAllocationForLookingAhead(t *testing.T) {
+	foreseen := 0
+	s := session.New(echo{}, wires(), 1)
+	s.LookAhead(func(keys [][]byte) { foreseen += len(keys) })
+	in := []byte("get a b c\r\nset k 0 0 1\r\nv\r\nmg k v\r\n")
+	s.Answer(in)
+	if got := testing.AllocsPerRun(100, func() { s.Answer(in) }); got != 0 || foreseen < 100*4 {
+		t.Errorf("%v allocations per batch, want 0; %d keys foreseen", got, foreseen)
+	}
+}

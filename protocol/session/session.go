@@ -61,6 +61,9 @@ type Session struct {
 
 	beforeWait func() // nil: likewise
 
+	foreseer Foreseer            // the codec, if it is one
+	ahead    func(keys [][]byte) // who is told of the keys to come
+
 	req    protocol.Request
 	resp   protocol.Response
 	tape   []byte // the answers known so far, encoded
@@ -127,7 +130,10 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 	if s.stream != nil && s.continueStream() {
 		return s.tape, 0
 	}
-	for used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < s.width && !s.full {
+	for seen := 1; used < len(in) && !s.ended && s.stream == nil && len(s.tape) < maxTapeBytes && len(s.gaps) < s.width && !s.full; {
+		if s.ahead != nil && used >= seen { // the first is handled: there are more
+			seen = used + s.lookAhead(in[used:])
+		}
 		s.req = protocol.Request{Origin: s.origin, View: s.view, AfterWrite: s.wrote, Share: &s.share, Bulk: s.bulk}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {

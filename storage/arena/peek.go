@@ -1,6 +1,9 @@
 package arena
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // fastcache's Get counts, locks, and looks the record's place up in a map: three or four cache lines, to be told what the mirror knows already. So
 // whoever has kept the position of a record, and holds the lock that its writer needs, may look at it where it lies.
@@ -21,6 +24,14 @@ func (g *Segment) locate() {
 	if chunks := g.at.of(g); g.chunk < len(chunks) && cap(chunks[g.chunk]) == chunkBytes {
 		g.lies[g.chunk] = (*[chunkBytes]byte)(chunks[g.chunk][:chunkBytes])
 	}
+}
+
+// Head gives the place of the head of the record that begins at this position, where the record follows: to be fetched ahead, not to be read. nil if it is not known.
+func (g *Segment) Head(position int) unsafe.Pointer {
+	if chunk, at := position/chunkBytes, position%chunkBytes-headBytes; chunk < peekChunks && g.lies[chunk] != nil && at >= 0 {
+		return unsafe.Pointer(&g.lies[chunk][at])
+	}
+	return nil
 }
 
 // Peek gives length bytes of the record of this number, from offset on. It begins at this position, as Next has it. They lie in the arena's own

@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/memring/memring/storage/arena"
+)
+
+// A look-up waits for memory again and again, since each step says where the next one reads. Those of several keys can wait together: before the first is
+// looked up, every step is prepared for all of them.
+//
+//	key -> table -> group -> metas -> record
+//	       fetch    fetch    fetch    fetch     for each key in turn; then Get, for which all is near
+//
+// Nothing is kept of it: what is looked up later is looked up as ever, and what has changed since was fetched in vain.
+const (
+	// maxProspects is how many keys are prepared together: what was fetched for them must still be in the nearest cache when they are looked up.
+	maxProspects = 32
+
+	// fetchedBytes is how much of a record is fetched at most. Of longer ones the processor sees by itself what comes next.
+	fetchedBytes = 640
+)
+
+// A prospect is a key that will be looked up.
+type prospect struct {
+	hash  uint64
+	st    *stripe
+	part  *sync.Mutex // of the stripe, that is needed to look it up
+	table *table
+}
+
+// LookAhead prepares for look-ups of these keys, the first 32 of them: Gets that follow soon find near what they read. It changes nothing, and is no use of an
+// item.
+func (s *Store) LookAhead(keys [][]byte) {
+	if !prefetches {
+		return
+	}
+	var memory [maxProspects]prospect
+	ahead := memory[:min(len(keys), maxProspects)]
+	for i := range ahead {
+		p := &ahead[i]
+		p.hash = Hash(keys[i])
+		p.st = s.stripe[s.stripeOf(p.hash)]
+		p.part = p.st.mu.part(p.hash)
+		p.table = &p.st.tables[s.tableOf(p.hash)]
+		prefetch(unsafe.Pointer(p.table), 1)
+	}
+	for i := range ahead {
+		ahead[i].fetchGroup()
+	}
+	for i := range ahead {
+		ahead[i].fetchMetas()
+	}
+	for i := range ahead {
+		ahead[i].fetchRecord()
+	}
+}
+
+func (p *prospect) fetchGroup() {
+	p.part.Lock()
+	defer p.part.Unlock()
+	if t := p.table; t.used > 0 {
+		prefetch(unsafe.Pointer(&t.groups[t.home(p.hash)]), groupBytes)
+	}
+}
+
+// fetchMetas fetches what find will compare in the first group; few references are in another.
+func (p *prospect) fetchMetas() {
+	p.part.Lock()
+	defer p.part.Unlock()
+	t := p.table
+	if t.used == 0 {
+		return
+	}
+	tag, refs := tagOf(p.hash), &t.groups[t.home(p.hash)].refs
+	for i := range refs {
+		if ref := refs[i]; ref>>(32-tagBits) == tag && ref != 0 {
+			g, n := p.st.locate(ref)
+			g.fetchMeta(n)
+		}
+	}
+}
+
+func (p *prospect) fetchRecord() {
+	p.part.Lock()
+	defer p.part.Unlock()
+	if ref := p.st.find(p.table, p.hash); ref != nil {
+		g, n := p.st.locate(*ref)
+		g.fetchRecord(n)
+	}
+}
+
+func (g *segment) fetchMeta(n uint32) {
+	s := unsafe.Pointer(g.rows[n>>sectionBits].section) // not read: see identity
+	prefetch(unsafe.Add(s, uintptr(n&(sectionSize-1))*unsafe.Sizeof(extent{})), 1)
+	prefetch(unsafe.Pointer(g.identity(n)), int(unsafe.Sizeof(identity{})))
+}
+
+func (g *segment) fetchRecord(n uint32) {
+	number, first, offset, length := g.lies(n)
+	head := g.records.Head(first)
+	if head == nil || g.packs(number) {
+		return
+	}
+	prefetch(head, 1)
+	prefetch(unsafe.Add(head, arena.OverheadBytes+offset), min(length, fetchedBytes))
+}
