@@ -20,8 +20,6 @@ type system struct {
 	read    func(fd uintptr) (over bool) // made once
 	fd      uintptr                      // the socket during a turn
 	turning bool                         // it is in turns that it is read: a read that finds nothing says EAGAIN
-	tells   bool                         // it tells whether there is more to read
-	drained bool                         // it has told, with the last read, that there is not
 	room    func() []byte
 	came    func(n int) error
 	failed  error
@@ -67,13 +65,12 @@ func (s *Socket) tryWrite(fd uintptr) (done bool) {
 // Receive reads what comes, decrypted, until that fails or a deadline has passed, which ends the call and not the connection: room gives where to, never empty, and came is told how much it is. An
 // error of came's is given back.
 //
-// All of it happens inside of one call of RawConn.Read, which waits on the runtime's poller. The poller tells of a change once; so it is waited for only after a read that found nothing, or after
-// which the socket told that there is nothing.
+// All of it happens inside of one call of RawConn.Read, which waits on the runtime's poller. The poller tells of a change once, so it is waited for only after a read that found nothing. (That the
+// socket tells with the data that nothing is left, TCP_INQ, is not enough here: it does not tell of a reset, which may be one change with the data.)
 func (s *Socket) Receive(room func() []byte, came func(n int) error) error {
 	if s.raw == nil {
 		return s.receiveSlowly(room, came)
 	}
-	s.tells = s.tells || s.secure == nil && rawio.TellsLeft(s.net, s.raw)
 	s.room, s.came = room, came
 	for s.failed = nil; s.failed == nil; {
 		if err := s.raw.Read(s.read); err != nil {
@@ -94,7 +91,7 @@ func (s *Socket) turn(fd uintptr) (over bool) {
 		switch {
 		case s.failed != nil:
 			return true
-		case err == syscall.EAGAIN || err == nil && s.drained:
+		case err == syscall.EAGAIN:
 			return false
 		case err != nil:
 			s.failed = err
@@ -110,7 +107,7 @@ func (s *Socket) readSocket(p []byte) (int, error) {
 		return s.net.Read(p)
 	}
 	for {
-		switch n, errno := s.receive(p); {
+		switch n, errno := rawio.Receive(s.fd, p); {
 		case errno == syscall.EINTR:
 		case errno != 0:
 			return 0, errno
@@ -120,13 +117,4 @@ func (s *Socket) readSocket(p []byte) (int, error) {
 			return n, nil
 		}
 	}
-}
-
-// receive is one call of the system, which may tell that there is nothing more.
-func (s *Socket) receive(p []byte) (n int, errno syscall.Errno) {
-	if s.tells {
-		n, s.drained, errno = rawio.ReceiveAndTell(s.fd, p)
-		return n, errno
-	}
-	return rawio.Receive(s.fd, p)
 }

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -43,6 +44,24 @@ func TestDataAndEndInOnePacket(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatalf("%d: the end of %d bytes is not seen", i, sent)
 		}
+	}
+}
+
+// A reset is one change with the data before it, too.
+func TestDataAndResetTogether(t *testing.T) {
+	s, other := pair(t, false)
+	if _, err := other.Write(text(100)); err != nil {
+		t.Fatal(err)
+	}
+	_ = other.(*net.TCPConn).SetLinger(0)
+	other.Close()
+	if err := s.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4096)
+	err := s.Receive(func() []byte { return b }, func(int) error { return nil })
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the reset is not seen: %v", err)
 	}
 }
 
