@@ -37,6 +37,7 @@ type conn struct {
 	fd      uintptr      // that socket, during turn
 	tells   bool         // it tells whether there is more to read
 	drained bool         // it has told, with the last read, that there is not
+	wrote   bool         // something was written after the last read
 	doing   atomic.Int64 // what c does, and when its last request was, for those who ask: see mark
 }
 

@@ -41,19 +41,21 @@ func rawConn(nc net.Conn) syscall.RawConn {
 // turn answers what has come on the socket and reports whether the conversation is over.
 //
 // It may say that it is not only after a read that found nothing, or after which the socket told that there is nothing: the poller tells of a change
-// once, and data and the end of the stream may be one change.
+// once, and data and the end of the stream may be one change. So may data and a reset, of which the socket does not tell: then the write of the
+// answers fails, and if there were none, it is read again.
 func (c *conn) turn(fd uintptr) (over bool) {
 	c.raw, c.fd = true, fd
 	for {
 		c.borrow()
 		c.takeSeat()
+		c.wrote = false
 		n, err := c.read(c.in[c.end:])
 		switch {
 		case n > 0:
 			if !c.received(n) {
 				return true
 			}
-			if c.drained {
+			if c.drained && c.wrote {
 				return c.pause()
 			}
 		case err == syscall.EAGAIN:
@@ -101,6 +103,7 @@ func (c *conn) receive(p []byte) (n int, errno syscall.Errno) {
 
 // writeSocket writes p, if the socket takes it, at once; the rest as a goroutine should that may have to wait.
 func (c *conn) writeSocket(p []byte) (int, error) {
+	c.wrote = true
 	sent := 0
 	if c.raw && len(p) <= rawio.MaxSend {
 		n, _ := rawio.Transmit(c.fd, p)

@@ -75,6 +75,36 @@ func TestDataAndEndInOnePacket(t *testing.T) {
 	WaitUntil(t, func() bool { return s.stats.CurrConns.Load() == 0 })
 }
 
+// What comes with a reset may need no answer, so nothing is written that would fail.
+func TestDataAndResetTogether(t *testing.T) {
+	s := New(Config{Session: EchoSession, Log: slog.New(slog.DiscardHandler)})
+	address, err := s.Listen("tcp4", "127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const clients = 50
+	for range clients {
+		c, err := net.Dial("tcp4", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "5:hel"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	s.Start()
+	t.Cleanup(func() {
+		if err := s.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+	WaitUntil(t, func() bool { return s.stats.TotalConns.Load() == clients && s.stats.CurrConns.Load() == 0 })
+}
+
 func TestUnixSocketsThatHalfClose(t *testing.T) {
 	s, dial := serveOn(t, "unix", filepath.Join(t.TempDir(), "s"))
 	for i := range 40 {
