@@ -134,8 +134,8 @@ func Append(dst, key []byte, it storage.Item) []byte {
 	return append(append(dst, key...), it.Value...)
 }
 
-// fillTables bounds the tables of the store's index that are looked through for one piece, where few of the items are wanted.
-const fillTables = 64
+// fillTables bounds the tables of the store's index that are looked through for one piece, where few of the items are wanted: each is of 64 KB of the store.
+const fillTables = 128
 
 // A Walk is storage.Store.Walk or the like.
 type Walk func(c storage.Cursor, want func(hash uint64) bool, visit func(key []byte, it storage.Item) bool) (next storage.Cursor, more bool)
