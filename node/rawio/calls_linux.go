@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// Receive reads from a socket that does not block. p is not empty.
-func Receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+// receive is one call that reads. p is not empty.
+func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	r, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 	return int(r), errno
 }

@@ -9,8 +9,8 @@ import (
 
 // The race detector knows by these calls, not by raw ones, that what was written before it was sent may be read after it was received.
 
-// Receive is as without the race detector.
-func Receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+// receive is as without the race detector.
+func receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	n, err := syscall.Read(int(fd), p)
 	errors.As(err, &errno)
 	return n, errno

@@ -28,8 +28,8 @@ func TellsLeft(nc net.Conn, raw syscall.RawConn) bool {
 	return err == nil && failed == nil
 }
 
-// ReceiveAndTell is Receive from a socket that tells: drained means that there is nothing more.
-func ReceiveAndTell(fd uintptr, p []byte) (n int, drained bool, errno syscall.Errno) {
+// receiveAndTell is receive from a socket that tells: drained means that there is nothing more.
+func receiveAndTell(fd uintptr, p []byte) (n int, drained bool, errno syscall.Errno) {
 	var told inq
 	into := syscall.Iovec{Base: &p[0]}
 	into.SetLen(len(p))

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"io"
 	"net"
 	"syscall"
 
@@ -79,26 +78,12 @@ func (c *conn) readSocket(p []byte) (int, error) {
 	if !c.raw {
 		return c.net.Read(p)
 	}
-	for {
-		switch n, errno := c.receive(p); {
-		case errno == syscall.EINTR:
-		case errno != 0:
-			return 0, errno
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
+	if !c.tells {
+		return rawio.Read(c.fd, p)
 	}
-}
-
-// receive is one call of the system, which may tell that there is nothing more.
-func (c *conn) receive(p []byte) (n int, errno syscall.Errno) {
-	if c.tells {
-		n, c.drained, errno = rawio.ReceiveAndTell(c.fd, p)
-		return n, errno
-	}
-	return rawio.Receive(c.fd, p)
+	n, drained, err := rawio.ReadAndTell(c.fd, p)
+	c.drained = drained
+	return n, err
 }
 
 // writeSocket writes p, if the socket takes it, at once; the rest as a goroutine should that may have to wait.

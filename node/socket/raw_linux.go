@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"io"
 	"syscall"
 
 	"github.com/memring/memring/node/rawio"
@@ -106,15 +105,5 @@ func (s *Socket) readSocket(p []byte) (int, error) {
 	if !s.turning {
 		return s.net.Read(p)
 	}
-	for {
-		switch n, errno := rawio.Receive(s.fd, p); {
-		case errno == syscall.EINTR:
-		case errno != 0:
-			return 0, errno
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
+	return rawio.Read(s.fd, p)
 }
