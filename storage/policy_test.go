@@ -73,7 +73,6 @@ func TestUsesNeeded(t *testing.T) {
 	f(1<<30, 3)
 }
 
-// TestOwnBytes: what is said to be the process's own is not for items, and it is never more than an eighth.
 // TestGoodBytes: where few items take most of the room, those that are some times the mean are small as well.
 func TestGoodBytes(t *testing.T) {
 	f := func(want int, sizes ...int) {
@@ -100,6 +99,7 @@ func TestGoodBytes(t *testing.T) {
 	f(100_000*100_000/(100*100+100_000)/spreadPart, append(small, 100_000)...)
 }
 
+// TestOwnBytes: what is said to be the process's own is not for items, and it is never more than an eighth.
 func TestOwnBytes(t *testing.T) {
 	f := func(maxBytes, own, wantLess int64) {
 		t.Helper()
