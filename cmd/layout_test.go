@@ -82,6 +82,7 @@ var plan = map[string]int{
 	"node/lobby":      5,
 	"node/socket":     8,
 	"node/rawio":      5,
+	"node/durable":    5,
 	"node/certstest":  15,
 
 	"protocol/session":    20,

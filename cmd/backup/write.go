@@ -23,6 +23,7 @@ import (
 	"github.com/memring/memring/cmd/dial"
 	"github.com/memring/memring/cmd/output"
 	"github.com/memring/memring/node/archive"
+	"github.com/memring/memring/node/durable"
 	"github.com/memring/memring/node/piece"
 )
 
@@ -97,11 +98,14 @@ func (c *command) backup(ctx context.Context, to string, w io.Writer) (err error
 		b.progress.GiveUp()
 		return err
 	}
-	if err := errors.Join(archived.Close(), out.Flush(), file.Sync(), file.Close()); err != nil {
+	if err := errors.Join(archived.Close(), out.Flush()); err != nil {
 		return fmt.Errorf("--to: %w", err)
 	}
-	if err := rename(file.Name(), to); err != nil {
+	if err := isFree(to); err != nil { // somebody may have taken the name meanwhile
 		return err
+	}
+	if err := durable.Rename(file, to); err != nil {
+		return fmt.Errorf("--to: %w", err)
 	}
 	items, bytes := archived.Written()
 	took := time.Since(began).Round(100 * time.Millisecond)
@@ -115,24 +119,6 @@ func (c *command) backup(ctx context.Context, to string, w io.Writer) (err error
 func isFree(to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("--to %s: it is there already, and is not overwritten", to)
-	}
-	return nil
-}
-
-// rename gives a file its name, unless somebody else has taken that meanwhile, and has the disk know it.
-func rename(from, to string) error {
-	if err := isFree(to); err != nil {
-		return err
-	}
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("--to: %w", err)
-	}
-	directory, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return fmt.Errorf("--to: %w", err)
-	}
-	if err := errors.Join(directory.Sync(), directory.Close()); err != nil {
-		return fmt.Errorf("--to: %w", err)
 	}
 	return nil
 }

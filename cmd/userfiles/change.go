@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/memring/memring/node/durable"
 )
 
 // nextSuffix names what becomes the file, beside it. While it is there nobody else can change the file.
@@ -27,7 +29,8 @@ func Change(path string, create bool, edit func(content []byte) ([]byte, error))
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, next.Close(), os.Remove(next.Name()))
+			_ = next.Close()
+			_ = os.Remove(next.Name())
 		}
 	}()
 	former, err := os.Stat(path)
@@ -49,17 +52,10 @@ func Change(path string, create bool, edit func(content []byte) ([]byte, error))
 	if content, err = edit(content); err != nil {
 		return err
 	}
-	if _, err = next.Write(content); err == nil {
-		err = next.Sync()
-	}
-	if err == nil {
-		err = os.Rename(next.Name(), path)
-	}
-	if err != nil {
+	if _, err = next.Write(content); err != nil {
 		return err
 	}
-	_ = next.Close() // it is on the disk
-	return nil
+	return durable.Rename(next, path)
 }
 
 // keepReaders gives the file the owner and the mode of the former one: when root changes it, the server, which is somebody else, must still be able to read it.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/memring/memring/node/durable"
 )
 
 // A place is where the snapshots of a node are.
@@ -95,25 +97,12 @@ func (p *place) replace(path string, write func(out io.Writer) error) error {
 	}
 	defer file.Close()
 	if err = write(file); err == nil {
-		err = errors.Join(file.Sync(), file.Close())
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
+		err = durable.Rename(file, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
+		_ = os.Remove(file.Name())
 	}
-	return p.sync()
-}
-
-// sync has the names in the directory on the disk.
-func (p *place) sync() error {
-	dir, err := os.Open(p.dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return err
 }
 
 // tellEvery is how often a log is told how far writing or reading is.
