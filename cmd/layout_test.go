@@ -84,6 +84,7 @@ var plan = map[string]int{
 	"node/rawio":      5,
 	"node/durable":    5,
 	"node/certstest":  15,
+	"node/sockettest": 15,
 
 	"protocol/session":    20,
 	"protocol/text":       20,
@@ -91,6 +92,7 @@ var plan = map[string]int{
 	"protocol/binary":     20,
 	"protocol/frame":      20,
 	"protocol/transcript": 20,
+	"protocol/frametest":  25,
 	"protocol/line":       15,
 	"protocol/foresee":    16,
 	"protocol/login":      15,
@@ -110,7 +112,7 @@ var (
 	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/snapshot", "node/crawler", "node/uses", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
-	testRooms = []string{"node/nodetest", "node/certstest", "protocol/transcript"}
+	testRooms = []string{"node/nodetest", "node/certstest", "node/sockettest", "protocol/transcript", "protocol/frametest"}
 
 	// sockets are the rooms that may open one. net/netip is only values, and everybody's.
 	sockets = []string{"node/server", "node/peer", "node/socket", "node/rawio", "node/membership", "node/carrier", "node/lobby", "node/admin", "node/suspicion", "cmd/memring", "cmd/cluster", "cmd/dial", "cmd/client", "cmd/top", "cmd/backup"}

@@ -6,9 +6,10 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/memring/memring/node/sockettest"
 )
 
 // serveOn starts a server on an address and gives what dials it.
@@ -38,20 +39,6 @@ func serveOn(t *testing.T, network, address string) (*Server, func() net.Conn) {
 	}
 }
 
-// cork holds what is written back until the stream ends, so that both go in one packet.
-func cork(t *testing.T, c net.Conn) {
-	t.Helper()
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var failed error
-	err = raw.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1) })
-	if err != nil || failed != nil {
-		t.Fatal(err, failed)
-	}
-}
-
 // The poller tells once of data that comes with the end of the stream: whoever read only the data would wait for ever.
 func TestDataAndEndInOnePacket(t *testing.T) {
 	s, dial := serveOn(t, "tcp4", "127.0.0.1:0")
@@ -60,7 +47,7 @@ func TestDataAndEndInOnePacket(t *testing.T) {
 		if i%2 == 1 { // as well on a connection that has been waiting
 			exchange(t, c, "5:hello")
 		}
-		cork(t, c)
+		sockettest.Cork(t, c)
 		if _, err := io.WriteString(c, "4:last"); err != nil {
 			t.Fatal(err)
 		}

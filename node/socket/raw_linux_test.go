@@ -7,13 +7,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/memring/memring/node/sockettest"
 )
 
 // The poller tells once of data that comes with the end of the stream: whoever read only the data would wait for ever.
 func TestDataAndEndInOnePacket(t *testing.T) {
 	for i := range 60 {
 		s, other := pair(t, i%10 == 9)
-		cork(t, other)
+		sockettest.Cork(t, other)
 		got, sent := 0, 1+i*500
 		b := make([]byte, 4096)
 		received := make(chan error, 1)
@@ -62,22 +64,5 @@ func TestDataAndResetTogether(t *testing.T) {
 	err := s.Receive(func() []byte { return b }, func(int) error { return nil })
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the reset is not seen: %v", err)
-	}
-}
-
-// cork holds what is written back until the stream ends, so that both go in one packet.
-func cork(t *testing.T, nc net.Conn) {
-	t.Helper()
-	if under, is := nc.(interface{ NetConn() net.Conn }); is {
-		nc = under.NetConn()
-	}
-	raw, err := nc.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var failed error
-	err = raw.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1) })
-	if err != nil || failed != nil {
-		t.Fatal(err, failed)
 	}
 }
