@@ -12,7 +12,7 @@ export function make(name, attributes = {}, ...children) {
   return e;
 }
 
-const left = 52, right = 6, top = 8, bottom = 18; // of a chart's area, in pixels
+const left = 60, right = 6, top = 8, bottom = 18; // of a chart's area, in pixels
 
 // A LineChart shows one figure over time: series are [{name, color, points: [value or null, one for each time]}].
 export class LineChart {

@@ -90,7 +90,8 @@ function sampleOf(member, before, seconds) {
 
 function take(cluster) {
   const time = Date.parse(cluster.time) / 1000, last = history.at(-1);
-  if (last && time <= last.time) return;
+  if (time === last?.time) return;
+  if (time < last?.time) history.length = 0; // the node's clock was set back: what was before stands nowhere any more
   const samples = new Map();
   for (const m of cluster.members) {
     if (m.stats) samples.set(m.id, sampleOf(m, last?.samples.get(m.id), time - last?.time));
@@ -129,7 +130,7 @@ function memberRow(member, total) {
   const memory = make("td", { "data-member": member.id, "data-figure": "bytes", "data-value": s ? s.bytes : "" });
   if (s) {
     const used = `${bytes(s.bytes)} of ${bytes(s.limit_maxbytes)}`;
-    memory.append(make("meter", { min: 0, max: s.limit_maxbytes, value: s.bytes, title: used }), used);
+    memory.append(make("meter", { min: 0, max: s.limit_maxbytes, value: s.bytes, "aria-label": used }), used);
   } else {
     memory.append("–");
   }
@@ -167,7 +168,10 @@ function drawStatus(cluster) {
   if (missing) parts.push(" · ", make("b", { class: "draining" }, `${whole(missing)} copies missing`));
   const differ = cluster.differ.map((d) => `${d.member} has ${d.name} ${d.says}, ${cluster.self} ${d.here}`);
   if (differ.length) parts.push(" · ", make("b", { class: "down", title: differ.join("\n"), "data-differ": differ.length }, `settings differ: ${differ[0]}${differ.length > 1 ? " …" : ""}`));
-  $("status").replaceChildren(...parts, ` · as ${cluster.self} saw it at ${new Date(cluster.time).toLocaleTimeString()}`);
+  // What is told aloud changes only when the cluster does, and the time stands beside it.
+  const told = make("span", {}, ...parts);
+  if (told.innerHTML !== $("status").innerHTML) $("status").replaceChildren(...told.childNodes);
+  $("seen").textContent = `· as ${cluster.self} saw it at ${new Date(cluster.time).toLocaleTimeString()}`;
 }
 
 function draw(cluster) {

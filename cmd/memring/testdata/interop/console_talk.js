@@ -102,12 +102,14 @@ const read = () => ({
   }
   assert(good(), `${looks} looks, ${moving} of them with moves under way`);
   if (wants !== 'moving') await page.screenshot({ path: `${shot}-light.png`, fullPage: true });
-  await page.click('#each');
+  await page.press('#each', 'Enter'); // by the keyboard alone
   await page.emulateMedia({ colorScheme: 'dark' });
   await page.hover('.chart:nth-child(2) svg', { position: { x: 300, y: 60 } });
   assert.strictEqual(await page.locator('.chart:nth-child(2) .line').count(), said.at(-1).members.length, 'lines of a chart by node');
   assert(await page.locator('.chart:nth-child(2) .tip').isVisible(), 'what is under the pointer is not told');
   await page.screenshot({ path: `${shot}-dark.png`, fullPage: true });
+  await page.setViewportSize({ width: 320, height: 800 });
+  assert(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'a narrow window has to be scrolled sideways');
   await browser.close();
   assert.deepStrictEqual(complaints, [], 'the browser complains');
   assert.deepStrictEqual(elsewhere, [], 'the page asks elsewhere');
