@@ -78,8 +78,9 @@ bench-go: ## the Go benchmarks of the hot files, BENCH=regexp for some
 bench-hitratio: build ## who misses less, memring or MEMCACHED (memcached), on recorded and generated traces: about an hour; FLAGS for less of it
 	$(compare) hitratio -memcached $(MEMCACHED) $(FLAGS)
 
-bench-measuring: build ## what metrics and hot keys cost of a request's CPU
+bench-measuring: ## what metrics and hot keys cost of a request's CPU
 	.make/bare
+	.make/cost
 	$(compare) measuring $(FLAGS)
 
 bench-scale: build ## few connections and many, up to 10,000, beside MEMCACHED: two minutes

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/certs"
+	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/login"
 	"github.com/memring/memring/protocol/session"
 )
@@ -22,17 +23,17 @@ func NewUsers(cfg login.Config) (*login.Users, error) {
 // clientSession begins a conversation with a client, behind a gate if users are known; overheard: others may hear what is said.
 func (n *Node) clientSession(wire Wire, overheard bool) *session.Session {
 	wires, origin := n.clientWires(n.cfg.admitted(wire)), n.origins.Add(1)
-	measured := n.meter.Client(n.operator, origin)
-	if n.cfg.Users == nil {
-		s := session.New(measured, wires, origin)
-		s.LookAhead(n.lookAhead)
-		return n.answers.Bound(s)
+	handler, codec := protocol.Handler(n.operator), session.Codec(wires)
+	if n.cfg.Users != nil {
+		gate := session.NewGate(n.cfg.Users, n.operator, wires)
+		if overheard && !n.cfg.PlainOffLoopback {
+			gate.RefusePlain()
+		}
+		handler, codec = gate, gate
 	}
-	gate := session.NewGate(n.cfg.Users, measured, wires)
-	if overheard && !n.cfg.PlainOffLoopback {
-		gate.RefusePlain()
-	}
-	s := session.New(gate, gate, origin)
+	s := session.New(handler, codec, origin)
+	n.meter.Client(s, handler)
+	s.CountTo(n.executor.Counter(origin))
 	s.LookAhead(n.lookAhead)
 	return n.answers.Bound(s)
 }

@@ -77,7 +77,9 @@ func (n *Node) listenLanes(address string) (bound string, err error) {
 func (n *Node) laneSession(with *identity.Peer) *session.Session {
 	door, codec, origin := n.reception.Door(with), frame.NewCodec(), n.origins.Add(1)
 	codec.Cut = door.Cut
-	s := session.New(n.meter.Lane(door, origin), codec, origin)
+	s := session.New(door, codec, origin)
+	n.meter.Lane(s, door)
+	s.CountTo(n.executor.Counter(origin))
 	door.BeforeWait = s.Waits
 	s.AtEnd(door.Close)
 	s.LookAhead(n.store.LookAhead)

@@ -35,6 +35,9 @@ type Request struct {
 	// Share, set by the session, is what the memory of an answer that comes later is taken from; nil: it is not counted. Not sent to a peer.
 	Share *budget.Share
 
+	// Tally, set by the session, is where the gets of its conversation are counted; nil: whoever answers counts each for itself. Not sent to a peer.
+	Tally *Tally
+
 	// Bulk, set by the session, says that it goes among long requests, or that its answer may be long: so that short ones do not wait behind it. All that a
 	// session waits for at a time is alike. Not sent to a peer.
 	Bulk bool
@@ -53,6 +56,19 @@ type Request struct {
 	Key   []byte // 1 to MaxKeyBytes bytes for a keyed op; the argument of Stats, Owner, Explain, Drain
 	Value []byte // the data block
 	Raw   []byte // meta wire: the flags as sent, for the encoder
+}
+
+// A Tally counts the gets of one conversation that this node has answered, until its session hands them on: a batch of gets then adds once to what
+// conversations share. Only the session's goroutine touches it.
+type Tally struct{ Hits, Misses uint64 }
+
+// Count counts a get.
+func (t *Tally) Count(hit bool) {
+	if hit {
+		t.Hits++
+	} else {
+		t.Misses++
+	}
 }
 
 // MaxKeyBytes is the longest key, protocol.txt "Keys".

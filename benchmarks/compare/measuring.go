@@ -5,10 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/memring/memring/benchmarks/load"
@@ -18,7 +19,9 @@ import (
 // hot keys cost together.
 type measuring struct {
 	*speed
-	without string
+	builds  string
+	layouts int
+	layout  int // of now, from 1
 	starts  int
 }
 
@@ -28,21 +31,32 @@ const measuringBar = 1.02
 func newMeasuring(b *bench, flags *flag.FlagSet) *measuring {
 	m := &measuring{speed: &speed{bench: b, only: regexp.MustCompile("")}}
 	// What is looked for is small, so the slices are short, and many: whatever else the machine does then disturbs both of a round alike.
-	flags.IntVar(&m.starts, "starts", 25, "how often both are started; the median counts")
-	flags.IntVar(&m.rounds, "rounds", 15, "slices for each side and workload after each start; the median counts")
-	flags.DurationVar(&m.slice, "slice", 100*time.Millisecond, "`TIME` that a side is asked without a break")
+	flags.IntVar(&m.starts, "starts", 48, "how often both are started; the mean counts")
+	flags.IntVar(&m.rounds, "rounds", 7, "slices for each side and workload after each start; the median counts")
+	flags.DurationVar(&m.slice, "slice", 50*time.Millisecond, "`TIME` that a side is asked without a break")
 	flags.IntVar(&m.threads, "threads", 1, "-t of both")
 	flags.Func("only", "only workloads whose name matches this `REGEXP`", func(text string) (err error) {
 		m.only, err = regexp.Compile(text)
 		return err
 	})
-	flags.StringVar(&m.without, "without", "bin/memring-bare", "`PATH` of the memring without counters")
-	b.instead = func() [2]recipe {
-		bare, full := memringAt(m.without), memringAt(b.memring)
-		bare.name += ", bare"
-		return [2]recipe{bare, full}
-	}
+	flags.StringVar(&m.builds, "builds", "bin/measuring", "`DIR` of the builds that .make/bare has made")
+	b.instead = m.pairOf
 	return m
+}
+
+// pairOf gives the bare and the full build of a layout.
+func (m *measuring) pairOf() [2]recipe {
+	at := func(name string) recipe {
+		return memringAt(filepath.Join(m.builds, fmt.Sprintf("%s-%d", name, max(m.layout, 1))))
+	}
+	bare, full := at("bare"), at("full")
+	bare.name += ", bare"
+	args := bare.args
+	bare.args = func() ([]string, string, error) {
+		words, addr, err := args()
+		return append(words, "--measure-every", "0"), addr, err
+	}
+	return [2]recipe{bare, full}
 }
 
 func measuringWorkloads() []workload {
@@ -56,17 +70,23 @@ func measuringWorkloads() []workload {
 }
 
 func (m *measuring) run(ctx context.Context) error {
-	if m.rounds < 1 || m.starts < 1 || m.slice <= 0 {
-		return errors.New("-rounds, -starts and -slice must be above 0")
+	if m.rounds < 1 || m.starts < 2 || m.slice <= 0 {
+		return errors.New("-rounds and -slice must be above 0, -starts above 1")
+	}
+	for m.layouts = 0; ; m.layouts++ {
+		if _, err := os.Stat(filepath.Join(m.builds, fmt.Sprintf("full-%d", m.layouts+1))); err != nil {
+			break
+		}
 	}
 	workloads := slices.DeleteFunc(measuringWorkloads(), func(w workload) bool { return !m.only.MatchString(w.name) })
 	each := make([][]measurement, len(workloads))
 	for start := range m.starts {
+		m.layout = 1 + start%m.layouts
 		if err := m.again(ctx, workloads, each); err != nil {
 			return fmt.Errorf("start %d: %w", start+1, err)
 		}
 	}
-	t := table{title: "What metrics and hot keys cost", columns: []string{"workload", "us without", "us with", "ratio", "bar", "held", "lowest", "highest"}}
+	t := table{title: "What metrics and hot keys cost", columns: []string{"workload", "us without", "us with", "ratio", "+-", "bar", "held", "lowest", "highest"}}
 	for i, w := range workloads {
 		of := func(f func(measurement) float64) (all []float64) {
 			for _, got := range each[i] {
@@ -76,13 +96,14 @@ func (m *measuring) run(ctx context.Context) error {
 		}
 		f := func(x float64) string { return fmt.Sprintf("%.3f", x) }
 		ratios := of(func(m measurement) float64 { return m.ratio })
-		ratio, held := median(ratios), whether(median(ratios), measuringBar)
+		ratio, deviation := mean(ratios)
+		held := whether(ratio, measuringBar)
 		without, with := median(of(func(m measurement) float64 { return m.cost[0] })), median(of(func(m measurement) float64 { return m.cost[1] }))
-		t.rows = append(t.rows, []string{w.name, f(without), f(with), f(ratio), f(measuringBar), held, f(slices.Min(ratios)), f(slices.Max(ratios))})
-		m.progress.say("%-18s %7.3f  %7.3f us  x %.3f  (%.3f to %.3f)  bar %.2f %s", w.name, without, with, ratio, slices.Min(ratios), slices.Max(ratios), measuringBar, held)
+		t.rows = append(t.rows, []string{w.name, f(without), f(with), f(ratio), f(deviation), f(measuringBar), held, f(slices.Min(ratios)), f(slices.Max(ratios))})
+		m.progress.say("%-18s %7.3f  %7.3f us  x %.3f +- %.3f  (%.3f to %.3f)  bar %.2f %s", w.name, without, with, ratio, deviation, slices.Min(ratios), slices.Max(ratios), measuringBar, held)
 	}
 	head := fmt.Sprintf("Made by\n\n    %s\n\nwith memring %s and %s; %s.", m.command, m.versions[0], m.versions[1], machine())
-	if err := t.write(m.out, "measuring", head, fmt.Sprintf(measuringNotes, m.starts, m.rounds, m.slice, m.threads)); err != nil {
+	if err := t.write(m.out, "measuring", head, fmt.Sprintf(measuringNotes, m.starts, m.layouts, m.rounds, m.slice, m.threads, m.pinnedWords(true, m.threads))); err != nil {
 		return err
 	}
 	m.progress.say("%s", filepath.Join(m.out, "measuring.md"))
@@ -91,16 +112,10 @@ func (m *measuring) run(ctx context.Context) error {
 
 // again starts both anew, and adds to each workload's measurements.
 func (m *measuring) again(ctx context.Context, workloads []workload, each [][]measurement) (err error) {
-	var servers [2]*server
-	for i, rival := range m.rivals() {
-		more := []string{"-m", strconv.Itoa(m.limits[0]), "-t", strconv.Itoa(m.threads)}
-		if i == 0 {
-			more = append(more, "--measure-every", "0")
-		}
-		if servers[i], err = rival.start(ctx, more...); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, servers[i].stop()) }()
+	servers, end, err := m.pair(ctx, m.threads, true)
+	defer func() { err = errors.Join(err, end()) }()
+	if err != nil {
+		return err
 	}
 	if err := fillBoth(ctx, servers, measuringWorkloads()[0].config); err != nil {
 		return err
@@ -115,8 +130,21 @@ func (m *measuring) again(ctx context.Context, workloads []workload, each [][]me
 	return nil
 }
 
+// mean gives it, and its standard deviation: about as far as another run's is from it.
+func mean(all []float64) (mean, deviation float64) {
+	n := float64(len(all))
+	for _, x := range all {
+		mean += x / n
+	}
+	for _, x := range all {
+		deviation += (x - mean) * (x - mean) / (n - 1) / n
+	}
+	return mean, math.Sqrt(deviation)
+}
+
 const measuringNotes = `CPU of the server (user and system) for each request, in microseconds. "Without" is the same code, from which .make/bare has taken the counting of requests, bytes and forwards,
 started with --measure-every 0, so that no latencies and no keys are measured either; "with" is memring as it is. Both are started %d times, for a process is some hundredths dearer or cheaper than the next of the
-same build, by where its memory lies; each time both are asked for %d rounds of %v, one after the other. A start's ratio is the median of its rounds' ratios, and the ratio is the median of the starts' ("lowest" and "highest" are
-those at the ends). Both have -t %d. Text protocol, 100,000 keys of 30 bytes, values of 100 bytes, 90 %% get and 10 %% set.
+same build, by where its memory lies; in turn in %d builds of each, in which the linker has put the code elsewhere, for that matters as much. Each time both are asked for %d rounds of %v, one after the other. A start's
+ratio is the median of its rounds' ratios, and the ratio is the mean of the starts'; +- is the standard deviation of that mean, "lowest" and "highest" are starts. Both have -t %d.%s Text protocol,
+100,000 keys of 30 bytes, values of 100 bytes, 90 %% get and 10 %% set.
 `

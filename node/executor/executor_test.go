@@ -255,3 +255,33 @@ func BenchmarkExecutor(b *testing.B) {
 	f("incr", with(request(protocol.Incr, "number", ""), func(r *protocol.Request) { r.Delta = 1 }))
 	f("touch", request(protocol.Touch, "key", ""))
 }
+
+// A get is counted once: in its conversation's Tally, if that has one, which is counted when it is handed on.
+func TestGetsAreCountedOnce(t *testing.T) {
+	b := newBench(t, executor.Config{})
+	counted := func() (hits, misses uint64) {
+		stats := b.Stats()
+		return stats.GetHits.Load(), stats.GetMisses.Load()
+	}
+	f := func(wantHits, wantMisses uint64) {
+		t.Helper()
+		if hits, misses := counted(); hits != wantHits || misses != wantMisses {
+			t.Errorf("%d hits, %d misses; want %d, %d", hits, misses, wantHits, wantMisses)
+		}
+	}
+	b.do(request(protocol.Set, "k", "v"))
+	b.do(request(protocol.Get, "k", ""))
+	b.do(request(protocol.Get, "absent", ""))
+	f(1, 1)
+	tally := new(protocol.Tally)
+	told := func(r *protocol.Request) { r.Tally = tally }
+	b.do(with(request(protocol.Get, "k", ""), told))
+	b.do(with(request(protocol.Get, "k", ""), told))
+	b.do(with(request(protocol.Get, "absent", ""), told))
+	f(1, 1)
+	if *tally != (protocol.Tally{Hits: 2, Misses: 1}) {
+		t.Errorf("got %+v", *tally)
+	}
+	b.Counter(7)(*tally)
+	f(3, 2)
+}

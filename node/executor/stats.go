@@ -52,6 +52,19 @@ func (e *Executor) ResetStats() {
 	}
 }
 
+// Counter counts gets of the conversation whose number is origin, a batch at a time.
+func (e *Executor) Counter(origin uint32) func(protocol.Tally) {
+	counts := &e.stats[origin%stripes].Stats
+	return func(gets protocol.Tally) {
+		if gets.Hits > 0 {
+			counts.GetHits.Add(gets.Hits)
+		}
+		if gets.Misses > 0 {
+			counts.GetMisses.Add(gets.Misses)
+		}
+	}
+}
+
 // Each visits what was counted under the names that memcached's "stats" has for it, in its order.
 func (s *Stats) Each(visit func(name string, count uint64)) {
 	visit("cmd_get", s.GetHits.Load()+s.GetMisses.Load())
@@ -91,6 +104,9 @@ func (s *Stats) read(req *protocol.Request, found bool) {
 		return
 	case req.Options.Has(protocol.SetExptime):
 		s.touch(found)
+		return
+	case req.Tally != nil:
+		req.Tally.Count(found)
 		return
 	}
 	choose(found, &s.GetHits, &s.GetMisses).Add(1)

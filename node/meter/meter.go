@@ -1,10 +1,10 @@
 // Package meter measures one of some requests of each conversation: how long its answer took, and which keys are asked for most.
 //
-//	client's session -> Client -> operator ...   a request's time until its answer is there, and where it came from; its key, if it was answered here
-//	lane's session ---> Lane ---> reception ...  its key
+//	client's session -> Client -> gate, operator ...  a request's time until its answer is there, and where it came from; its key, if it was answered here
+//	lane's session ---> Lane ---> reception ...       its key
 //
-// What is not measured costs a request the counting down of a number that only its own conversation knows, so Every is what all of it costs. Which requests
-// those are is drawn, each like any other: no pattern of requests hides from it, and each that was measured stands for Every of them.
+// Its session hands over those that are measured and no others (session.Sample): what is not costs the counting down of a number that only its own
+// conversation knows, so Every is what all of it costs. Which requests those are is drawn, each like any other: no pattern of requests hides from it, and each that was measured stands for Every of them.
 //
 // A key is counted where it is answered, as everything that concerns items. Conversations share stripes, which have a lock each.
 package meter
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/session"
 )
 
 // Config says how much is measured.
@@ -59,31 +60,27 @@ func (m *Meter) Every() int { return m.cfg.Every }
 // draw says which request is measured next, counted from 1: any is with the same chance, so the number is geometrically distributed.
 func (m *Meter) draw() int { return 1 + int(rand.ExpFloat64()*m.scale) }
 
-// A client measures the requests of one conversation.
+func (m *Meter) stripeOf(s *session.Session) *stripe { return &m.stripes[s.Origin()%stripes] }
+
+// A client measures the samples of one conversation.
 type client struct {
 	meter   *Meter
 	stripe  *stripe
 	next    protocol.Handler
-	left    int // until the next that is measured
 	settled func(*protocol.Pending, *protocol.Request)
 }
 
-// Client gives a handler before next for the conversation with a client whose number is origin.
-func (m *Meter) Client(next protocol.Handler, origin uint32) protocol.Handler {
-	if m.cfg.Every <= 0 {
-		return next
+// Client has requests of a client's session measured on their way to next, which is its handler.
+func (m *Meter) Client(s *session.Session, next protocol.Handler) {
+	if m.cfg.Every > 0 {
+		c := &client{meter: m, stripe: m.stripeOf(s), next: next}
+		c.settled = c.later
+		s.Sample(m.draw, c)
 	}
-	c := &client{meter: m, stripe: &m.stripes[origin%stripes], next: next, left: m.draw()}
-	c.settled = c.later
-	return c
 }
 
 // Handle implements protocol.Handler.
 func (c *client) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
-	if c.left--; c.left > 0 {
-		return c.next.Handle(req, resp)
-	}
-	c.left = c.meter.draw()
 	if !measured(req) {
 		return c.next.Handle(req, resp)
 	}
@@ -120,28 +117,22 @@ func (s *stripe) add(req *protocol.Request, resp *protocol.Response, route Route
 	}
 }
 
-// A lane counts the keys of one conversation with another member.
+// A lane counts the keys of the samples of one conversation with another member.
 type lane struct {
 	meter  *Meter
 	stripe *stripe
 	next   protocol.Handler
-	left   int
 }
 
-// Lane gives a handler before next for the conversation with another member whose number is origin.
-func (m *Meter) Lane(next protocol.Handler, origin uint32) protocol.Handler {
-	if m.cfg.Every <= 0 {
-		return next
+// Lane has keys of another member's session counted on their way to next, which is its handler.
+func (m *Meter) Lane(s *session.Session, next protocol.Handler) {
+	if m.cfg.Every > 0 {
+		s.Sample(m.draw, &lane{meter: m, stripe: m.stripeOf(s), next: next})
 	}
-	return &lane{meter: m, stripe: &m.stripes[origin%stripes], next: next, left: m.draw()}
 }
 
 // Handle implements protocol.Handler.
 func (l *lane) Handle(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
-	if l.left--; l.left > 0 {
-		return l.next.Handle(req, resp)
-	}
-	l.left = l.meter.draw()
 	if measured(req) {
 		l.stripe.mu.Lock()
 		l.stripe.keys.add(req.Key, l.meter.cfg.Now())

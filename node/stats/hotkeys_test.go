@@ -1,12 +1,16 @@
 package stats
 
 import (
+	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/memring/memring/node/meter"
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/meta"
+	"github.com/memring/memring/protocol/session"
 )
 
 // answers is a chain that answers all at once.
@@ -17,14 +21,21 @@ func (answers) Handle(_ *protocol.Request, resp *protocol.Response) *protocol.Pe
 	return nil
 }
 
+// newClient begins a conversation that is measured; in it is asked on the meta wire.
+func newClient(m *meter.Meter) *session.Session {
+	s := session.New(answers{}, meta.New(meta.Config{MaxItemBytes: 1 << 20}), 1)
+	m.Client(s, answers{})
+	return s
+}
+
 // The keys are written as dumps write them, so that none can break its line.
 func TestHotKeys(t *testing.T) {
 	at := time.Hour
 	m := meter.New(meter.Config{Every: 1, Now: func() time.Duration { return at }})
-	client := m.Client(answers{}, 1)
+	client := newClient(m)
 	ask := func(key string, times int) {
 		for range times {
-			client.Handle(&protocol.Request{Op: protocol.Get, Key: []byte(key)}, new(protocol.Response))
+			client.Answer(fmt.Appendf(nil, "mg %s b\r\n", base64.StdEncoding.EncodeToString([]byte(key))))
 		}
 	}
 	ask("a key\r\n", 60)
@@ -49,9 +60,9 @@ func TestTimes(t *testing.T) {
 	at := time.Hour
 	step := time.Duration(0)
 	m := meter.New(meter.Config{Every: 1, Now: func() time.Duration { at += step; return at }})
-	client := m.Client(answers{}, 1)
+	client := newClient(m)
 	for _, step = range []time.Duration{time.Microsecond, 100 * time.Microsecond, 90 * time.Microsecond, time.Hour} {
-		client.Handle(&protocol.Request{Op: protocol.Get, Key: []byte("k")}, new(protocol.Response))
+		client.Answer([]byte("mg k\r\n"))
 	}
 	list := &List{}
 	(&Sources{Meter: m}).times(list)

@@ -52,6 +52,14 @@ type Session struct {
 	codec   Codec
 	origin  uint32
 
+	left   int              // requests until the next that is a sample; 0 or less: none ever is
+	draw   func() int       // how many after a sample is the next
+	sample protocol.Handler // who handles it
+
+	tally   protocol.Tally       // gets that are not handed on yet
+	tallied *protocol.Tally      // that, if it is of use
+	count   func(protocol.Tally) // who is told
+
 	missing  int
 	requests int
 	ended    bool
@@ -121,6 +129,12 @@ func New(h protocol.Handler, c Codec, origin uint32) *Session {
 // With used > 0 or answers there may be more: the caller sends what it has and calls again, even if nothing is left of in. With neither it
 // reads on; in must then grow, to Missing bytes at least if that is known. While Unsent, in must stay where it is.
 func (s *Session) Answer(in []byte) (answers []byte, used int) {
+	answers, used = s.answer(in)
+	s.handOn()
+	return answers, used
+}
+
+func (s *Session) answer(in []byte) (answers []byte, used int) {
 	s.missing, s.requests = 0, 0
 	if s.Unsent() {
 		return s.fill()
@@ -134,7 +148,7 @@ func (s *Session) Answer(in []byte) (answers []byte, used int) {
 		if s.ahead != nil && used >= seen { // the first is handled: there are more
 			seen = used + s.lookAhead(in[used:])
 		}
-		s.req = protocol.Request{Origin: s.origin, View: s.view, AfterWrite: s.wrote, Share: &s.share, Bulk: s.bulk}
+		s.req = protocol.Request{Origin: s.origin, View: s.view, AfterWrite: s.wrote, Share: &s.share, Tally: s.tallied, Bulk: s.bulk}
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
 			s.missing = -n
@@ -211,6 +225,22 @@ func (s *Session) Waits() {
 // AtEnd has f called by Close.
 func (s *Session) AtEnd(f func()) { s.atEnd = f }
 
+// Sample has some requests handled by h instead: the one that draw counts to, from 1, and after each of them again.
+func (s *Session) Sample(draw func() int, h protocol.Handler) {
+	s.left, s.draw, s.sample = draw(), draw, h
+}
+
+// CountTo has f told of the gets of each batch before its answers are given, and before anything is asked that is of no key: it may be how many there were.
+func (s *Session) CountTo(f func(protocol.Tally)) { s.count, s.tallied = f, &s.tally }
+
+// handOn tells of the gets that were counted.
+func (s *Session) handOn() {
+	if s.tally != (protocol.Tally{}) {
+		s.count(s.tally)
+		s.tally = protocol.Tally{}
+	}
+}
+
 // handle answers s.req: onto the tape, or leaving a gap.
 func (s *Session) handle() {
 	req, resp := &s.req, &s.resp
@@ -231,14 +261,21 @@ func (s *Session) handle() {
 		if !s.bulk && s.answers != nil && isRead(req.Op) {
 			req.Options |= protocol.Brief
 		}
+		if !req.Op.Keyed() {
+			s.handOn()
+		}
+		handler := s.handler
+		if s.left--; s.left == 0 {
+			s.left, handler = s.draw(), s.sample
+		}
 		resp.Scratch = roomFor(resp.Scratch, s.recent+headBytesOfAnswer)
 		if s.holds == everything || s.holds == writes && req.Op.Writes() {
 			s.settle()
 		}
-		pending := s.handler.Handle(req, resp)
+		pending := handler.Handle(req, resp)
 		if pending == nil && resp.Status == protocol.AskAgain {
 			s.settle()
-			pending = s.handler.Handle(req, resp)
+			pending = handler.Handle(req, resp)
 		}
 		if pending != nil {
 			s.leaveGap(pending)
