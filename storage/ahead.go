@@ -20,6 +20,9 @@ const (
 
 	// fetchedBytes is how much of a record is fetched at most. Of longer ones the processor sees by itself what comes next.
 	fetchedBytes = 640
+
+	// A drain prepares for the record that is so many behind the one it examines, and for the first step of that which is twice as many behind.
+	drainedAhead = 8
 )
 
 // A prospect is a key that will be looked up.
@@ -105,4 +108,32 @@ func (g *segment) fetchRecord(n uint32) {
 	}
 	prefetch(head, 1)
 	prefetch(unsafe.Add(head, arena.OverheadBytes+offset), min(length, fetchedBytes))
+}
+
+// drainAhead prepares for what a drain, which examines record n of g now, will soon look up: each item is in another table, but for its metas, which lie
+// side by side.
+func (st *stripe) drainAhead(g *segment, n uint32) {
+	if !prefetches {
+		return
+	}
+	if t, _ := st.tableOfRecord(g, n+2*drainedAhead); t != nil {
+		prefetch(unsafe.Pointer(t), 1)
+	}
+	t, hash := st.tableOfRecord(g, n+drainedAhead)
+	if t == nil {
+		return
+	}
+	prefetch(unsafe.Pointer(&t.groups[t.home(hash)]), groupBytes)
+	if t.ghost != nil {
+		prefetch(unsafe.Pointer(t.ghostOf(hash)), 1)
+	}
+}
+
+// tableOfRecord is where the item of record n of g is looked up; nil if there is no such record, or it is dead or not an item's first.
+func (st *stripe) tableOfRecord(g *segment, n uint32) (t *table, hash uint64) {
+	if int(n) > g.count || g.extent(n).has(dead|continuation) {
+		return nil, 0
+	}
+	hash = g.identity(n).key()
+	return &st.tables[st.store.tableOf(hash)], hash
 }

@@ -124,6 +124,7 @@ func (st *stripe) drain(q *quota, force bool) bool {
 		if q.examine <= 0 {
 			return true
 		}
+		st.drainAhead(g, r.next)
 		m := g.meta(r.next)
 		q.examine -= int(m.length) + arena.OverheadBytes + recordCost
 		if m.has(dead) {
