@@ -13,7 +13,7 @@ const (
 	// While a stripe has not been through all its segments, what its index will need is not known: 1/16 is kept back for it.
 	// Later, 1/128: item sizes change.
 	reserveEarly = 16
-	reserveLater = 128
+	reserveLater = 256
 
 	// One in idleSections may be without a segment: segments that hold fewer records than those before them leave some, and others need them again.
 	idleSections = 4
