@@ -97,11 +97,12 @@ var plan = map[string]int{
 	"protocol/foresee":    16,
 	"protocol/login":      15,
 
-	"protocol":        10,
-	"protocol/budget": 5, // a Pending counts what it holds
-	"storage":         10,
-	"ring":            10,
-	"storage/arena":   5,
+	"protocol":         10,
+	"protocol/budget":  5, // a Pending counts what it holds
+	"storage":          10,
+	"ring":             10,
+	"storage/arena":    5,
+	"storage/prefetch": 5,
 }
 
 var (
@@ -372,8 +373,8 @@ func importsDownward(r room, complain func(string, ...any)) {
 				complain("%s: the benchmarks stand apart", s.at(spec))
 			case within(to, "storage") && family(r.path) != "storage" && !slices.Contains(meetings, r.path) && !r.apart():
 				complain("%s: only %s know the store", s.at(spec), strings.Join(meetings, ", "))
-			case to == "storage/arena" && r.path != "storage":
-				complain("%s: the arena is the storage's own", s.at(spec))
+			case strings.HasPrefix(to, "storage/") && r.path != "storage":
+				complain("%s: what is below the storage is the storage's own", s.at(spec))
 			case plan[to] >= plan[r.path] && !r.apart():
 				complain("%s: %s is not below %s", s.at(spec), to, r.path)
 			}

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/memring/memring/storage/arena"
+	"github.com/memring/memring/storage/prefetch"
 )
 
 // A look-up waits for memory again and again, since each step says where the next one reads. Those of several keys can wait together: before the first is
@@ -36,7 +37,7 @@ type prospect struct {
 // LookAhead prepares for look-ups of these keys, the first 32 of them: Gets that follow soon find near what they read. It changes nothing, and is no use of an
 // item.
 func (s *Store) LookAhead(keys [][]byte) {
-	if !prefetches {
+	if !prefetch.Works {
 		return
 	}
 	var memory [maxProspects]prospect
@@ -47,7 +48,7 @@ func (s *Store) LookAhead(keys [][]byte) {
 		p.st = s.stripe[s.stripeOf(p.hash)]
 		p.part = p.st.mu.part(p.hash)
 		p.table = &p.st.tables[s.tableOf(p.hash)]
-		prefetch(unsafe.Pointer(p.table), 1)
+		prefetch.Lines(unsafe.Pointer(p.table), 1)
 	}
 	for i := range ahead {
 		ahead[i].fetchGroup()
@@ -64,7 +65,7 @@ func (p *prospect) fetchGroup() {
 	p.part.Lock()
 	defer p.part.Unlock()
 	if t := p.table; t.used > 0 {
-		prefetch(unsafe.Pointer(&t.groups[t.home(p.hash)]), groupBytes)
+		prefetch.Lines(unsafe.Pointer(&t.groups[t.home(p.hash)]), groupBytes)
 	}
 }
 
@@ -96,8 +97,8 @@ func (p *prospect) fetchRecord() {
 
 func (g *segment) fetchMeta(n uint32) {
 	s := unsafe.Pointer(g.rows[n>>sectionBits].section) // not read: see identity
-	prefetch(unsafe.Add(s, uintptr(n&(sectionSize-1))*unsafe.Sizeof(extent{})), 1)
-	prefetch(unsafe.Pointer(g.identity(n)), int(unsafe.Sizeof(identity{})))
+	prefetch.Lines(unsafe.Add(s, uintptr(n&(sectionSize-1))*unsafe.Sizeof(extent{})), 1)
+	prefetch.Lines(unsafe.Pointer(g.identity(n)), int(unsafe.Sizeof(identity{})))
 }
 
 func (g *segment) fetchRecord(n uint32) {
@@ -106,26 +107,26 @@ func (g *segment) fetchRecord(n uint32) {
 	if head == nil || g.packs(number) {
 		return
 	}
-	prefetch(head, 1)
-	prefetch(unsafe.Add(head, arena.OverheadBytes+offset), min(length, fetchedBytes))
+	prefetch.Lines(head, 1)
+	prefetch.Lines(unsafe.Add(head, arena.OverheadBytes+offset), min(length, fetchedBytes))
 }
 
 // drainAhead prepares for what a drain, which examines record n of g now, will soon look up: each item is in another table, but for its metas, which lie
 // side by side.
 func (st *stripe) drainAhead(g *segment, n uint32) {
-	if !prefetches {
+	if !prefetch.Works {
 		return
 	}
 	if t, _ := st.tableOfRecord(g, n+2*drainedAhead); t != nil {
-		prefetch(unsafe.Pointer(t), 1)
+		prefetch.Lines(unsafe.Pointer(t), 1)
 	}
 	t, hash := st.tableOfRecord(g, n+drainedAhead)
 	if t == nil {
 		return
 	}
-	prefetch(unsafe.Pointer(&t.groups[t.home(hash)]), groupBytes)
+	prefetch.Lines(unsafe.Pointer(&t.groups[t.home(hash)]), groupBytes)
 	if t.ghost != nil {
-		prefetch(unsafe.Pointer(t.ghostOf(hash)), 1)
+		prefetch.Lines(unsafe.Pointer(t.ghostOf(hash)), 1)
 	}
 }
 
