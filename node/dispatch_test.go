@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,12 +90,68 @@ func TestDrainIsAskedFor(t *testing.T) {
 	c.Stop(2)
 	c.WaitAgreed()
 	c.Wait("the last one is not drained", func() bool {
-		return strings.Contains(strings.Join(answerTo(t, c.Dial(0), "cluster drain n0"), ""), "no other active member")
+		return strings.Contains(strings.Join(answerTo(t, c.Dial(0), "cluster drain n0"), ""), "no other active member says that it stays")
 	})
 	select {
 	case <-c.Nodes[0].Shutdowns():
 		t.Error("the last one was told to leave all the same")
 	default:
+	}
+}
+
+// Of the last two that are told to drain at once one stays at least, whatever gossip has told by then, and says why: else all that the cluster has would be lost.
+func TestTheLastOfThoseWhoDrainStays(t *testing.T) {
+	c := nodetest.Start(t, 2, shutDown)
+	fill(t, c, 0, 100)
+	var answers [2]string
+	leaver, granted := 0, 0
+	c.Wait("one is told to leave", func() bool { // each may hear of the other before it is told itself
+		conns := [2]net.Conn{c.Dial(0), c.Dial(1)}
+		var asking sync.WaitGroup
+		for i, conn := range conns {
+			asking.Go(func() {
+				defer conn.Close()
+				if _, err := fmt.Fprintf(conn, "cluster drain n%d\r\n", i); err != nil {
+					t.Error(err)
+				}
+				answers[i], _ = bufio.NewReader(conn).ReadString('\n')
+			})
+		}
+		asking.Wait()
+		for i, answer := range answers {
+			switch {
+			case answer == "OK\r\n":
+				leaver = i
+				granted++
+			case !strings.Contains(answer, "says that it stays"):
+				t.Errorf("n%d: %q", i, answer)
+			}
+		}
+		return granted > 0 || t.Failed()
+	})
+	if granted != 1 {
+		t.Fatalf("%d are told to leave: %q", granted, answers)
+	}
+	stayer := 1 - leaver
+	again := func(want string) {
+		t.Helper()
+		if got := answerTo(t, c.Dial(leaver), fmt.Sprintf("cluster drain n%d", stayer)); len(got) != 1 || !strings.HasPrefix(got[0], "CLIENT_ERROR ") || !strings.Contains(got[0], want) {
+			t.Errorf("the other: %q, want %q", got, want)
+		}
+	}
+	again("says that it stays") // nobody knows of it by gossip: what cmd/memring does with the order has not begun
+	select {
+	case <-c.Nodes[stayer].Shutdowns():
+		t.Error("it was told to leave all the same")
+	default:
+	}
+	c.Stop(leaver)
+	c.WaitSettled()
+	k := newAsker(t, c.Dial(stayer))
+	for i := range 100 {
+		if got := k.line("mg k%d s", i); got != "HD s1000" {
+			t.Fatalf("k%d: %s", i, got)
+		}
 	}
 }
 

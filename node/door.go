@@ -1,6 +1,7 @@
 package node
 
 import (
+	"github.com/memring/memring/node/dispatch"
 	"github.com/memring/memring/node/suspicion"
 	"github.com/memring/memring/node/uses"
 	"github.com/memring/memring/protocol"
@@ -12,6 +13,7 @@ type copyDoor struct {
 	replicator protocol.Handler
 	suspicion  *suspicion.Suspicion
 	uses       uses.Door
+	dispatch   *dispatch.Dispatch
 }
 
 // Handle implements protocol.Handler.
@@ -23,6 +25,8 @@ func (d copyDoor) Handle(req *protocol.Request, resp *protocol.Response) *protoc
 		return d.suspicion.Handle(req, resp)
 	case protocol.Uses:
 		return d.uses.Handle(req, resp)
+	case protocol.Drain:
+		return d.dispatch.Stays(resp)
 	default:
 		return d.handover.Handle(req, resp)
 	}
@@ -30,5 +34,5 @@ func (d copyDoor) Handle(req *protocol.Request, resp *protocol.Response) *protoc
 
 // copyDoor gives the handler of the copy lanes.
 func (n *Node) copyDoor() copyDoor {
-	return copyDoor{handover: n.handover.Door(), replicator: n.replicator.Door(), suspicion: n.suspicion, uses: uses.Door{Store: n.store}}
+	return copyDoor{handover: n.handover.Door(), replicator: n.replicator.Door(), suspicion: n.suspicion, uses: uses.Door{Store: n.store}, dispatch: n.dispatch}
 }

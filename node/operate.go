@@ -76,6 +76,8 @@ func (n *Node) openDispatch() {
 		Send: func(m membership.Member, req *protocol.Request) *protocol.Pending {
 			return n.peers.Link(m.ID, m.Peer).Send(req)
 		},
+		Ask:        n.copyTo,
+		Leaving:    n.leaving.Load,
 		Figures:    func() []protocol.ReportLine { return n.figures().Own() },
 		Now:        n.clock.Now,
 		Milli:      n.clock.Milli,
@@ -93,13 +95,8 @@ func (n *Node) openDispatch() {
 
 // askDrain has this node hand over all it has and leave, or says why that would lose items.
 func (n *Node) askDrain() error {
-	switch {
-	case n.leaving.Load():
-		return nil // it does
-	case n.live.Load().DrainTimeout == 0:
+	if n.live.Load().DrainTimeout == 0 {
 		return errors.New("started with --drain-timeout 0, it would leave without handing anything over")
-	case !n.othersActive():
-		return errors.New("no other active member could take what is here: a last one is stopped by a signal")
 	}
 	n.log.Info("a client says cluster drain")
 	n.askShutdown(true)

@@ -111,7 +111,7 @@ var table = [opCount]struct {
 	Owner:         {name: "cluster owner", needs: Common},  // Key: the key in question; answered by any member
 	ClusterStatus: {name: "cluster status", needs: Common}, // of all members
 	Explain:       {name: "explain", needs: Read},          // Key: the key in question; to a client of all members, on a lane of the one that is asked
-	Drain:         {name: "cluster drain", needs: Admin},   // Key: the member that is to hand over what it has, and leave
+	Drain:         {name: "cluster drain", needs: Admin},   // Key: the member that is to hand over what it has, and leave; on a copy lane: does the receiver stay, if that one leaves?
 	Forget:        {name: "cluster forget", needs: Admin},  // Key: the member that is gone for good; on a lane Delta: its boot
 	Hello:         {name: "hello", needs: Internal},        // between members: the first request of a lane
 

@@ -2,7 +2,7 @@
 //
 //	Members, Moves, Owner  from what this member knows
 //	Status, Explain        -> every other member, over the forward lanes -> one report
-//	Drain                  -> the member it is for, which refuses or begins
+//	Drain                  -> the member it is for, which refuses or begins, once another one has told it that it stays
 //	Forget                 -> here, and every other member
 //	WatchClocks            -> every other member, from time to time -> the log
 //
@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/memring/memring/node/handover"
@@ -35,6 +36,7 @@ type Config struct {
 	Members   func(visit func(m membership.Member, state string)) // who is here, and who is down and keeps its place
 	Table     func() *ring.Table
 	Send      func(m membership.Member, req *protocol.Request) *protocol.Pending // on a forward lane
+	Ask       func(id string, req *protocol.Request) *protocol.Pending           // on a copy lane, where nothing waits
 	Figures   func() []protocol.ReportLine                                       // what this member has counted: node/stats' lines
 
 	Now        func() int64 // the Unix second
@@ -46,6 +48,8 @@ type Config struct {
 	// Drain has this member hand over all it has and leave, as on SIGTERM, or says why it does not. nil: clients may not ask for that (memcached's -A is not given),
 	// neither for this member nor, here, for another.
 	Drain func() error
+	// Leaving reports whether this member is about to leave, for whatever reason.
+	Leaving func() bool
 	// Forget takes a member that went without a word for one that has left; boot tells which run of it, 0: the last. It gives the boot; false if it is not missed.
 	Forget func(id string, boot uint64) (uint64, bool)
 
@@ -56,6 +60,8 @@ type Config struct {
 type Dispatch struct {
 	cfg   Config
 	wrong map[string]bool // whose clocks were wrong at the last look; WatchClocks'
+
+	departing atomic.Int64 // orders to leave that were given, or are being decided
 }
 
 // New makes a Dispatch.
@@ -101,7 +107,7 @@ func (l lane) Handle(req *protocol.Request, resp *protocol.Response) *protocol.P
 	case protocol.Explain:
 		resp.Status, resp.Report = protocol.OK, []protocol.ReportLine{d.explainHere(req.Key)}
 	case protocol.Drain:
-		d.drainHere(resp)
+		return d.drainHere(resp)
 	case protocol.Forget:
 		resp.Status = protocol.OK
 		d.cfg.Forget(string(req.Key), req.Delta)

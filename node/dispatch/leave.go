@@ -1,7 +1,11 @@
 package dispatch
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/protocol"
@@ -24,22 +28,75 @@ func (d *Dispatch) drain(id string, resp *protocol.Response) *protocol.Pending {
 	case m == nil:
 		return refuse(resp, id, " is no member, see cluster members")
 	case d.isSelf(*m):
-		d.drainHere(resp)
-		return nil
+		return d.drainHere(resp)
 	}
 	return d.cfg.Send(*m, &protocol.Request{Op: protocol.Drain, Key: []byte(id)})
 }
 
 // drainHere begins to drain this member, or says why not.
-func (d *Dispatch) drainHere(resp *protocol.Response) {
+//
+// Of two that are told at once neither knows by gossip that the other leaves. So each notes that it is about to before it asks who stays: who asks last hears of all the others, and of the last ones at
+// least one is refused.
+func (d *Dispatch) drainHere(resp *protocol.Response) *protocol.Pending {
 	resp.Status = protocol.OK
-	if d.cfg.Drain == nil {
-		refuse(resp, d.cfg.Self.ID, ": ", notEnabled)
-		return
+	switch {
+	case d.cfg.Drain == nil:
+		return refuse(resp, d.cfg.Self.ID, ": ", notEnabled)
+	case d.cfg.Leaving():
+		return nil
 	}
-	if err := d.cfg.Drain(); err != nil {
-		refuse(resp, d.cfg.Self.ID, ": ", err.Error())
+	d.departing.Add(1)
+	pending := protocol.NewPending(nil)
+	d.findStaying(func(found bool) {
+		err := errLast
+		if found {
+			err = d.cfg.Drain()
+		}
+		if pending.Response.Status = protocol.OK; err != nil {
+			d.departing.Add(-1)
+			refuse(&pending.Response, d.cfg.Self.ID, ": ", err.Error())
+		}
+		pending.Complete()
+	})
+	return pending
+}
+
+var errLast = errors.New("no other active member says that it stays, to take what is here: see cluster members; a last one is stopped by a signal")
+
+// findStaying asks all other active members, and calls then as soon as one says that it stays, or when none does. One whose build does not know the question is what gossip says of it: active.
+func (d *Dispatch) findStaying(then func(found bool)) {
+	var once sync.Once
+	tell := func(found bool) { once.Do(func() { then(found) }) }
+	active := slices.DeleteFunc(d.others(), func(m membership.Member) bool { return m.State != membership.Active })
+	if len(active) == 0 {
+		tell(false)
 	}
+	var open atomic.Int64
+	open.Store(int64(len(active)))
+	for _, m := range active {
+		asked := d.cfg.Ask(m.ID, &protocol.Request{Op: protocol.Drain, Key: []byte(d.cfg.Self.ID)})
+		flush := asked.Flusher()
+		asked.Hear(func(p *protocol.Pending) {
+			if status := p.Response.Status; status == protocol.OK || status == protocol.UnknownCommand {
+				tell(true)
+			}
+			p.Release()
+			if open.Add(-1) == 0 {
+				tell(false)
+			}
+		})
+		if flush != nil {
+			flush()
+		}
+	}
+}
+
+// Stays answers another member that is told to leave: does this one stay?
+func (d *Dispatch) Stays(resp *protocol.Response) *protocol.Pending {
+	if resp.Status = protocol.OK; d.cfg.Leaving() || d.departing.Load() > 0 {
+		resp.Fail("about to leave as well")
+	}
+	return nil
 }
 
 // forget is "cluster forget MEMBER": here and with all others.
