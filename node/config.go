@@ -122,8 +122,6 @@ type Config struct {
 
 	// PauseAtLimit lets connections above MaxConns wait until one closes, instead of refusing them. -o no_maxconns_fast.
 	PauseAtLimit bool
-	// IdleTimeout closes client connections without a request for so long; 0: never. -o idle_timeout.
-	IdleTimeout time.Duration
 	// MaxBatch is the number of requests after which a connection lets others run. -R; default 20.
 	MaxBatch int
 	// Backlog is the number of connections that the system keeps waiting to be accepted. -b; default 1024, as memcached's.
@@ -135,8 +133,6 @@ type Config struct {
 	// Tuning is what has hardly an effect here, but is asked for.
 	Tuning Tuning
 
-	// PeerDeadline bounds how long a client waits for another member. --peer-timeout; default 500 ms.
-	PeerDeadline time.Duration
 	// GetErrors answers who asks for items whose owner cannot be reached with an error, which on the text wire stands in the place of END; default:
 	// they are misses, which clients treat well. --get-errors.
 	GetErrors bool
@@ -147,9 +143,6 @@ type Config struct {
 	SnapshotDir string
 	// SnapshotWait is how long a start waits at most for the members that stopped with this one; without them its snapshot is not used.
 	SnapshotWait time.Duration
-	// HandoverRate is how many bytes of items a second are taken over from other members at most, 64 KiB at least: it bounds what of the network they take from requests.
-	// What they take of the processors is bounded anyway, to a thirty-second. --handover-rate; default 32 MiB.
-	HandoverRate int64
 
 	// Moving, when set, is told when items may begin to move between this node and others, and when they have moved. It must not block, and is not called by two at once.
 	Moving func(moving bool)
@@ -191,7 +184,9 @@ type GiveWay struct{ Peer, Gossip, Admin bool }
 // Default gives the values that hold when nothing else is said. ID and Log are left to the caller.
 func Default() Config {
 	return Config{
-		Live:           Live{LogLevel: slog.LevelInfo, MaxBytes: 64 << 20, MaxConns: 1024, DrainTimeout: 30 * time.Second},
+		Live: Live{
+			LogLevel: slog.LevelInfo, MaxBytes: 64 << 20, MaxConns: 1024, PeerDeadline: 500 * time.Millisecond, HandoverRate: 32 << 20, DrainTimeout: 30 * time.Second,
+		},
 		Version:        "1.6.45",
 		Build:          "unknown",
 		Cluster:        "memring",
@@ -208,10 +203,8 @@ func Default() Config {
 		Backlog:        1024,
 		TLS:            DefaultTLS(),
 		Tuning:         DefaultTuning(),
-		PeerDeadline:   500 * time.Millisecond,
 		LeaveGrace:     time.Second,
 		SnapshotWait:   10 * time.Second,
-		HandoverRate:   32 << 20,
 		RebalanceDelay: 20 * time.Second,
 		Ring:           ring.DefaultParams(),
 	}
@@ -273,7 +266,7 @@ func (c Config) Validate() error {
 	refuse(c.MaxConns <= 0, "-c %d: maximum connections must be greater than 0", c.MaxConns)
 	refuse(c.MaxBatch <= 0, "-R: number of requests per event must be greater than 0")
 	refuse(c.Backlog < 0, "-b: %d is not a length of a queue", c.Backlog)
-	refuse(c.IdleTimeout < 0, "-o idle_timeout: must not be negative")
+	refuse(c.IdleTimeout < 0, "--idle-timeout: must not be negative")
 	refuse(c.MaxBufferBytes < 0, "-o read_buf_mem_limit: must not be negative")
 	refuse(c.PeerDeadline <= 0, "--peer-timeout: must be above 0")
 	refuse(c.DrainTimeout < 0, "--drain-timeout: must not be negative; 0 leaves at once")

@@ -22,8 +22,8 @@ func (n *Node) openReplicator() {
 		Fenced:   n.doubt,
 		Ack:      n.cfg.Ack,
 		Duty:     n.duty,
-		Rate:     n.cfg.HandoverRate,
-		Patience: n.cfg.PeerDeadline,
+		Rate:     n.handoverRate,
+		Patience: n.peerDeadline,
 		Readable: n.cfg.ReadNearest,
 		Log:      n.log,
 	}, n.cfg.Ring.Partitions)

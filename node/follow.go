@@ -154,9 +154,9 @@ func (n *Node) openHandover() {
 			Part: n.replicator.Part, Settle: n.replicator.Settle, Stalled: n.replicator.Stalled,
 		},
 		Duty:     n.duty,
-		Rate:     n.cfg.HandoverRate,
+		Rate:     n.handoverRate,
 		Leaving:  n.leavesIn,
-		Patience: n.cfg.PeerDeadline,
+		Patience: n.peerDeadline,
 		Log:      n.log,
 	}, n.cfg.Ring.Partitions)
 }

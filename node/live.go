@@ -18,6 +18,16 @@ type Live struct {
 	// MaxConns is the number of client connections served at once. Fewer hang up on nobody. -c; default 1024.
 	MaxConns int
 
+	// IdleTimeout closes client connections without a request for so long; 0: never. --idle-timeout, -o idle_timeout.
+	IdleTimeout time.Duration
+
+	// PeerDeadline bounds how long a client waits for another member. --peer-timeout; default 500 ms.
+	PeerDeadline time.Duration
+
+	// HandoverRate is how many bytes of items a second are taken over from other members at most, 64 KiB at least: it bounds what of the network they take from requests.
+	// What they take of the processors is bounded anyway, to a thirty-second. --handover-rate; default 32 MiB.
+	HandoverRate int64
+
 	// DrainTimeout bounds how long a node that stops hands its items over before it leaves; 0: it leaves at once, and what is not taken over while the others hear of it is lost.
 	// --drain-timeout; default 30 s.
 	DrainTimeout time.Duration
@@ -45,12 +55,24 @@ func (n *Node) Change(to Live) error {
 	if was.MaxConns != to.MaxConns {
 		n.clients.SetMaxConns(to.MaxConns)
 	}
+	n.peers.SetDeadline(n.laneDeadline())
+	n.copies.SetDeadline(n.laneDeadline())
+	if was.IdleTimeout != to.IdleTimeout {
+		n.clients.SetIdleTimeout(to.IdleTimeout)
+	}
 	if was.OnMinority != to.OnMinority || was.MinMembers != to.MinMembers {
 		n.sides.Judge(to.OnMinority, to.MinMembers)
 		note(n.urgent)() // so that it is judged now
 	}
 	return nil
 }
+
+func (n *Node) peerDeadline() time.Duration { return n.live.Load().PeerDeadline }
+
+// laneDeadline bounds how long a request is under way to another member: longer where items may be long.
+func (n *Node) laneDeadline() time.Duration { return n.peerDeadline() + itemTime(n.cfg.MaxItemBytes) }
+
+func (n *Node) handoverRate() int64 { return n.live.Load().HandoverRate }
 
 // setVerbosity lets the log tell more, as "verbosity" asks: from level 1 on also what is of use only to find a fault. 0 is what LogLevel says.
 func (n *Node) setVerbosity(level uint64) {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memring/memring/node"
 	"github.com/memring/memring/node/nodetest"
@@ -22,12 +23,12 @@ func TestChange(t *testing.T) {
 			}
 		}
 	}
-	live.MaxBytes, live.MaxConns, live.LogLevel = 32<<20, 7, slog.LevelWarn
+	live.MaxBytes, live.MaxConns, live.LogLevel, live.IdleTimeout = 32<<20, 7, slog.LevelWarn, time.Hour
 	if err := c.Nodes[0].Change(live); err != nil {
 		t.Fatal(err)
 	}
-	said("stats settings", "STAT maxbytes 33554432", "STAT maxconns 7")
-	said("stats", "STAT limit_maxbytes 33554432", "STAT max_connections 7")
+	said("stats settings", "STAT maxbytes 33554432", "STAT maxconns 7", "STAT idle_timeout 3600")
+	said("stats", "STAT idle_kicks 0", "STAT limit_maxbytes 33554432", "STAT max_connections 7")
 
 	// The wire's verbosity shows more, and no more than before.
 	said("verbosity 1", "OK")
@@ -44,4 +45,45 @@ func TestChange(t *testing.T) {
 		t.Error("a limit that is too little for the largest item")
 	}
 	said("stats settings", "STAT maxbytes 33554432", "STAT maxconns 7")
+}
+
+// Who is given less time for its answers than any answer takes says so, and is well again with more.
+func TestPeerTimeoutChanges(t *testing.T) {
+	c := nodetest.Start(t, 2, func(c *node.Config) { c.MaxItemBytes = 1 << 10 })
+	k, key := newAsker(t, c.Dial(0)), ownKey(c, 1)
+	set := func() string { return k.line("set %s 0 0 1\r\nx", key) }
+	change := func(d time.Duration) {
+		live := node.Default().Live
+		live.MaxBytes, live.PeerDeadline = 16<<20, d
+		if err := c.Nodes[0].Change(live); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Wait("a set", func() bool { return set() == "STORED" })
+	change(1)
+	c.Wait("a set that has no time", func() bool { return strings.HasPrefix(set(), "SERVER_ERROR peer") })
+	change(10 * time.Second)
+	c.Wait("a set that has time again", func() bool { return set() == "STORED" })
+}
+
+// A hand-over that would take minutes goes on faster.
+func TestHandoverRateChanges(t *testing.T) {
+	c := nodetest.Start(t, 1, slow, func(c *node.Config) { c.MaxBytes = 64 << 20 })
+	k := newAsker(t, c.Dial(0))
+	for i := range 2000 {
+		if got := k.line("set k%d 0 0 10000\r\n%010000d", i, i); got != "STORED" {
+			t.Fatalf("set: %s", got)
+		}
+	}
+	c.Launch()
+	if c.Nodes[1].Settled() {
+		t.Error("10 MB came at once")
+	}
+	live := node.Default().Live
+	live.MaxBytes, live.HandoverRate = 64<<20, 1<<30
+	if err := c.Nodes[1].Change(live); err != nil {
+		t.Fatal(err)
+	}
+	c.WaitAgreed()
+	c.WaitSettled()
 }

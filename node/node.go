@@ -163,7 +163,7 @@ func (n *Node) openStore() error {
 	n.duty = piece.NewDuty(min(float64(runtime.GOMAXPROCS(0))/movesPart, 1), nil)
 	n.openReplicator()
 	n.openHandover()
-	routing := router.Config{Next: n.handover, Self: n.cfg.ID, Find: n.wayTo, Patience: n.cfg.PeerDeadline, GetErrors: n.cfg.GetErrors, Zone: n.cfg.Zone}
+	routing := router.Config{Next: n.handover, Self: n.cfg.ID, Find: n.wayTo, Patience: n.peerDeadline, GetErrors: n.cfg.GetErrors, Zone: n.cfg.Zone}
 	if n.cfg.ReadNearest {
 		routing.Copy = n.replicator.Read
 	}
@@ -295,7 +295,7 @@ func (n *Node) join() error {
 	}
 	lanes := peer.Config{
 		Self:          peer.Self{ID: n.self.ID, Boot: n.self.Boot, Cluster: n.cfg.Cluster, Print: n.cfg.Ring.Print()},
-		Deadline:      n.cfg.PeerDeadline + itemTime(n.cfg.MaxItemBytes),
+		Deadline:      n.laneDeadline(),
 		MaxValueBytes: n.cfg.MaxItemBytes,
 		Identity:      n.cfg.Trust.lanes(),
 		Log:           n.log,

@@ -71,7 +71,7 @@ func (n *Node) tuningSettings(list *stats.List) {
 	list.Add("warm_max_factor", decimal(tuning.WarmMaxFactor))
 	yesNo(list, "temp_lru", tuning.TempLRU)
 	list.Add("temporary_ttl", tuning.TemporaryTTL)
-	list.Add("idle_timeout", int(cfg.IdleTimeout.Seconds()))
+	list.Add("idle_timeout", int(n.live.Load().IdleTimeout.Seconds()))
 	list.Add("watcher_logbuf_size", tuning.WatcherBufferBytes)
 	list.Add("worker_logbuf_size", tuning.WorkerBufferBytes)
 	list.Add("read_buf_mem_limit", cfg.MaxBufferBytes)

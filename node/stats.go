@@ -32,7 +32,7 @@ func (n *Node) figures() *stats.Sources {
 		MaxConns:      func() int { return n.live.Load().MaxConns },
 		Log:           n.log,
 		PauseAtLimit:  n.cfg.PauseAtLimit,
-		IdleKicks:     n.cfg.IdleTimeout > 0,
+		IdleKicks:     func() bool { return n.live.Load().IdleTimeout > 0 },
 		SlabReassign:  n.cfg.Tuning.SlabReassign,
 		LRUMaintainer: n.cfg.Tuning.LRUMaintainer,
 		Users:         n.cfg.Users,

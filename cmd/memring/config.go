@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,6 +107,9 @@ func (o *options) reloadSettings(change func(node.Live) error) {
 		} else {
 			rest = append(rest, c)
 		}
+	}
+	if !slices.ContainsFunc(live, func(c settings.Change) bool { return c.Name == "idle-timeout" }) {
+		next.node.IdleTimeout = o.node.IdleTimeout // -o idle_timeout changes with a restart, as all of -o does
 	}
 	if err := change(next.node.Live); err != nil {
 		log.Warn("no setting is changed", "err", err)

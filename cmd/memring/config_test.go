@@ -151,6 +151,7 @@ func TestReloadSettings(t *testing.T) {
 	}
 	others := map[string]string{
 		"memory-limit": "128", "conn-limit": "10", "verbose": "1", "log-level": "warn", "drain-timeout": "1s", "on-minority": "miss", "min-members": "2",
+		"idle-timeout": "1m0s", "peer-timeout": "2s", "handover-rate": "1m",
 	}
 	for _, v := range o.set.Values() {
 		if !v.Live {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -26,9 +27,12 @@ func (o *options) words() []word {
 	on := func(flag *bool, to bool) func(string) error { return func(string) error { *flag = to; return nil } }
 	nothing := func(string) error { return nil }
 	return append([]word{
-		{name: "idle_timeout", value: "SECONDS", about: "close client connections idle for so long (default 0: never)", set: func(value string) error {
+		{name: "idle_timeout", value: "SECONDS", about: "as --idle-timeout", set: func(value string) error {
 			seconds := 0
 			err := whole(&seconds, 0, math.MaxInt32)(value)
+			if o.set.Changed("idle-timeout") && o.node.IdleTimeout != time.Duration(seconds)*time.Second {
+				err = errors.Join(err, errors.New("--idle-timeout says something else"))
+			}
 			o.node.IdleTimeout = time.Duration(seconds) * time.Second
 			return err
 		}},

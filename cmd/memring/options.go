@@ -149,6 +149,7 @@ func (o *options) clusterFlags() *pflag.FlagSet {
 	c.IntVar(&o.node.GossipPort, "gossip-port", o.node.GossipPort, "TCP and UDP `PORT` for membership")
 	c.StringVar(&o.advertise, "advertise", "", "`ADDRESS` at which other members reach this one (default the one listened on)")
 	c.DurationVar(&o.node.PeerDeadline, "peer-timeout", o.node.PeerDeadline, "longest wait for another member's answer")
+	c.DurationVar(&o.node.IdleTimeout, "idle-timeout", 0, "close client connections without a request for so long, a `DURATION`; 0 never (-o idle_timeout=SECONDS)")
 	c.DurationVar(&o.node.DrainTimeout, "drain-timeout", o.node.DrainTimeout, "longest that a stop waits for the others to take over this node's items, a `DURATION`; "+
 		"0 leaves at once")
 	c.StringVar(&o.node.SnapshotDir, "snapshot-dir", "", "`DIR` where a node that stops in order keeps its items for the next start, if no other member takes them: it is alone, "+
@@ -175,7 +176,7 @@ func (o *options) clusterFlags() *pflag.FlagSet {
 	c.StringVar(&o.logLevel, "log-level", "info", "what is logged: `info` and what is worse, or debug, warn, error; -v is debug")
 	c.StringVar(&o.config, "config", "", "a YAML `FILE` of settings: each long flag is a key there (port: 11211); read again on SIGHUP")
 	settings.Give(c, "config", settings.Apart)
-	for _, live := range []string{"drain-timeout", "on-minority", "min-members", "log-level"} {
+	for _, live := range []string{"idle-timeout", "peer-timeout", "handover-rate", "drain-timeout", "on-minority", "min-members", "log-level"} {
 		settings.Give(c, live, settings.Live)
 	}
 	return c

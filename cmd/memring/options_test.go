@@ -165,6 +165,7 @@ func TestFlags(t *testing.T) {
 
 	// Of slabs, and the like: only told.
 	f("-f 2 -n 100 -L -e /dev/shm/m -N 3", tuning(func(t *node.Tuning) { t.GrowthFactor, t.ChunkBytes, t.MemoryFile, t.NAPIIDs = 2, 100, "/dev/shm/m", 3 }))
+	f("--idle-timeout 3s -o idle_timeout=3", func(c *node.Config) { c.IdleTimeout = 3 * time.Second })
 	f("-o idle_timeout=3", func(c *node.Config) { c.IdleTimeout = 3 * time.Second })
 	f("-o no_maxconns_fast,read_buf_mem_limit=9 -o relaxed_privileges,", func(c *node.Config) {
 		c.PauseAtLimit, c.MaxBufferBytes, c.Debug, c.UDPOffLoopback = true, 9<<20, true, true

@@ -12,7 +12,6 @@
 package handover
 
 import (
-	"cmp"
 	"log/slog"
 	"slices"
 	"sync"
@@ -47,13 +46,13 @@ type Config struct {
 	Copies Copies
 
 	// Duty is what may be done about moves. Default: an eighth of a processor. Rate is how many bytes of items are pulled in a second, from all members together.
-	// Default 32 MiB. From a member that drains more are pulled than either allows, if it would be gone before all is here.
+	// Asked each time; default 32 MiB. From a member that drains more are pulled than either allows, if it would be gone before all is here.
 	Duty *piece.Duty
-	Rate int64
+	Rate func() int64
 	// Leaving tells how long this node will be here still, if it drains; 0: it stays. nil: it never drains.
 	Leaving func() time.Duration
-	// Patience bounds how long a request waits for a partition that nobody has given us yet. Default 500 ms.
-	Patience time.Duration
+	// Patience bounds how long a request waits for a partition that nobody has given us yet. Asked each time; default 500 ms.
+	Patience func() time.Duration
 
 	Log *slog.Logger
 }
@@ -152,11 +151,15 @@ type Stats struct {
 
 // New makes a Handover of so many partitions that holds none.
 func New(cfg Config, partitions int) *Handover {
-	cfg.Rate = cmp.Or(cfg.Rate, 32<<20)
+	if cfg.Rate == nil {
+		cfg.Rate = func() int64 { return 32 << 20 }
+	}
 	if cfg.Duty == nil {
 		cfg.Duty = piece.NewDuty(1./8, nil)
 	}
-	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
+	if cfg.Patience == nil {
+		cfg.Patience = func() time.Duration { return 500 * time.Millisecond }
+	}
 	if cfg.Missed == nil {
 		cfg.Missed = func(Member) bool { return true }
 	}
@@ -472,7 +475,7 @@ func (h *Handover) waitLocked(part uint32) *protocol.Pending {
 		pending.Response.Status = protocol.PeerOverloaded
 		pending.Complete()
 	default:
-		h.waiting = append(h.waiting, waiter{pending: pending, part: part, ticks: int(h.cfg.Patience/tick) + 1})
+		h.waiting = append(h.waiting, waiter{pending: pending, part: part, ticks: int(h.cfg.Patience()/tick) + 1})
 		if !h.ticking {
 			h.ticking = true
 			h.cfg.After(tick, h.expire)

@@ -162,11 +162,14 @@ func (w *world) launch(id string) *node {
 }
 
 // rate draws at how many bytes a second items are moved: what fills a store must get through.
-func (w *world) rate() int64 {
+func (w *world) rate() func() int64 {
+	var rate int64
 	if w.evicts {
-		return 1 << (20 + w.rnd.IntN(4))
+		rate = 1 << (20 + w.rnd.IntN(4))
+	} else {
+		rate = 1 << (10 + w.rnd.IntN(12))
 	}
-	return 1 << (10 + w.rnd.IntN(12))
+	return func() int64 { return rate }
 }
 
 // log gives what writes a node's lines into the story, if somebody is to read it.

@@ -635,7 +635,7 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 		h.mu.Lock()
 		sharing := max(len(h.arrivals), 1)
 		h.mu.Unlock()
-		pause = max(pause, piece.Pace(len(resp.Value), h.cfg.Rate/int64(sharing)))
+		pause = max(pause, piece.Pace(len(resp.Value), h.cfg.Rate()/int64(sharing)))
 	}
 	h.cfg.later(a.within(pause, len(resp.Value)), func() { h.pull(a) })
 }

@@ -88,12 +88,12 @@ func newConn(l *lane) *conn {
 	c := &conn{lane: l}
 	c.flush = c.write
 	cfg := &l.link.peers.cfg
-	c.ctx, c.stop = context.WithTimeout(context.Background(), cfg.Deadline)
+	c.ctx, c.stop = context.WithTimeout(context.Background(), l.link.peers.deadline())
 	hello := protocol.Request{Op: protocol.Hello, Value: frame.AppendHello(nil, &frame.Hello{
 		Version: frame.Version, Lane: cfg.Lane, Boot: cfg.Self.Boot, Print: cfg.Self.Print,
 		Sender: cfg.Self.ID, Receiver: l.link.id, Cluster: cfg.Self.Cluster,
 	})}
-	c.addLocked(&hello, nil, l.link.peers.now()+cfg.Deadline)
+	c.addLocked(&hello, nil, l.link.peers.now()+l.link.peers.deadline())
 	c.queued = 0 // it is no request of anybody's
 	return c
 }
@@ -104,7 +104,7 @@ func (c *conn) send(req *protocol.Request) *protocol.Pending {
 	peers := c.lane.link.peers
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	due := peers.now() + peers.cfg.Deadline
+	due := peers.now() + peers.deadline()
 	if !c.over && c.seats.head != c.seats.awaited {
 		// The peer owes answers that are overdue already, so this one would be.
 		peers.stats.Timeouts.Add(1)
@@ -141,7 +141,7 @@ func (c *conn) fullLocked(req *protocol.Request) bool {
 // waitForRoomLocked sends what fills the lane, and reports whether there was room before the Deadline, or the connection was lost; mu is free
 // meanwhile. Who waits here holds up only himself: answers are read by the run goroutine, which waits for no session.
 func (c *conn) waitForRoomLocked(req *protocol.Request) bool {
-	timer := time.NewTimer(c.lane.link.peers.cfg.Deadline)
+	timer := time.NewTimer(c.lane.link.peers.deadline())
 	defer timer.Stop()
 	for !c.over && (c.fullLocked(req) || c.retiresLocked()) {
 		if c.room == nil {

@@ -113,7 +113,8 @@ type Stats struct {
 type Peers struct {
 	cfg   Config
 	stats Stats
-	began time.Time // what the clock of all lanes counts from
+	began time.Time    // what the clock of all lanes counts from
+	bound atomic.Int64 // Config.Deadline as it is now, in nanoseconds
 
 	running sync.WaitGroup // the goroutines of all conns
 
@@ -125,8 +126,15 @@ type Peers struct {
 
 // New makes Peers without a link.
 func New(cfg Config) *Peers {
-	return &Peers{cfg: cfg.withDefaults(), began: time.Now(), links: make(map[string]*Link), retired: make(map[*Link]*time.Timer)}
+	p := &Peers{cfg: cfg.withDefaults(), began: time.Now(), links: make(map[string]*Link), retired: make(map[*Link]*time.Timer)}
+	p.SetDeadline(p.cfg.Deadline)
+	return p
 }
+
+// SetDeadline changes Config.Deadline for the waits to come. What is waited for already, and on its lanes what is asked before that is answered, may still take the old one.
+func (p *Peers) SetDeadline(d time.Duration) { p.bound.Store(int64(d)) }
+
+func (p *Peers) deadline() time.Duration { return time.Duration(p.bound.Load()) }
 
 // Link gives the link to the member id at addr: always the same one, until the address changes or Keep drops it.
 func (p *Peers) Link(id string, addr netip.AddrPort) *Link {
@@ -171,7 +179,7 @@ func (p *Peers) Keep(ids ...string) {
 
 func (p *Peers) retireLocked(link *Link) {
 	link.retired.Store(true)
-	p.retired[link] = time.AfterFunc(2*p.cfg.Deadline, func() {
+	p.retired[link] = time.AfterFunc(2*p.deadline(), func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		link.close()

@@ -524,6 +524,16 @@ func TestPeerThatStopsReading(t *testing.T) {
 	}
 }
 
+// Another deadline is that of the requests to come.
+func TestSetDeadline(t *testing.T) {
+	h := newHost(t, rogue(true, nil))
+	p := peersOf(t, peer.Config{Lanes: 1, Deadline: time.Hour})
+	p.SetDeadline(deadline)
+	if status, _ := ask(t, p.Link("there", h.addr), get("k")); status != protocol.PeerTimeout {
+		t.Fatalf("status %d", status)
+	}
+}
+
 // A real socket takes some megabytes before it is full; then writes wait, and give up at the deadline.
 func TestSocketThatIsFull(t *testing.T) {
 	over := make(chan struct{})

@@ -210,15 +210,16 @@ func (c *conn) look() error {
 	used := c.slimLocked()
 	if c.seats.len() == 0 {
 		if used { // look once more, so that the buffers go
-			c.armLocked(now + peers.cfg.Deadline)
+			c.armLocked(now + peers.deadline())
 			return nil
 		}
 		c.armed = false
 		_ = c.socket.SetReadDeadline(time.Time{})
 		return nil
 	}
-	owedSince := c.seats.at(c.seats.head).due - peers.cfg.Deadline
-	giveUp := max(owedSince, c.spoke) + silentDeadlines*peers.cfg.Deadline
+	deadline := peers.deadline()
+	owedSince := c.seats.at(c.seats.head).due - deadline
+	giveUp := max(owedSince, c.spoke) + silentDeadlines*deadline
 	if now >= giveUp {
 		return errSilent
 	}
@@ -226,7 +227,7 @@ func (c *conn) look() error {
 	if c.seats.awaited != c.seats.tail {
 		next = min(next, c.seats.at(c.seats.awaited).due)
 	}
-	c.armLocked(max(next, now+peers.cfg.Deadline/looksPerDeadline))
+	c.armLocked(max(next, now+deadline/looksPerDeadline))
 	c.armed = c.seats.awaited != c.seats.tail // else the next request is due before that
 	return nil
 }

@@ -14,7 +14,7 @@ const shipDeadlines = 4
 // If the peer does not get it whole there is no Pending, but a status.
 func (l *lane) ship(req *protocol.Request) (*protocol.Pending, protocol.Status) {
 	peers := l.link.peers
-	patience := time.NewTimer(shipDeadlines * peers.cfg.Deadline)
+	patience := time.NewTimer(shipDeadlines * peers.deadline())
 	defer patience.Stop()
 	select {
 	case l.ships <- struct{}{}:
@@ -154,7 +154,7 @@ func (c *conn) add(req *protocol.Request, pending *protocol.Pending, collect boo
 	if c.over && pending == nil {
 		return // its run may have ended
 	}
-	c.addLocked(req, pending, peers.now()+peers.cfg.Deadline)
+	c.addLocked(req, pending, peers.now()+peers.deadline())
 	c.seats.at(c.seats.tail - 1).collect = collect
 	if !c.armed && c.socket != nil {
 		c.armLocked(c.seats.at(c.seats.awaited).due)

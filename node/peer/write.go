@@ -68,8 +68,8 @@ func (c *conn) beginLocked() {
 	peers.stats.Forwards.Add(c.queued)
 	c.queued = 0
 	// Setting a deadline costs a tenth of the write: it is renewed when half of it is gone.
-	if now := peers.now(); c.writeBy < now+peers.cfg.Deadline/2 {
-		c.writeBy = now + peers.cfg.Deadline
+	if now := peers.now(); c.writeBy < now+peers.deadline()/2 {
+		c.writeBy = now + peers.deadline()
 		_ = c.socket.SetWriteDeadline(peers.began.Add(c.writeBy))
 	}
 }

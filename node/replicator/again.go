@@ -87,7 +87,7 @@ func (r *Replicator) failedLocked(f *feed, fl *flight) {
 	if !f.failing.Swap(true) {
 		f.spells++
 		spell := f.spells
-		r.cfg.After(r.cfg.Patience, func() { r.overdue(f, spell) })
+		r.cfg.After(r.cfg.Patience(), func() { r.overdue(f, spell) })
 	}
 	if fl.tries++; fl.tries >= maxTries {
 		r.giveUpLocked(f)

@@ -46,7 +46,7 @@ func TestAFlapLeavesNoOldCopy(t *testing.T) {
 func TestHalfACopyBecomesWhole(t *testing.T) {
 	w := newWorld(t)
 	holder, replica := w.launch("holder", 100, piece.Holder, AckOne), w.launch("replica", 200, piece.Elsewhere, AckOne)
-	holder.cfg.PieceBytes, replica.cfg.Rate = 64, 6400 // a piece of some items each 10 ms
+	holder.cfg.PieceBytes, replica.cfg.Rate = 64, func() int64 { return 6400 } // a piece of some items each 10 ms
 	table := tableOf(t, 2, "holder", "replica")
 	var keys []string
 	for i := range 200 {
@@ -81,7 +81,7 @@ func TestHalfACopyBecomesWhole(t *testing.T) {
 func TestWhatIsWrittenWhileAReplicaDraws(t *testing.T) {
 	w := newWorld(t)
 	holder, replica := w.launch("holder", 100, piece.Holder, AckOne), w.launch("replica", 200, piece.Elsewhere, AckOne)
-	holder.cfg.PieceBytes, replica.cfg.Rate = 64, 6400
+	holder.cfg.PieceBytes, replica.cfg.Rate = 64, func() int64 { return 6400 }
 	for i := range 200 {
 		holder.set(fmt.Sprint("key", i), "old")
 	}

@@ -270,7 +270,7 @@ func (r *Replicator) drew(c *copying, resp *protocol.Response) {
 	r.mu.Lock()
 	sharing := max(len(r.sessions), 1)
 	r.mu.Unlock()
-	r.cfg.After(max(pause, piece.Pace(len(resp.Value), r.cfg.Rate/int64(sharing))), func() { r.draw(c) })
+	r.cfg.After(max(pause, piece.Pace(len(resp.Value), r.cfg.Rate()/int64(sharing))), func() { r.draw(c) })
 }
 
 // install stores an item of a piece, unless its key has been written since.

@@ -51,16 +51,16 @@ type Config struct {
 	// Ack says how many replicas must have a write before it is answered. Default AckOne.
 	Ack Ack
 	// Duty is what may be done about copies that are begun. Default: an eighth of a processor. Rate is how many bytes of items are drawn in a second, from all members
-	// together. Default 32 MiB.
+	// together. Asked each time; default 32 MiB.
 	Duty *piece.Duty
-	Rate int64
+	Rate func() int64
 	// PieceBytes is what a piece holds, or a single longer item. Default 16 KiB, as with hand-over.
 	PieceBytes int
 	// LongBytes is the longest value that is sent where it was written: who sends a longer one must wait. Default: what goes in one frame, with its key and what else
 	// is told of it.
 	LongBytes int
-	// Patience bounds how long an answer is kept back for a replica that does not acknowledge. Default 500 ms.
-	Patience time.Duration
+	// Patience bounds how long an answer is kept back for a replica that does not acknowledge. Asked each time; default 500 ms.
+	Patience func() time.Duration
 
 	// Readable has the holders of what is kept here asked again and again whether it is good, so that it may be read (Read).
 	Readable bool
@@ -120,13 +120,17 @@ const restBytes = 1 << 10
 
 // New makes a Replicator of so many partitions.
 func New(cfg Config, partitions int) *Replicator {
-	cfg.Rate = cmp.Or(cfg.Rate, 32<<20)
+	if cfg.Rate == nil {
+		cfg.Rate = func() int64 { return 32 << 20 }
+	}
 	cfg.PieceBytes = cmp.Or(cfg.PieceBytes, 16<<10)
 	cfg.LongBytes = cmp.Or(cfg.LongBytes, frame.PartBytes-restBytes)
 	if cfg.Duty == nil {
 		cfg.Duty = piece.NewDuty(1./8, nil)
 	}
-	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
+	if cfg.Patience == nil {
+		cfg.Patience = func() time.Duration { return 500 * time.Millisecond }
+	}
 	if began := time.Now(); cfg.Now == nil {
 		cfg.Now = func() time.Duration { return time.Since(began) }
 	}

@@ -24,7 +24,7 @@ const (
 // redirect begins a detour, for a request that was answered with PeerMoved (protocol.Pending.Moved).
 func (r *Router) redirect(req *protocol.Request, resp *protocol.Response) *protocol.Pending {
 	r.stir()
-	d := &detour{router: r, until: r.cfg.Now().Add(r.cfg.Patience)}
+	d := &detour{router: r, until: r.cfg.Now().Add(r.cfg.Patience())}
 	return d.step(req, resp)
 }
 

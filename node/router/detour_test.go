@@ -65,7 +65,7 @@ func TestARequestIsSentAfterItsPartition(t *testing.T) {
 				p.Complete()
 				return p
 			},
-			Patience: 100 * time.Millisecond,
+			Patience: func() time.Duration { return 100 * time.Millisecond },
 		})
 		r.Adopt(table, []router.Send{nil, scripts[1].send, scripts[2].send})
 

@@ -9,7 +9,6 @@
 package router
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,8 +37,8 @@ type Config struct {
 	// GetErrors tells who asks for an item whose owner cannot be reached why; default: it is a miss.
 	GetErrors bool
 
-	// Patience bounds how long a request is sent after a partition on the move. Default 500 ms.
-	Patience time.Duration
+	// Patience bounds how long a request is sent after a partition on the move. Asked each time; default 500 ms.
+	Patience func() time.Duration
 
 	// Now and After replace the clock, for tests: After gives a Pending that is completed after a while.
 	Now   func() time.Time
@@ -108,7 +107,9 @@ type Stats struct {
 
 // New makes a router. Until the first Adopt every key is this node's own.
 func New(cfg Config) *Router {
-	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
+	if cfg.Patience == nil {
+		cfg.Patience = func() time.Duration { return 500 * time.Millisecond }
+	}
 	if cfg.Find == nil {
 		cfg.Find = func(string) Send { return nil }
 	}

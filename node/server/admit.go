@@ -47,6 +47,24 @@ func (s *Server) SetMaxConns(n int) {
 	s.seat.Broadcast()
 }
 
+// SetIdleTimeout changes Config.IdleTimeout, for the connections that are there as well.
+func (s *Server) SetIdleTimeout(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.IdleTimeout = d
+	for c := range s.conns {
+		if !c.shaking && !s.stopped() {
+			_ = c.net.SetReadDeadline(time.Now()) // its next read fails, and prolong looks
+		}
+	}
+}
+
+func (s *Server) idleTimeout() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.IdleTimeout
+}
+
 // waitForSeatLocked returns when there is room for a connection, or at the end.
 func (s *Server) waitForSeatLocked() {
 	if !s.fullLocked() {
@@ -82,12 +100,13 @@ func (s *Server) forget(c *conn) {
 func (s *Server) prolong(c *conn) bool {
 	s.mu.Lock() // against Stop, which moves the deadline into the past for good
 	defer s.mu.Unlock()
+	c.shaking = false
 	switch {
 	case s.stopped():
 		return false
 	case c.session.Streaming():
 		return true // the batch to come calls wake
-	case s.cfg.IdleTimeout == 0: // a deadline of wake, for a stream that has ended since
+	case s.cfg.IdleTimeout == 0: // a deadline of wake, for a stream that has ended since, or of SetIdleTimeout
 		return c.net.SetReadDeadline(time.Time{}) == nil
 	}
 	_, since := c.marked()

@@ -33,6 +33,8 @@ type conn struct {
 
 	reason Reason // why it ends
 
+	shaking bool // guarded by server.mu: its deadline is that of a handshake
+
 	raw     bool         // net is a mere socket
 	fd      uintptr      // that socket, during turn
 	tells   bool         // it tells whether there is more to read

@@ -76,6 +76,39 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	})
 }
 
+// Another time-out holds for the connections that are there, also if there was none.
+func TestIdleTimeoutChanges(t *testing.T) {
+	f := func(from, idle, to, want time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			s := New(Config{Session: EchoSession, IdleTimeout: from})
+			c := plug(s)
+			exchange(t, c, "5:hello")
+			time.Sleep(idle)
+			s.SetIdleTimeout(to)
+			if got := idle + lasts(c); got < want || got > want+2*time.Second {
+				t.Errorf("from %v to %v after %v: closed after %v, want %v", from, to, idle, got, want)
+			}
+		})
+	}
+	f(0, time.Hour, time.Second, time.Hour)
+	f(0, 2*time.Second, 5*time.Second, 5*time.Second)
+	f(time.Hour, 2*time.Second, 5*time.Second, 5*time.Second)
+	f(5*time.Second, 2*time.Second, time.Hour, time.Hour)
+
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Session: EchoSession, IdleTimeout: time.Second})
+		c := plug(s)
+		s.SetIdleTimeout(0)
+		time.Sleep(time.Hour)
+		exchange(t, c, "5:hello")
+		if err := s.Stop(0); err != nil {
+			t.Fatal(err)
+		}
+		s.SetIdleTimeout(time.Hour) // nobody is left
+	})
+}
+
 // Who sends a byte now and then, but no request, is idle.
 func TestTricklingIsIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -31,8 +31,8 @@ type tlsSocket struct {
 // shakeHands encrypts c, and reports whether that worked.
 func (c *conn) shakeHands() bool {
 	s, patience := c.server, handshakePatience
-	if s.cfg.IdleTimeout > 0 {
-		patience = min(patience, s.cfg.IdleTimeout)
+	if idle := s.idleTimeout(); idle > 0 {
+		patience = min(patience, idle)
 	}
 	until := time.Now().Add(patience)
 	socket := &tlsSocket{Conn: c.net, of: c, shaking: s.handshakes.Over(c.net, until, s.stopping)}
@@ -69,6 +69,7 @@ func (c *conn) shakeHands() bool {
 func (s *Server) limit(c *conn, until time.Time) bool {
 	s.mu.Lock() // against Stop, which moves the deadline into the past for good
 	defer s.mu.Unlock()
+	c.shaking = true
 	return !s.stopped() && c.net.SetDeadline(until) == nil
 }
 

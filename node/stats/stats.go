@@ -39,10 +39,10 @@ type Sources struct {
 	MaxConns func() int
 	Log      *slog.Logger
 
-	PauseAtLimit  bool // without the line rejected_connections
-	IdleKicks     bool // with the line idle_kicks
-	SlabReassign  bool // with the lines slab_*
-	LRUMaintainer bool // with those of LRU lists
+	PauseAtLimit  bool        // without the line rejected_connections
+	IdleKicks     func() bool // with the line idle_kicks
+	SlabReassign  bool        // with the lines slab_*
+	LRUMaintainer bool        // with those of LRU lists
 
 	Users      *login.Users // nil: nobody needs to log in
 	Certs      *certs.Certs // nil: no TLS
@@ -186,7 +186,7 @@ func (s *Sources) requests(list *List) {
 
 func (s *Sources) traffic(list *List, items storage.Stats) {
 	conns := s.Clients.Stats()
-	if s.IdleKicks {
+	if s.IdleKicks() {
 		list.Add("idle_kicks", conns.IdleKicks.Load())
 	}
 	list.Add("bytes_read", conns.BytesRead.Load())
