@@ -54,17 +54,21 @@ func TestBuffersFollowTheirUse(t *testing.T) {
 			pending.Wait()
 			return pending.Response.Status
 		}
-		if status := ask(1 << 20); status != protocol.OK {
-			t.Fatalf("%s: status %d", name, status)
-		}
-		c := link.lanes[0].conn.Load()
 		held := func() int {
+			c := link.lanes[0].conn.Load()
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return cap(c.out) + cap(c.spare)
 		}
-		if held() < 1<<20 {
-			t.Fatalf("%s: holds %d bytes while it is busy", name, held())
+		most := 0
+		for try := 0; most < 1<<20 && try < 100; try++ { // on a busy machine it may have been at rest again before anybody looks
+			if status := ask(1 << 20); status != protocol.OK {
+				t.Fatalf("%s: status %d", name, status)
+			}
+			most = held()
+		}
+		if most < 1<<20 {
+			t.Fatalf("%s: holds no more than %d bytes while it is busy", name, most)
 		}
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
@@ -76,6 +80,7 @@ func TestBuffersFollowTheirUse(t *testing.T) {
 				t.Fatalf("%s: still holds %d bytes", name, held())
 			}
 		}
+		c := link.lanes[0].conn.Load()
 		p.Stop()
 		if len(c.in) > minKeptBytes {
 			t.Errorf("%s: reads into %d bytes", name, len(c.in))
