@@ -69,6 +69,7 @@ var plan = map[string]int{
 	"node/reception":  35, // a lane's other end: what a peer says of itself is peer.Self at both
 	"node/parcel":     25,
 	"node/piece":      25, // what handover and replicator have in common
+	"node/sweep":      27,
 	"node/archive":    26,
 	"node/snapshot":   31, // it asks who else is here
 	"node/membership": 30,
@@ -110,7 +111,7 @@ var (
 	strangers = []string{"protocol", "storage", "ring"}
 
 	// meetings are the rooms that may know the store: elsewhere protocol and storage do not meet.
-	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/snapshot", "node/crawler", "node/uses", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
+	meetings = []string{"node/executor", "node/handover", "node/replicator", "node/piece", "node/archive", "node/snapshot", "node/crawler", "node/sweep", "node/uses", "node/dump", "node/stats", "node/dispatch", "node", "node/nodetest", "cmd/memring", "cmd/backup"}
 
 	// testRooms exist for tests, like net/http/httptest: only tests and other test rooms import them, and they may do what tests may.
 	testRooms = []string{"node/nodetest", "node/certstest", "node/sockettest", "protocol/transcript", "protocol/frametest"}

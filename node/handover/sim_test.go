@@ -17,6 +17,7 @@ var seedFlag = flag.Int64("seed", -1, "play this world alone, and tell its story
 func planOf(seed uint64) plan {
 	p := plan{seed: seed, spread: 100 * time.Millisecond, slowest: 2 * time.Millisecond, actions: 4, members: 5, deadline: 500 * time.Millisecond, idle: 10 * time.Millisecond}
 	p.pauses = simVerdict - p.spread
+	p.slow = seed%8 == 1
 	switch seed % 5 {
 	case 0, 1:
 		p.strict = true
@@ -67,6 +68,7 @@ func killsPlan(seed uint64) plan {
 	p := planOf(0)
 	p.seed, p.strict, p.kills, p.keeps, p.idle = seed, false, true, true, 100*time.Millisecond
 	p.copies = 2 + int(seed%4)/3
+	p.slow = seed%8 == 1
 	if seed%5 == 0 {
 		p.ack = replicator.AckAll
 	}

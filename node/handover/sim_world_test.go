@@ -74,6 +74,7 @@ type plan struct {
 	splits   bool           // what one side does is not known to the other: only the end is looked at
 	spread   time.Duration  // until all have heard what happened
 	slowest  time.Duration  // a message
+	slow     bool           // processors: what goes by and by takes many slices
 	idle     time.Duration  // the longest that a client waits before it asks again
 	actions  int
 	members  int

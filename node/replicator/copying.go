@@ -85,7 +85,7 @@ func (r *Replicator) forgetLocked(c *copying, part int) {
 		return
 	}
 	r.copies.Store(part, nil)
-	r.dirty.Add(part)
+	r.dirt.Soil(part)
 	if c.parts.Remove(part); c.parts.Empty() {
 		delete(r.sessions, c.number)
 		c.over.Store(true)
@@ -120,9 +120,23 @@ func (r *Replicator) seekLaterLocked() {
 
 // seek asks the holders for what is to be copied here and is not.
 func (r *Replicator) seek() {
-	r.clean()
+	r.dirt.Begin()
 	r.mu.Lock()
 	r.seeking = false
+	r.mu.Unlock()
+	r.askSought()
+}
+
+// askSought asks for what is to be copied here, may be begun, and is not.
+func (r *Replicator) askSought() {
+	r.mu.Lock()
+	ask := r.soughtLocked()
+	r.mu.Unlock()
+	ask()
+}
+
+// soughtLocked finds out whom to ask for which partitions; what it gives does so, and is to be called without mu.
+func (r *Replicator) soughtLocked() (ask func()) {
 	plain, probes := map[string]piece.Set{}, map[string]piece.Set{}
 	open := false
 	for part := range r.copies.Len() {
@@ -151,15 +165,16 @@ func (r *Replicator) seek() {
 		}
 		asks[id].Add(part)
 	}
-	if open || !r.dirty.Empty() { // hand-over may have needed what is to be dropped
+	if open || r.dirt.Len() > 0 { // hand-over may have needed what is to be dropped
 		r.seekLaterLocked()
 	}
-	r.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(plain)) {
-		r.ask(id, plain[id])
-	}
-	for _, id := range slices.Sorted(maps.Keys(probes)) {
-		r.probe(id, probes[id])
+	return func() {
+		for _, id := range slices.Sorted(maps.Keys(plain)) {
+			r.ask(id, plain[id])
+		}
+		for _, id := range slices.Sorted(maps.Keys(probes)) {
+			r.probe(id, probes[id])
+		}
 	}
 }
 
@@ -168,7 +183,7 @@ func (r *Replicator) ask(id string, parts piece.Set) {
 	r.mu.Lock()
 	boot, alive := r.members[id]
 	for part := range parts.All() {
-		if r.copies.Load(part) != nil || r.dirty.Has(part) || r.cfg.Place(uint32(part)) != piece.Elsewhere {
+		if r.copies.Load(part) != nil || r.dirt.Dirty(part) || r.cfg.Place(uint32(part)) != piece.Elsewhere {
 			parts.Remove(part)
 		}
 	}
@@ -375,34 +390,11 @@ func (r *Replicator) unfollowed(req *protocol.Request, resp *protocol.Response) 
 	resp.Value = resp.Scratch
 }
 
-// clean drops what is here and nobody's copy.
-func (r *Replicator) clean() {
-	r.cleaning.Lock()
-	defer r.cleaning.Unlock()
-	r.mu.Lock()
-	stale := slices.Clone(r.dirty)
-	r.mu.Unlock()
-	for part := range stale.All() {
-		if place := r.cfg.Place(uint32(part)); place != piece.Elsewhere && place != piece.Wanted {
-			stale.Remove(part) // hand-over needs what is here
-		}
-	}
-	if stale.Empty() {
-		return
-	}
-	r.stats.Dropped.Add(int64(r.cfg.Store.Drop(func(hash uint64) bool { return stale.Has(int(r.partOf(hash))) })))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for part := range stale.All() {
-		r.dirty.Remove(part)
-	}
-}
-
 // Clean reports whether nothing is here of a partition, so that it may be held at once.
 func (r *Replicator) Clean(part uint32) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.dirty.Has(int(part)) && r.copies.Load(int(part)) == nil
+	return !r.dirt.Dirty(int(part)) && r.copies.Load(int(part)) == nil
 }
 
 // Keeps reports whether a copy of a partition is kept here.
@@ -440,7 +432,7 @@ func (r *Replicator) yieldLocked(parts piece.Set, good func(c *copying, part int
 		may := c.heard.Load() && good(c, part)
 		if r.forgetLocked(c, part); may {
 			kept.Add(part)
-			r.dirty.Remove(part)
+			r.dirt.Cleaned(part)
 		}
 	}
 	r.stats.Taken.Add(int64(kept.Len()))
@@ -450,7 +442,7 @@ func (r *Replicator) yieldLocked(parts piece.Set, good func(c *copying, part int
 // Take prepares partitions that are to be held here, as Yield does; and whatever else is here of them is dropped.
 func (r *Replicator) Take(parts piece.Set) (kept piece.Set) {
 	kept = r.Yield(parts)
-	r.clean()
+	r.dirt.Clean(parts)
 	return kept
 }
 
@@ -483,7 +475,7 @@ func (r *Replicator) Receive(parts, whole, salvaged piece.Set, from piece.Member
 	for part := range base.Whole.All() {
 		base.Some.Remove(part)
 	}
-	r.clean()
+	r.dirt.Clean(parts)
 	return base
 }
 
@@ -498,8 +490,14 @@ func (r *Replicator) Spoil(parts piece.Set) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for part := range parts.All() {
-		if place := r.cfg.Place(uint32(part)); place == piece.Elsewhere || place == piece.Wanted {
-			r.dirty.Add(part)
+		if r.droppable(uint32(part)) {
+			r.dirt.Soil(part)
 		}
 	}
+}
+
+// droppable reports whether hand-over does not need what is here of a partition.
+func (r *Replicator) droppable(part uint32) bool {
+	place := r.cfg.Place(part)
+	return place == piece.Elsewhere || place == piece.Wanted
 }

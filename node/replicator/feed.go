@@ -255,7 +255,7 @@ func (r *Replicator) stayLocked(parts piece.Set, to piece.Member) (follows piece
 	follows = piece.NewSet(r.feeds.Len())
 	for part := range parts.All() {
 		c := r.copies.Load(part)
-		if r.table == nil || r.table.Copies() < 2 || c != nil && c.from != to || r.dirty.Has(part) {
+		if r.table == nil || r.table.Copies() < 2 || c != nil && c.from != to || r.dirt.Dirty(part) {
 			if c != nil && c.from == to {
 				r.forgetLocked(c, part)
 			}

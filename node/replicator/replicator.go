@@ -8,7 +8,7 @@
 // so until one of them says Unfollow, and then the copy is of no use and the next begins from nothing. A holder goes on without a replica only when that has said
 // so, or is known to be gone: then it comes back without its memory, or is told. So no copy that may be held is out of date.
 //
-// Nothing here waits, as in node/handover, and for the same reason. Locks: a shard's sending before its mu or a stripe of the store; Replicator.mu before none.
+// Nothing here waits, as in node/handover, and for the same reason. Locks: a shard's sending before its mu or a stripe of the store; Replicator.mu before the Sweep's alone.
 package replicator
 
 import (
@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/piece"
+	"github.com/memring/memring/node/sweep"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/ring"
@@ -81,8 +82,8 @@ type Replicator struct {
 	ships  ships
 	stats  Stats
 
-	cleaning   sync.Mutex // held while something is dropped, before mu: a partition is not held meanwhile
-	mu         sync.Mutex // guards the rest, and changes of feeds and copies
+	dirt       *sweep.Sweep // what is here and nobody's copy
+	mu         sync.Mutex   // guards the rest, and changes of feeds and copies
 	table      *ring.Table
 	self       int                     // our place in the table; -1: none
 	members    map[string]uint64       // the others that are alive: their boots by id
@@ -93,7 +94,6 @@ type Replicator struct {
 	lapsed     map[piece.Member]bool // who was taken for dead while it had copies of ours
 	sessions   map[uint64]*copying   // by our number
 	numbered   uint64                // numbers the sessions, from our boot on
-	dirty      piece.Set             // partitions of which something may be here that is nobody's copy
 	confirming bool                  // they are asked again soon
 	telling    int                   // Unfollows under way
 	seeking    bool
@@ -137,12 +137,16 @@ func New(cfg Config, partitions int) *Replicator {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Replicator{
+	r := &Replicator{
 		cfg: cfg, self: -1,
 		feeds: piece.NewEach[[]*feed](partitions), copies: piece.NewEach[copying](partitions),
 		fed: map[feedKey]*feed{}, lapsed: map[piece.Member]bool{}, partings: map[uint64]func(){}, heard: map[piece.Member]uint64{}, sessions: map[uint64]*copying{},
-		numbered: cfg.Self.Boot, dirty: piece.NewSet(partitions),
+		numbered: cfg.Self.Boot,
 	}
+	r.dirt = sweep.New(sweep.Config{
+		Store: cfg.Store, PartOf: r.partOf, Droppable: r.droppable, Dropped: &r.stats.Dropped, Duty: cfg.Duty, After: cfg.After, Swept: r.askSought,
+	}, partitions)
+	return r
 }
 
 // Stats gives the live counters.
@@ -233,7 +237,7 @@ func (r *Replicator) Count() (count Count) {
 			}
 		}
 	}
-	count.Spare += r.dirty.Len()
+	count.Spare += r.dirt.Len()
 	return count
 }
 
