@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/protocol/budget"
+	"github.com/memring/memring/protocol/lent"
 )
 
 // A Pending is an answer that comes later.
@@ -118,7 +119,7 @@ const (
 )
 
 // AnswerBytes is the memory that a value of so many bytes is reckoned to take until it is sent: it lies where it came, and, if it is long, in the buffer that
-// it is sent from, whose size is a power of two.
+// it is sent from, each up to a quarter larger (protocol/lent).
 func AnswerBytes(bytes int) int64 {
 	switch {
 	case bytes <= UncountedBytes:
@@ -231,12 +232,10 @@ func (p *Pending) settle(req *Request) *Pending {
 	return p
 }
 
-// Release gives p back for reuse, once its Response has been read. It keeps scratch memory up to maxPooledBytes.
+// Release gives p back for reuse, once its Response has been read. It keeps scratch memory that is not large; what is was lent.
 func (p *Pending) Release() {
 	p.Response.Reset()
-	if cap(p.Response.Scratch) > maxPooledBytes {
-		p.Response.Scratch = nil
-	}
+	p.Response.Scratch = lent.Back(p.Response.Scratch)
 	if p.taken > 0 {
 		p.share.Give(p.taken)
 	}
@@ -246,6 +245,3 @@ func (p *Pending) Release() {
 	p.state.Store(pendingOpen)
 	pendings.Put(p)
 }
-
-// maxPooledBytes bounds the memory that an idle Pending keeps: larger answers are rare and would pin a value each.
-const maxPooledBytes = 64 << 10

@@ -32,6 +32,12 @@ type place struct {
 	length  uint16
 }
 
+// A look is how an item is to be read.
+type look struct {
+	most int  // a longer value is not
+	use  bool // it counts as a use
+}
+
 // readAhead is how many records are looked up at a time: 512 KB of a large value.
 const readAhead = 8
 
@@ -45,24 +51,24 @@ const (
 	tooLong            // not to be read at a glance
 )
 
-// read looks the item up and appends its value to dst. It needs no lock.
-func (st *stripe) read(dst, key []byte, hash uint64, it *Item) (out []byte, state readState) {
+// read looks the item up and appends its value to dst, as l says. It needs no lock.
+func (st *stripe) read(dst, key []byte, hash uint64, it *Item, l look) (valueBytes int, out []byte, state readState) {
 	part := st.mu.part(hash)
 	part.Lock()
 	now := st.store.clock.Now()
 	ref, state := st.lookUp(hash, now)
 	if state != copied {
 		part.Unlock()
-		return dst, state
+		return 0, dst, state
 	}
-	if out, state = st.glance(dst, key, ref, now, it); state != tooLong {
+	if out, state = st.glance(dst, key, ref, now, it, l.use); state != tooLong {
 		part.Unlock()
-		return out, state
+		return len(it.Value), out, state
 	}
 	r := reading{part: part}
-	r.start(st, ref, now, it)
+	r.start(st, ref, now, it, l.use)
 	part.Unlock()
-	return r.copyOut(dst, key, it)
+	return r.copyOut(dst, key, it, l.most)
 }
 
 // lookUp gives the reference of the item of this hash. It needs the hash's part of the lock.
@@ -90,8 +96,8 @@ func (st *stripe) tidy(hash uint64) {
 	st.there(hash, st.settle())
 }
 
-// glance appends the value of a small item to dst and notes its use. The hash's part of the lock is held: its record is looked at where it lies.
-func (st *stripe) glance(dst, key []byte, ref uint32, now int64, it *Item) ([]byte, readState) {
+// glance appends the value of a small item to dst and notes its use, if it is one. The hash's part of the lock is held: its record is looked at where it lies.
+func (st *stripe) glance(dst, key []byte, ref uint32, now int64, it *Item, use bool) ([]byte, readState) {
 	g, n := st.locate(ref)
 	m := g.meta(n)
 	if m.has(continued) || m.length > splitBytes {
@@ -105,19 +111,23 @@ func (st *stripe) glance(dst, key []byte, ref uint32, now int64, it *Item) ([]by
 		return dst, missing
 	}
 	m.tell(it)
-	m.use(now)
+	if use {
+		m.use(now)
+	}
 	out := append(dst, value...)
 	it.Value = out[len(dst):]
 	return out, copied
 }
 
-// start notes where the item is, and its use. it gets what the meta tells. The part is held.
-func (r *reading) start(st *stripe, ref uint32, now int64, it *Item) {
+// start notes where the item is, and its use, if it is one. it gets what the meta tells. The part is held.
+func (r *reading) start(st *stripe, ref uint32, now int64, it *Item, use bool) {
 	g, n := st.locate(ref)
 	m := g.meta(n)
 	r.bits = m.bits
 	m.tell(it)
-	m.use(now)
+	if use {
+		m.use(now)
+	}
 	if m.has(continued) {
 		r.bytes = st.itemLength(g, n)
 	}
@@ -163,40 +173,51 @@ func (r *reading) lookOn() bool {
 // ended reports whether the record may have been overwritten since.
 func (p *place) ended() bool { return p.segment.epoch.Load() != p.epoch }
 
-// copyOut appends the value to dst.
-func (r *reading) copyOut(dst, key []byte, it *Item) ([]byte, readState) {
+// copyOut appends the value to dst, unless it is of more than most bytes.
+func (r *reading) copyOut(dst, key []byte, it *Item, most int) (valueBytes int, out []byte, state readState) {
 	start := len(dst)
-	if r.bytes > cap(dst)-start {
-		dst = append(make([]byte, 0, start+r.bytes), dst...)
+	if room := r.room(most); room > cap(dst)-start {
+		dst = append(make([]byte, 0, start+room), dst...)
 	}
-	out := r.first.append(dst)
+	out = r.first.append(dst)
 	value, found, ok := cutTail(out[start:], r.bits, it)
 	if !ok || r.first.ended() {
-		return dst, lapEnded
+		return 0, dst, lapEnded
 	}
 	if string(found) != string(key) {
-		return dst, missing
+		return 0, dst, missing
 	}
 	end := start + r.bytes - (len(out) - start - len(value))
-	out = out[:start+len(value)]
+	if out = out[:start+len(value)]; r.bytes > 0 && end-start > most {
+		it.Value = nil
+		return end - start, dst, copied
+	}
 	for i := 1; ; i = 0 {
 		for ; i < r.count; i++ {
 			p := &r.places[i]
 			out = p.append(out)
 			if p.ended() {
-				return dst, lapEnded
+				return 0, dst, lapEnded
 			}
 		}
 		if !r.more {
 			break
 		}
 		if !r.lookOn() {
-			return dst, lapEnded
+			return 0, dst, lapEnded
 		}
 	}
 	if r.bytes > 0 && len(out) != end {
-		return dst, lapEnded
+		return 0, dst, lapEnded
 	}
 	it.Value = out[start:]
-	return out, copied
+	return len(it.Value), out, copied
+}
+
+// room is what is to be had at once for records of which no value of more than most bytes is read; 0: whatever append takes.
+func (r *reading) room(most int) int {
+	if r.bytes > most+maxTail {
+		return int(r.first.length)
+	}
+	return r.bytes
 }

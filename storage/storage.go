@@ -15,6 +15,7 @@ package storage
 
 import (
 	"errors"
+	"math"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -96,24 +97,48 @@ func (s *Store) MaxItemBytes() int { return s.cfg.MaxItemBytes }
 // A small value is copied with the stripe held. A larger one is copied while others may write, so it is read again if it was overwritten meanwhile;
 // a few times, then it is held.
 func (s *Store) Get(dst, key []byte) (it Item, out []byte, ok bool) {
+	_, out, ok = s.get(dst, key, &it, look{most: math.MaxInt, use: true})
+	return it, out, ok
+}
+
+// GetUpTo is Get for who wants no value of more than most bytes, 64 KB at least: of an item with a longer one it tells all but that, and does not read it. valueBytes is how long
+// the value is.
+func (s *Store) GetUpTo(dst, key []byte, most int) (it Item, valueBytes int, out []byte, ok bool) {
+	valueBytes, out, ok = s.get(dst, key, &it, look{most: most, use: true})
+	return it, valueBytes, out, ok
+}
+
+// Peek is Get without a trace: it does not note the use.
+func (s *Store) Peek(dst, key []byte) (it Item, out []byte, ok bool) {
+	_, out, ok = s.get(dst, key, &it, look{most: math.MaxInt})
+	return it, out, ok
+}
+
+// get reads an item as l says.
+func (s *Store) get(dst, key []byte, it *Item, l look) (valueBytes int, out []byte, ok bool) {
 	hash := Hash(key)
 	st := s.stripe[s.stripeOf(hash)]
 	for range 4 {
-		switch out, state := st.read(dst, key, hash, &it); state {
+		switch n, out, state := st.read(dst, key, hash, it, l); state {
 		case copied:
-			return it, out, true
+			return n, out, true
 		case missing:
-			return Item{}, dst, false
+			*it = Item{}
+			return 0, dst, false
 		case overdue:
 			st.tidy(hash)
 		}
 	}
 	held := s.Hold(key)
 	defer held.Release()
-	if it, ok = held.Item(); !ok {
-		return Item{}, dst, false
+	if *it, ok = held.Item(); !ok {
+		return 0, dst, false
+	}
+	if n := len(it.Value); n > l.most {
+		it.Value = nil
+		return n, dst, true
 	}
 	out = append(dst, it.Value...)
 	it.Value = out[len(dst):]
-	return it, out, true
+	return len(it.Value), out, true
 }

@@ -54,6 +54,46 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// Of a value that is too long for who asks all is told but itself.
+func TestGetUpTo(t *testing.T) {
+	const most = 64 << 10
+	s := openStore(t, Config{MaxItemBytes: 8 << 20})
+	f := func(n int) {
+		t.Helper()
+		value := randomBytes(n)
+		cas := put(t, s, "k", Item{Value: value, Flags: 7})
+		it, valueBytes, out, ok := s.GetUpTo([]byte("x"), []byte("k"), most)
+		if n > most {
+			value = nil
+		}
+		if !ok || valueBytes != n || !bytes.Equal(it.Value, value) || string(out) != "x"+string(value) || it.Flags != 7 || it.CAS != cas || cap(out) > 2*most {
+			t.Errorf("%d bytes: %d, %t, value of %d, out %d of %d, flags %d, CAS %d", n, valueBytes, ok, len(it.Value), len(out), cap(out), it.Flags, it.CAS)
+		}
+		if it, _, _ := s.Get(nil, []byte("k")); !it.Fetched {
+			t.Errorf("%d bytes: that was a use, and is not noted", n)
+		}
+	}
+	for _, n := range []int{0, 1, splitBytes, most - 1, most, most + 1, 1 << 20, 5 << 20} {
+		f(n)
+	}
+	if _, n, out, ok := s.GetUpTo([]byte("x"), []byte("other"), most); ok || n != 0 || string(out) != "x" {
+		t.Errorf("of a key that is not there: %d, %q, %t", n, out, ok)
+	}
+}
+
+func TestPeek(t *testing.T) {
+	s := openStore(t, Config{})
+	for _, n := range []int{5, 300 << 10} {
+		value := randomBytes(n)
+		put(t, s, "k", Item{Value: value})
+		for range 2 {
+			if it, _, ok := s.Peek(nil, []byte("k")); !ok || !bytes.Equal(it.Value, value) || it.Fetched {
+				t.Errorf("%d bytes: %t, value of %d, fetched %t", n, ok, len(it.Value), it.Fetched)
+			}
+		}
+	}
+}
+
 func TestSizes(t *testing.T) {
 	s := openStore(t, Config{MaxItemBytes: 8 << 20})
 	f := func(n int, flags uint32) {

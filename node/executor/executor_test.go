@@ -21,8 +21,14 @@ type bench struct {
 
 func newBench(t testing.TB, cfg executor.Config) *bench {
 	t.Helper()
+	return newBenchFor(t, cfg, 1<<16)
+}
+
+// newBenchFor makes one for items of up to so many bytes.
+func newBenchFor(t testing.TB, cfg executor.Config, maxItemBytes int) *bench {
+	t.Helper()
 	clock := storage.NewManualClock(start)
-	store, err := storage.Open(storage.Config{MaxBytes: 4 << 20, MaxItemBytes: 1 << 16, Clock: clock})
+	store, err := storage.Open(storage.Config{MaxBytes: 4 << 20, MaxItemBytes: maxItemBytes, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +187,37 @@ func TestTouchAndGat(t *testing.T) {
 	play(t, b, step{request(protocol.Get, "k", ""), "ok v"})
 	b.clock.Advance(1)
 	play(t, b, step{request(protocol.Get, "k", ""), "notfound"})
+}
+
+// A long value is withheld from who asks for a brief answer, is not copied for that, and is told of all the same; who asks for it again leaves no trace.
+func TestBriefAndAgain(t *testing.T) {
+	b := newBenchFor(t, executor.Config{}, 100<<10)
+	f := func(op protocol.Op, valueBytes int) {
+		t.Helper()
+		b.do(request(protocol.Set, "k", strings.Repeat("x", valueBytes)))
+		brief := with(request(op, "k", ""), func(r *protocol.Request) { r.Options = protocol.Brief })
+		withheld := valueBytes > protocol.BulkBytes
+		_, first := b.do(brief)
+		if first.Marks.Has(protocol.Withheld) != withheld || (len(first.Value) == 0) != withheld || int(first.Size) != valueBytes || cap(first.Scratch) > 2*protocol.BulkBytes {
+			t.Errorf("%s of %d bytes: marks %b, value of %d, size %d, scratch of %d", op, valueBytes, first.Marks, len(first.Value), first.Size, cap(first.Scratch))
+		}
+		b.do(request(protocol.Set, "k", strings.Repeat("y", valueBytes)))
+		for range 2 {
+			_, again := b.do(with(request(protocol.Get, "k", ""), func(r *protocol.Request) { r.Options = protocol.NoBump | protocol.Again }))
+			if len(again.Value) != valueBytes || int(again.Size) != valueBytes || again.Marks != 0 {
+				t.Errorf("again, %d bytes: marks %b, value of %d, size %d", valueBytes, again.Marks, len(again.Value), again.Size)
+			}
+		}
+		without := with(brief, func(r *protocol.Request) { r.Options |= protocol.NoValue })
+		if _, bare := b.do(without); bare.Marks.Has(protocol.Withheld) || len(bare.Value) > 0 || int(bare.Size) != valueBytes {
+			t.Errorf("%s of %d bytes without the value: marks %b, value of %d, size %d", op, valueBytes, bare.Marks, len(bare.Value), bare.Size)
+		}
+	}
+	for _, op := range []protocol.Op{protocol.Get, protocol.Gat} {
+		f(op, 100)
+		f(op, protocol.BulkBytes)
+		f(op, 90<<10)
+	}
 }
 
 func TestFlush(t *testing.T) {

@@ -6,12 +6,24 @@ import (
 )
 
 func (e *Executor) get(req *protocol.Request, resp *protocol.Response) {
-	if req.Options&protocol.NoBump != 0 {
+	var (
+		item  storage.Item
+		size  int
+		found bool
+	)
+	switch {
+	case req.Options.Has(protocol.Again):
+		item, resp.Scratch, found = e.store.Peek(resp.Scratch[:0], req.Key)
+		size = len(item.Value)
+	case req.Options.Has(protocol.NoBump):
 		e.gat(req, resp)
 		return
+	case req.Options.Has(protocol.Brief):
+		item, size, resp.Scratch, found = e.store.GetUpTo(resp.Scratch[:0], req.Key, protocol.BulkBytes)
+	default:
+		item, resp.Scratch, found = e.store.Get(resp.Scratch[:0], req.Key)
+		size = len(item.Value)
 	}
-	item, scratch, found := e.store.Get(resp.Scratch[:0], req.Key)
-	resp.Scratch = scratch
 	if item.Stale && !item.Won && req.Options.Has(protocol.Lease) {
 		e.gat(req, resp)                // one of those who see this is to recache it: decided with the item held
 		if resp.Status == protocol.OK { // the look above was a use as well, but what is shown is the item before both
@@ -27,7 +39,7 @@ func (e *Executor) get(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.NotFound
 		return
 	}
-	e.show(req, resp, item)
+	e.show(req, resp, item, size)
 }
 
 // gat is a get and what else it does to the item as one step, so that nobody sees the item between them.
@@ -40,10 +52,15 @@ func (e *Executor) gat(req *protocol.Request, resp *protocol.Response) {
 		e.vivify(req, resp, &held)
 		return
 	}
-	resp.Scratch = append(resp.Scratch[:0], item.Value...)
-	item.Value = resp.Scratch
+	size := len(item.Value)
+	if req.Options.Has(protocol.Brief) && size > protocol.BulkBytes {
+		item.Value = nil // not copied to be withheld
+	} else {
+		resp.Scratch = append(resp.Scratch[:0], item.Value...)
+		item.Value = resp.Scratch
+	}
 	wins := !item.Won && (item.Stale || req.Options.Has(protocol.Recache) && e.recacheDue(req, item))
-	if e.show(req, resp, item); wins && req.Options.Has(protocol.Lease) {
+	if e.show(req, resp, item, size); wins && req.Options.Has(protocol.Lease) {
 		held.Win()
 		resp.Marks |= protocol.Won
 	}
@@ -75,7 +92,7 @@ func (e *Executor) vivify(req *protocol.Request, resp *protocol.Response, held *
 		return
 	}
 	item.CAS, item.Won, item.LastAccess = resp.CAS, false, e.clock.Now()
-	e.show(req, resp, item)
+	e.show(req, resp, item, 0)
 	resp.Marks = protocol.Won
 	if !req.Options.Has(protocol.NoBump) {
 		held.Use()
@@ -92,15 +109,15 @@ func (e *Executor) inspect(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.NotFound
 		return
 	}
-	e.show(req, resp, item)
+	e.show(req, resp, item, len(item.Value))
 	resp.Value = nil // it lies in memory of the store
 }
 
-// show answers with an item, whose value must stay as it is until the answer is encoded.
-func (e *Executor) show(req *protocol.Request, resp *protocol.Response, item storage.Item) {
+// show answers with an item, whose value, of size bytes, must stay as it is until the answer is encoded; one that was not read is withheld.
+func (e *Executor) show(req *protocol.Request, resp *protocol.Response, item storage.Item, size int) {
 	resp.Status = protocol.OK
 	resp.Flags, resp.CAS = item.Flags, item.CAS
-	resp.Size = uint32(len(item.Value))
+	resp.Size = uint32(size)
 	resp.TTL, resp.Idle = e.ttl(item.Expiry), e.clock.Now()-item.LastAccess
 	if item.Fetched {
 		resp.Marks |= protocol.Fetched
@@ -116,7 +133,7 @@ func (e *Executor) show(req *protocol.Request, resp *protocol.Response, item sto
 	// With Compare a client asks for the value only if it has another one.
 	switch {
 	case req.Options.Has(protocol.NoValue) || req.Options.Has(protocol.Compare) && item.CAS == req.CAS:
-	case req.Options.Has(protocol.Brief) && len(item.Value) > protocol.BulkBytes:
+	case len(item.Value) < size:
 		resp.Marks |= protocol.Withheld
 	default:
 		resp.Value = item.Value

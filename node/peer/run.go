@@ -10,6 +10,7 @@ import (
 	"github.com/memring/memring/node/socket"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
+	"github.com/memring/memring/protocol/lent"
 )
 
 // run is the life of a conn: it dials, reads answers until the connection is lost, and then answers all that still wait.
@@ -140,6 +141,9 @@ func (c *conn) answer(first uint32, batch []seat, in []byte) (used int, err erro
 			withheld = true
 		case pending != nil:
 			resp = &pending.Response
+			if n := frame.ValueBytes(in[used:]); err == nil && n > lent.KeptBytes && n <= frame.PartBytes {
+				resp.Scratch = lent.Room(resp.Scratch[:0], n)
+			}
 		}
 		if err == nil {
 			var sequence uint32

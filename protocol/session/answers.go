@@ -6,6 +6,7 @@ import (
 
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/budget"
+	"github.com/memring/memring/protocol/lent"
 )
 
 // Answers bounds what the conversations of a node hold of answers until their clients take them.
@@ -89,7 +90,7 @@ func (s *Session) askAgain(g *gap) {
 	first := g.pending.Response
 	req := protocol.Request{Op: protocol.Get, Options: protocol.NoBump | protocol.Again, Origin: s.origin, Share: &s.share, Bulk: true, Key: g.req.Key}
 	for asks, size := 0, first.Size; asks < maxAsks && s.share.Reserve(protocol.AnswerBytes(int(size))); asks++ {
-		s.resp.Scratch = roomFor(s.resp.Scratch, int(size)+headBytesOfAnswer)
+		s.resp.Scratch = lent.Room(s.resp.Scratch, int(size)+headBytesOfAnswer)
 		pending := s.handler.Handle(&req, &s.resp)
 		if pending == nil {
 			pending = s.answered()

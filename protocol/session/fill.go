@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/memring/memring/protocol"
+	"github.com/memring/memring/protocol/lent"
 )
 
 // settle waits for the answers still to come. What is asked of other members is written before it tells that it waits: that is work of the processor as well, which long
@@ -65,7 +66,7 @@ func waits(before []gap, req *protocol.Request) bool {
 
 // fill gives the next piece of the tape with its gaps filled: short answers, or one long one. Its requests are done with once that is the last.
 func (s *Session) fill() (piece []byte, used int) {
-	s.filled = giveBack(s.filled)
+	s.filled = lent.Back(s.filled)
 	s.share.Give(s.inPiece)
 	s.inPiece = 0
 	for s.next < len(s.gaps) {
@@ -81,12 +82,12 @@ func (s *Session) fill() (piece []byte, used int) {
 			s.askAgain(g)
 		}
 		room := len(g.pending.Response.Value) + headBytesOfAnswer
-		if len(s.filled) >= maxTapeBytes || len(s.filled) > 0 && len(s.filled)+room > maxKeptBytes {
+		if len(s.filled) >= maxTapeBytes || len(s.filled) > 0 && len(s.filled)+room > lent.KeptBytes {
 			return s.filled, 0
 		}
 		s.recent = len(g.pending.Response.Value)
 		s.values += s.recent
-		s.filled = s.codec.Append(roomFor(s.filled, room), &g.req, &g.pending.Response)
+		s.filled = s.codec.Append(lent.Room(s.filled, room), &g.req, &g.pending.Response)
 		s.inPiece += g.pending.Keep()
 		g.pending.Release()
 		*g = gap{}
@@ -103,10 +104,10 @@ func (s *Session) fill() (piece []byte, used int) {
 // copyTape adds the tape up to there to the piece; false if that is to be sent first.
 func (s *Session) copyTape(to int) bool {
 	n := to - s.from
-	if len(s.filled) > 0 && n > 0 && len(s.filled)+n > maxKeptBytes {
+	if len(s.filled) > 0 && n > 0 && len(s.filled)+n > lent.KeptBytes {
 		return false
 	}
-	s.filled = append(roomFor(s.filled, n), s.tape[s.from:to]...)
+	s.filled = append(lent.Room(s.filled, n), s.tape[s.from:to]...)
 	s.from = to
 	return true
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/budget"
+	"github.com/memring/memring/protocol/lent"
 )
 
 // A Codec is one wire on one connection. It may remember where in a line it is; it never blocks and never allocates.
@@ -38,9 +39,6 @@ const (
 	firstGaps  = 32
 	maxGaps    = 128
 	aheadBytes = 256 << 10
-
-	// maxKeptBytes bounds each of the buffers that a session keeps from one batch to the next.
-	maxKeptBytes = 64 << 10
 
 	// headBytesOfAnswer is room for what stands around a value: its line with key and numbers, or what the store keeps with it.
 	headBytesOfAnswer = 512
@@ -167,7 +165,7 @@ func (s *Session) answer(in []byte) (answers []byte, used int) {
 
 // Rest gives back the memory of the last answers, which are not good any more. It is for before a wait: Answer does the same.
 func (s *Session) Rest() {
-	s.tape, s.filled = giveBack(s.tape), giveBack(s.filled)
+	s.tape, s.filled = lent.Back(s.tape), lent.Back(s.filled)
 	s.share.Give(s.onTape + s.inPiece)
 	s.onTape, s.inPiece = 0, 0
 }
@@ -268,7 +266,7 @@ func (s *Session) handle() {
 		if s.left--; s.left == 0 {
 			s.left, handler = s.draw(), s.sample
 		}
-		resp.Scratch = roomFor(resp.Scratch, s.recent+headBytesOfAnswer)
+		resp.Scratch = lent.Room(resp.Scratch, s.recent+headBytesOfAnswer)
 		if s.holds == everything || s.holds == writes && req.Op.Writes() {
 			s.settle()
 		}
@@ -294,9 +292,9 @@ func (s *Session) handle() {
 		return
 	}
 	s.recent = len(resp.Value)
-	s.tape = s.codec.Append(roomFor(s.tape, len(resp.Value)+headBytesOfAnswer), req, resp)
+	s.tape = s.codec.Append(lent.Room(s.tape, len(resp.Value)+headBytesOfAnswer), req, resp)
 	resp.Reset()
-	resp.Scratch = giveBack(resp.Scratch)
+	resp.Scratch = lent.Back(resp.Scratch)
 }
 
 // answered makes of the answer that is there one that comes later.
@@ -311,7 +309,7 @@ func (s *Session) answered() *protocol.Pending {
 	}
 	if resp.Marks.Has(protocol.Withheld) {
 		s.full, s.recent = true, int(resp.Size)
-		resp.Scratch = giveBack(resp.Scratch)
+		resp.Scratch = lent.Back(resp.Scratch)
 	}
 	pending.Complete()
 	return pending
@@ -331,7 +329,7 @@ func (s *Session) leaveGap(pending *protocol.Pending) {
 	case pending.Holds:
 		s.holds = max(s.holds, writes)
 	}
-	s.resp.Scratch = giveBack(s.resp.Scratch)
+	s.resp.Scratch = lent.Back(s.resp.Scratch)
 }
 
 // beginStream takes over the stream of the answer. It must be the first of its batch, as memcached has it: what is said before a dump or a
