@@ -115,7 +115,9 @@ func (h *Held) Mirror(it Item) error {
 		it.Version = it.CAS
 	}
 	if it.Buried {
-		h.Bury(it.Version, it.Expiry)
+		if !h.entombUntil(it.Version, it.Expiry) {
+			h.remove(deleted)
+		}
 		return nil
 	}
 	if h.st.flushed != 0 && it.Version>>tagOfNodeBits <= h.st.flushed {

@@ -44,6 +44,24 @@ func (h *Held) mourn() (found, done bool) {
 	return found, true
 }
 
+// Stamp gives a version to what is deleted here now, greater than all that is known of the key, for who may have to Entomb it later.
+func (h *Held) Stamp() uint64 { return h.nextVersion() }
+
+// Entomb leaves a tombstone of a deletion of that version for so many seconds, or if there is no room for it a mark; false if what is here is newer.
+func (h *Held) Entomb(version uint64, seconds int64) bool {
+	return h.entombUntil(version, h.now+seconds)
+}
+
+// entombUntil is Entomb until a Unix second.
+func (h *Held) entombUntil(version uint64, until int64) bool {
+	if !h.newer(version) {
+		return false
+	}
+	h.remove(deleted)
+	h.entomb(version, until)
+	return true
+}
+
 // mourns reports whether to give an item this expiry is a deletion by another name, which is to be mourned as one.
 func (h *Held) mourns(expiry int64) bool {
 	return expiry != 0 && expiry <= h.now && h.st.store.mourning.Load() != 0

@@ -110,6 +110,55 @@ func TestMourningIsBounded(t *testing.T) {
 	}
 }
 
+// A deletion is buried later by the version that it had: what was stored since stays, and what was there before does not come back.
+func TestEntomb(t *testing.T) {
+	s := openStore(t, Config{})
+	old := put(t, s, "k", Item{Value: []byte("old")})
+	h := s.Hold([]byte("k"))
+	h.Delete()
+	version := h.Stamp()
+	h.Release()
+	since := put(t, s, "since", Item{})
+	h = s.Hold([]byte("k"))
+	if !h.Entomb(version, 100) {
+		t.Error("no tombstone")
+	}
+	if it, found := h.Grave(); !found || it.Version != version || version <= old {
+		t.Errorf("a tombstone of version %x, want %x, above %x", it.Version, version, old)
+	}
+	if installed, _ := h.Install(Item{CAS: old}); installed {
+		t.Error("an older version comes back")
+	}
+	h.Release()
+	h = s.Hold([]byte("since"))
+	if h.Entomb(since-1, 100) || !h.Has() {
+		t.Error("what is newer is buried")
+	}
+	h.Release()
+	check(t, s)
+}
+
+// A copy is as its holder has it: a tombstone of his takes the place of whatever is there.
+func TestAMirroredTombstoneRemovesWhatIsThere(t *testing.T) {
+	s := openStore(t, Config{})
+	f := func(what string, version uint64, grave bool) {
+		t.Helper()
+		h := s.Hold([]byte(what))
+		defer h.Release()
+		if err := h.Mirror(Item{Buried: true, CAS: version, Version: version, Expiry: testStart + 100}); err != nil || h.Has() {
+			t.Errorf("%s: it is there still, %v", what, err)
+		}
+		if _, buried := h.Grave(); buried != grave {
+			t.Errorf("%s: a tombstone: %v", what, buried)
+		}
+	}
+	older := put(t, s, "older", Item{})
+	f("older", older+1, true)
+	newer := put(t, s, "newer", Item{})
+	f("newer", newer-1, false)
+	check(t, s)
+}
+
 func TestMourningAllocatesNothing(t *testing.T) {
 	s := openStore(t, Config{MaxBytes: 64 << 20})
 	s.Mourn(3600)
