@@ -139,15 +139,17 @@ func (n *Node) isSelf(m membership.Member) bool { return m.ID == n.self.ID && m.
 // openHandover makes what holds the partitions. Its members are reached once there are links.
 func (n *Node) openHandover() {
 	n.handover = handover.New(handover.Config{
-		Self:   handover.Member{ID: n.cfg.ID, Boot: uint64(n.started.UnixNano())},
-		Store:  n.store,
-		Next:   n.replicator,
-		Send:   n.copyTo,
-		Await:  n.errands.Await,
-		After:  n.errands.After,
-		Go:     n.errands.Go,
-		Missed: n.missed,
-		Hasten: note(n.hasten),
+		Self:     handover.Member{ID: n.cfg.ID, Boot: uint64(n.started.UnixNano())},
+		Store:    n.store,
+		Next:     n.replicator,
+		Send:     n.copyTo,
+		Await:    n.errands.Await,
+		After:    n.errands.After,
+		Go:       n.errands.Go,
+		Missed:   n.missed,
+		Hasten:   note(n.hasten),
+		Mourning: n.mourning,
+		Mourn:    func(span time.Duration) { n.mourn(min(span, healTime)) },
 		Copies: handover.Copies{
 			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,
 			Receive: n.replicator.Receive, Feed: n.replicator.Feed, Keeps: n.replicator.Keeps, Release: n.replicator.Release,

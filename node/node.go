@@ -76,7 +76,8 @@ type Node struct {
 	crawler    *crawler.Crawler
 	router     *router.Router
 	sides      *sides.Sides
-	mourns     atomic.Int64 // until when deletions leave tombstones, in nanoseconds since started
+	graves     sync.Mutex   // held while the store is told whether deletions leave tombstones
+	mourns     atomic.Int64 // until when they do, in nanoseconds since started
 	dispatch   *dispatch.Dispatch
 	operator   *operator.Operator
 	meter      *meter.Meter

@@ -16,15 +16,27 @@ const (
 // lookAround finds out on which side of a split this node is, if there is one, and sees to it that what is deleted meanwhile stays deleted after it.
 func (n *Node) lookAround() {
 	here, lost := n.members.Everybody()
-	now := time.Since(n.started)
 	if n.sides.Look(here, lost, n.gone, time.Now()) {
-		n.mourns.Store(int64(now + healTime))
+		n.mourn(healTime)
 	}
-	if int64(now) < n.mourns.Load() {
-		n.store.Mourn(int64(graveTime.Seconds()))
-	} else {
+	n.graves.Lock()
+	defer n.graves.Unlock()
+	if n.mourning() == 0 {
 		n.store.Mourn(0)
 	}
+}
+
+// mourn has deletions leave tombstones for that long at least.
+func (n *Node) mourn(span time.Duration) {
+	n.graves.Lock()
+	defer n.graves.Unlock()
+	n.mourns.Store(max(n.mourns.Load(), int64(time.Since(n.started)+span)))
+	n.store.Mourn(int64(graveTime.Seconds()))
+}
+
+// mourning is for how long yet deletions leave tombstones.
+func (n *Node) mourning() time.Duration {
+	return max(0, time.Duration(n.mourns.Load())-time.Since(n.started))
 }
 
 // gone reports whether it is known of a member that its process has ended. Sides remember it: the verdict itself ends when gossip has found out.

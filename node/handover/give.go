@@ -165,6 +165,7 @@ func (h *Handover) tell(answer *handout, resp *protocol.Response) {
 	}
 	answer.clock = h.cfg.Store.Latest()
 	resp.Status = protocol.OK
+	resp.TTL = int64(h.cfg.Mourning().Round(time.Second) / time.Second)
 	resp.Scratch = answer.append(resp.Scratch[:0])
 	resp.Value = resp.Scratch
 }

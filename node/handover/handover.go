@@ -41,6 +41,10 @@ type Config struct {
 	Missed func(m Member) bool
 	// Hasten is called when another member seems to know a later table than this one.
 	Hasten func()
+	// Mourning tells for how long yet what is deleted here leaves tombstones, since somebody may be on the other side of a split; Mourn has it do so for that long at least. Who takes partitions over
+	// is told: he may be new, and not know who is missed. nil: nobody is ever missed.
+	Mourning func() time.Duration
+	Mourn    func(span time.Duration)
 
 	// Copies is what keeps copies for others here, and has others keep some of what is held here.
 	Copies Copies
@@ -162,6 +166,12 @@ func New(cfg Config, partitions int) *Handover {
 	}
 	if cfg.Missed == nil {
 		cfg.Missed = func(Member) bool { return true }
+	}
+	if cfg.Mourning == nil {
+		cfg.Mourning = func() time.Duration { return 0 }
+	}
+	if cfg.Mourn == nil {
+		cfg.Mourn = func(time.Duration) {}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -13,6 +13,7 @@ import (
 //	Takeover, Offer   boot 8 | view 8 | number 8 | flushed 8 | partitions, again, salvage, orphans: a bit each | id
 //	its answer        boot 8 | view 8 | move 8 | clock 8 | flushed 8 | flush in 8 | flush mark 8
 //	                  | copies' number 8 | bytes 8 | leaves in 8 | given, whole, follows, contested, kept, wanted, copied, halves, salvaged: a bit each
+//	                  TTL: for how many seconds yet its deletions leave tombstones
 //	Fetch             Key, Delta: the move; the answer is an item in the Response's fields
 //	Pull              Delta: the move; Initial: 0 for what has been used, then 1 for the rest; Flags: how many bytes; Value: cursor 24 | those of whole that he lacks, a bit each; or no more
 //	its answer        a piece (node/piece)

@@ -39,6 +39,7 @@ type node struct {
 	side        side          // of a cut
 	leaves      bool          // it drains
 	left        bool          // clients are sent away
+	mourns      time.Duration // until when what is deleted leaves tombstones
 	gone        bool
 }
 
@@ -79,7 +80,7 @@ func (w *world) launch(id string) *node {
 		panic(err)
 	}
 	if w.splits {
-		n.store.Mourn(3600) // as a node does while others are out of reach
+		n.mourn(simMourn * time.Second) // as a node does while others are out of reach
 	}
 	await := func(p *protocol.Pending, then func(*protocol.Response)) {
 		n.awaited = append(n.awaited, &errand{pending: p, then: then})
@@ -105,15 +106,17 @@ func (w *world) launch(id string) *node {
 		PieceBytes: 64 << w.rnd.IntN(8),
 	}, simPartitions)
 	n.handover = New(Config{
-		Self:   n.Member,
-		Store:  n.store,
-		Next:   n.replicator,
-		Send:   n.copyTo,
-		Await:  await,
-		After:  after,
-		Go:     soon,
-		Missed: func(m Member) bool { s := n.view[m.ID]; return s.boot == m.Boot && s.state == down },
-		Hasten: n.hasten,
+		Self:     n.Member,
+		Store:    n.store,
+		Next:     n.replicator,
+		Send:     n.copyTo,
+		Await:    await,
+		After:    after,
+		Go:       soon,
+		Missed:   func(m Member) bool { s := n.view[m.ID]; return s.boot == m.Boot && s.state == down },
+		Hasten:   n.hasten,
+		Mourning: func() time.Duration { return max(0, n.mourns-w.now) },
+		Mourn:    n.mourn,
 		Copies: Copies{
 			Take: n.replicator.Take, Yield: n.replicator.Yield, Spoil: n.replicator.Spoil, Copied: n.replicator.Copied, Clean: n.replicator.Clean,
 			Receive: n.replicator.Receive, Feed: n.replicator.Feed, Keeps: n.replicator.Keeps, Release: n.replicator.Release,
@@ -287,7 +290,7 @@ func (n *node) adopt() {
 			living++
 		}
 		if s.state == down {
-			n.store.Mourn(simMourn)
+			n.mourn(simMourn * time.Second)
 		}
 		if m := (Member{ID: id, Boot: s.boot}); s.state.here() && m != n.Member {
 			others = append(others, m)
@@ -329,11 +332,21 @@ func (n *node) adopt() {
 }
 
 func (n *node) doubt() {
-	if c := n.w.cut; c != nil {
-		c.fenced = true
-	}
 	n.replicator.Doubt()
 	n.handover.Doubt()
+}
+
+// mourn is what node.Node does of that name.
+func (n *node) mourn(span time.Duration) {
+	if until := n.w.now + span; until > n.mourns {
+		n.mourns = until
+		n.store.Mourn(simMourn)
+		n.w.after(span, n, func() {
+			if n.mourns == until {
+				n.store.Mourn(0)
+			}
+		})
+	}
 }
 
 // door answers on copy lanes, as node's does.

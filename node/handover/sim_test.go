@@ -244,6 +244,9 @@ func (w *world) open() (count int) {
 
 // unsettled tells what is not yet as it should stay; "" if all is.
 func (w *world) unsettled() string {
+	if w.now < w.condemnedUntil {
+		return fmt.Sprintf("%v is condemned, or was lately", w.condemned)
+	}
 	for _, n := range w.nodes {
 		if n.gone {
 			continue
@@ -309,6 +312,7 @@ func TestSimSlander(t *testing.T) {
 		return
 	}
 	simulate(t, slanderPlan, seedsOf(60))
+	report(t, play(slanderPlan(6181))) // it ends while somebody is condemned
 }
 
 // Sim: a seed plays exactly again.

@@ -35,6 +35,9 @@ const (
 	// ghostPatience is for how long a member that was here until now is asked again though it does not answer: after a cut a lane is silent until TCP sends again, or it is opened anew. Who is gone
 	// for good was silent for two seconds before, and clients wait for that little longer.
 	ghostPatience = 300 * time.Millisecond
+	// unsettledTime is for how long after a partition has come here deletions leave tombstones, if there are copies: who has kept one for its former holder may be on the other side of a cut that nobody has
+	// noticed yet, and be told by nobody that it is of no use. Gossip needs five seconds at most for one, and as long again when few are left to look.
+	unsettledTime = 10 * time.Second
 	// maxPiecePause is the longest that who gives may have us wait between two pieces.
 	maxPiecePause = time.Second
 )
@@ -319,6 +322,9 @@ func (h *Handover) answered(r *round, id string, resp *protocol.Response) {
 	ok := h.read(&answer, id, resp)
 	var base piece.Base
 	if ok {
+		if resp.TTL > 0 {
+			h.cfg.Mourn(time.Duration(resp.TTL) * time.Second)
+		}
 		h.follow(id, &answer)
 		h.clear(answer.given)
 		base = h.cfg.Copies.Receive(answer.given, answer.whole, answer.salvaged, Member{ID: id, Boot: answer.boot})
@@ -429,6 +435,7 @@ func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) boo
 	if answer.move == 0 {
 		return false
 	}
+	h.unsettledLocked()
 	h.cfg.Copies.Release(merged)
 	all := here.Len()
 	h.stats.Taken.Add(int64(a.parts + all))
@@ -446,6 +453,13 @@ func (h *Handover) takeLocked(from Member, answer *handout, base piece.Base) boo
 	h.cfg.Log.Info("partitions are arriving", "from", from.ID, "partitions", a.parts)
 	h.cfg.Go(func() { h.pull(a) })
 	return true
+}
+
+// unsettledLocked has what is deleted remembered while something arrives, and for a while after.
+func (h *Handover) unsettledLocked() {
+	if h.table != nil && h.table.Copies() > 1 {
+		h.cfg.Mourn(unsettledTime)
+	}
 }
 
 // finish ends a round: what nobody has is ours, and for the rest another begins.
@@ -631,10 +645,11 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 		h.end(a, false)
 		return
 	}
+	h.mu.Lock()
+	h.unsettledLocked()
+	sharing := max(len(h.arrivals), 1)
+	h.mu.Unlock()
 	if some {
-		h.mu.Lock()
-		sharing := max(len(h.arrivals), 1)
-		h.mu.Unlock()
 		pause = max(pause, piece.Pace(len(resp.Value), h.cfg.Rate()/int64(sharing)))
 	}
 	h.cfg.later(a.within(pause, len(resp.Value)), func() { h.pull(a) })
@@ -667,6 +682,7 @@ func (h *Handover) end(a *arrival, early bool) {
 	}
 	h.arrivals = slices.Delete(h.arrivals, at, at+1)
 	a.over.Store(true)
+	h.unsettledLocked()
 	doubts := false
 	for part := range h.parts {
 		p := &h.parts[part]
