@@ -30,36 +30,53 @@ const (
 	firstAgain = 5 * time.Millisecond
 )
 
+// An outcome is what became of a copy that was sent.
+type outcome struct {
+	status protocol.Status
+	taken  bool // with PeerMoved: the replica has taken the partition over with these very copies
+}
+
 // acknowledged goes on with a copy when its replica has answered.
-func (r *Replicator) acknowledged(f *feed, fl flight, status protocol.Status) {
-	if w := fl.w; status == protocol.OK && fl.turn == f.turn.Load() && !f.losing.Load() {
+func (r *Replicator) acknowledged(f *feed, fl flight, o outcome) {
+	if w := fl.w; o.status == protocol.OK && fl.turn == f.turn.Load() && !f.losing.Load() {
 		if f.failing.Load() {
 			f.failing.Store(false)
 		}
 		w.shard.settle(w, fl.awaited, 1)
 		return
 	}
-	r.unacknowledged(f, fl, status)
+	r.unacknowledged(f, fl, o)
 }
 
 // unacknowledged finds out what the answer to a copy means that is not simply stored.
 //
 // While this node does not know whether it holds the partition still, it says nothing to the replica: if it has stood still, the replica may hold it now.
-func (r *Replicator) unacknowledged(f *feed, fl flight, status protocol.Status) {
+//
+// A replica that holds the partition now has all that was acknowledged here, if it took that over with the copies that it was sent until now: so this node is fenced. If it has it from elsewhere, from
+// the other side of a split, each of both may have what the other has not, and what is not acknowledged is not done until they have merged (Release).
+func (r *Replicator) unacknowledged(f *feed, fl flight, o outcome) {
 	w := fl.w
+	if r.unburied(w) {
+		r.cfg.Go(func() {
+			r.bury(w)
+			r.unacknowledged(f, fl, o)
+		})
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fenced := status == protocol.PeerMoved && r.hearsLocked(f, w.part) // what we gave away ourselves is another matter
+	elsewhere := o.status == protocol.PeerMoved && r.hearsLocked(f, w.part) // what we gave away ourselves is another matter
 	switch {
-	case status == protocol.PeerMoved && !fenced:
-	case fenced:
+	case o.status == protocol.PeerMoved && !elsewhere:
+	case elsewhere && o.taken:
 		r.cfg.Go(r.cfg.Fenced)
-	case status == protocol.NotFound && r.cfg.Place(w.part) >= piece.Arriving: // it keeps no copy of that
+	case elsewhere:
+	case o.status == protocol.NotFound && r.cfg.Place(w.part) >= piece.Arriving: // it keeps no copy of that
 		r.endLocked(f, w.part)
 	case !r.hearsLocked(f, w.part):
 	case r.cfg.Place(w.part) < piece.Arriving && !r.stopped:
 		w.shard.stick(w)
-		r.cfg.After(retryAfter, func() { r.acknowledged(f, fl, status) })
+		r.cfg.After(retryAfter, func() { r.acknowledged(f, fl, o) })
 		return
 	default:
 		r.failedLocked(f, &fl)
@@ -68,7 +85,7 @@ func (r *Replicator) unacknowledged(f *feed, fl flight, status protocol.Status) 
 	case !r.hearsLocked(f, w.part):
 		r.stats.Alone.Add(1)
 		w.shard.settle(w, fl.awaited, 1)
-	case fenced || r.stopped:
+	case elsewhere || r.stopped:
 		f.waiting = append(f.waiting, fl)
 		w.shard.stick(w)
 	default:
@@ -151,9 +168,9 @@ func (r *Replicator) sendOne(f *feed, fl flight) {
 	w := fl.w
 	w.shard.sending.Lock()
 	defer w.shard.sending.Unlock()
-	message, byShip := r.message(w)
+	message, _, byShip := r.message(w)
 	if !r.sends(f, w.part) {
-		r.acknowledged(f, fl, protocol.PeerTimeout)
+		r.acknowledged(f, fl, outcome{status: protocol.PeerTimeout})
 		return
 	}
 	r.stats.Again.Add(1)
@@ -171,12 +188,12 @@ func (r *Replicator) send(f *feed, fl flight, more []flight, message *protocol.R
 	sent := r.cfg.Send(f.to.ID, message)
 	flush = sent.Flusher()
 	sent.Hear(func(p *protocol.Pending) {
-		status := p.Response.Status
+		o := outcome{status: p.Response.Status, taken: p.Response.CAS == f.number}
 		p.Release()
-		r.acknowledged(f, gone, status)
+		r.acknowledged(f, gone, o)
 		for _, other := range more {
 			other.turn = gone.turn
-			r.acknowledged(f, other, status)
+			r.acknowledged(f, other, o)
 		}
 	})
 	return flush

@@ -320,6 +320,9 @@ func (r *Replicator) store(req *protocol.Request, resp *protocol.Response) {
 		switch place := r.cfg.Place(part); {
 		case place >= piece.Arriving:
 			resp.Status = protocol.PeerMoved
+			if number := r.taken.Load(int(part)); number != nil {
+				resp.CAS = *number
+			}
 		case place == piece.Elsewhere:
 			resp.Status = protocol.NotFound
 		default: // it is being taken over, or was: the sender is to find out before he goes on alone
@@ -429,10 +432,11 @@ func (r *Replicator) yieldLocked(parts piece.Set, good func(c *copying, part int
 		if c == nil {
 			continue
 		}
-		may := c.heard.Load() && good(c, part)
+		may, number := c.heard.Load() && good(c, part), c.number
 		if r.forgetLocked(c, part); may {
 			kept.Add(part)
 			r.dirt.Cleaned(part)
+			r.taken.Store(part, &number)
 		}
 	}
 	r.stats.Taken.Add(int64(kept.Len()))

@@ -195,6 +195,7 @@ func (r *Replicator) partSoon(parts piece.Set, left time.Duration, part func()) 
 
 func (r *Replicator) part(parts piece.Set, to piece.Member, then func(piece.Parting)) {
 	open := r.openParts(parts)
+	r.buryOpen(parts)
 	p := piece.Parting{Whole: piece.NewSet(r.feeds.Len())}
 	r.mu.Lock()
 	for _, f := range r.feedsLocked() {

@@ -11,7 +11,8 @@ import (
 //	Follow      Value: boot 8 | number 8, 0 to ask only | partitions, a bit each | id; the answer's Value: those that are held there
 //	Unfollow    CAS: the number, 0 for all of the sender's; Key: his id; Delta: his boot; Value: partitions, a bit each; none for all
 //	            the answer's Value: those of them that are held there now
-//	Copy        CAS: the number; Delta: the turn; Value: the item, as in a piece; or Key: that of an item that is gone
+//	Copy        CAS: the number; Delta: the turn; Value: the item, or its tombstone, as in a piece; or Key: that of an item that is gone
+//	            the answer of who holds the partition now, CAS: the number of the copies that he took it over with
 //	Confirm     CAS: the number; Key: the id of who asks; the answer's Value: partitions, a bit each
 //	Draw        CAS: the number; Key: the id of who asks; Value: cursor 24; the answer's Value: a piece
 

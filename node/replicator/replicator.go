@@ -76,6 +76,7 @@ type Replicator struct {
 	cfg    Config
 	feeds  *piece.Each[[]*feed] // by partition: who is to hear of its writes, in the table's order
 	copies *piece.Each[copying] // by partition: what is kept of it for another
+	taken  *piece.Each[uint64]  // by partition: the number of the last copy of it that was of use when it came to be held here, or was given on
 	active atomic.Bool          // there are feeds
 	ended  atomic.Bool          // stopped, for those who do not hold mu
 	shards [shardCount]shard
@@ -139,7 +140,7 @@ func New(cfg Config, partitions int) *Replicator {
 	}
 	r := &Replicator{
 		cfg: cfg, self: -1,
-		feeds: piece.NewEach[[]*feed](partitions), copies: piece.NewEach[copying](partitions),
+		feeds: piece.NewEach[[]*feed](partitions), copies: piece.NewEach[copying](partitions), taken: piece.NewEach[uint64](partitions),
 		fed: map[feedKey]*feed{}, lapsed: map[piece.Member]bool{}, partings: map[uint64]func(){}, heard: map[piece.Member]uint64{}, sessions: map[uint64]*copying{},
 		numbered: cfg.Self.Boot,
 	}

@@ -68,7 +68,10 @@ func (r *Replicator) ship(w *write) {
 	s.sending.Lock()
 	berths := s.ships[w.hash]
 	s.ships[w.hash] = nil // there still: what comes meanwhile waits
-	message, _ := s.message(r.cfg.Store, w.key, math.MaxInt)
+	message, gone, _ := s.message(r.cfg.Store, w.key, math.MaxInt)
+	for _, b := range berths {
+		b.fl.w.gone.Store(gone)
+	}
 	s.memory = nil // the message's, if it is short by now
 	s.sending.Unlock()
 	for len(berths) > 0 {
@@ -81,7 +84,7 @@ func (r *Replicator) ship(w *write) {
 		})
 		if !r.sends(f, w.part) {
 			for _, fl := range flights {
-				r.acknowledged(f, fl, protocol.PeerTimeout)
+				r.acknowledged(f, fl, outcome{status: protocol.PeerTimeout})
 			}
 		} else if flush := r.send(f, flights[0], flights[1:], &message); flush != nil {
 			flush()
@@ -103,9 +106,9 @@ func (r *Replicator) sends(f *feed, part uint32) bool {
 }
 
 // message gives what is to be sent of a write's key, or says that it goes, or is going, by ship. The shard's sending is held.
-func (r *Replicator) message(w *write) (message protocol.Request, byShip bool) {
+func (r *Replicator) message(w *write) (message protocol.Request, gone uint64, byShip bool) {
 	if _, under := w.shard.ships[w.hash]; under {
-		return message, true
+		return message, 0, true
 	}
 	return w.shard.message(r.cfg.Store, w.key, r.cfg.LongBytes)
 }

@@ -35,8 +35,9 @@ type write struct {
 	key     []byte
 	pending *protocol.Pending // nil: its client has been answered
 	answer  protocol.Response
-	left    int // copies that its client waits for
-	flying  int // all that are not acknowledged
+	left    int           // copies that its client waits for
+	flying  int           // all that are not acknowledged
+	gone    atomic.Uint64 // of a deletion without a tombstone, its version; else 0. Not mu's
 	readers []*reader
 	stuck   bool // its client has been told that it is not known whether it was done
 }
@@ -178,7 +179,8 @@ func (r *Replicator) Stalled(part uint32) bool {
 
 // copy sends the item as it is now to the replicas. What it gives flushes the copies that are waited for. The shard's sending is held.
 func (r *Replicator) copy(w *write, feeds []*feed, awaited int) (flush []func()) {
-	message, byShip := r.message(w)
+	message, gone, byShip := r.message(w)
+	w.gone.Store(gone)
 	for i, f := range feeds {
 		fl := flight{w: w}
 		if i < awaited {
@@ -200,23 +202,26 @@ func (r *Replicator) copy(w *write, feeds []*feed, awaited int) (flush []func())
 	return flush
 }
 
-// message is what a replica is told of a key: the item as it is now, or that it is gone. One whose value is longer than most is not read.
-func (s *shard) message(store *storage.Store, key []byte, most int) (message protocol.Request, tooLong bool) {
+// message is what a replica is told of a key: the item as it is now, its tombstone, or that it is gone, and with what version. One whose value is longer than most is not read.
+func (s *shard) message(store *storage.Store, key []byte, most int) (message protocol.Request, gone uint64, tooLong bool) {
 	held := store.Hold(key)
 	defer held.Release()
 	if length, _, _ := held.Look(); length > most {
-		return message, true
+		return message, 0, true
 	}
 	it, found := held.Item()
 	if !found {
-		return protocol.Request{Op: protocol.Copy, Key: key}, false
+		it, found = held.Grave()
+	}
+	if !found {
+		return protocol.Request{Op: protocol.Copy, Key: key}, held.Stamp(), false
 	}
 	if s.memory = piece.Append(s.memory[:0], key, it); cap(s.memory) > maxMemory {
 		memory := s.memory
 		s.memory = nil
-		return protocol.Request{Op: protocol.Copy, Value: memory}, false
+		return protocol.Request{Op: protocol.Copy, Value: memory}, 0, false
 	}
-	return protocol.Request{Op: protocol.Copy, Value: s.memory}, false
+	return protocol.Request{Op: protocol.Copy, Value: s.memory}, 0, false
 }
 
 // maxMemory bounds what a shard keeps for the next item.
