@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ func (c *command) flags(cmd *cobra.Command, port int) *cobra.Command {
 	set := cmd.Flags()
 	c.node.Flags(set, port)
 	set.StringVar(&c.keyFile, "key-file", "", "`FILE` with the key of the archive, 32 characters at least (openssl rand -base64 32 makes one); of several lines the first encrypts, and any may fit")
-	set.DurationVar(&c.timeout, "timeout", time.Minute, "give up after a `DURATION` in which nothing went on")
+	set.DurationVar(&c.timeout, "timeout", time.Minute, "give up after a `DURATION` in which no items came or went")
 	set.BoolVar(&c.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -82,26 +83,28 @@ func (c *command) members(asked []string) (addresses map[string]string, err erro
 	return nil, err
 }
 
-// A patient conversation ends when nothing has come or gone for a while, however long it goes on.
+// A patient conversation may go on for however long, while what goes on is items: an answer, some items, or a part of a long one, takes no longer than its patience. Bytes
+// that come one by one are no progress to who waits for a backup.
 type patient struct {
 	net.Conn
 	patience time.Duration
 }
 
-// Read implements io.Reader.
-func (p *patient) Read(to []byte) (int, error) {
-	if err := p.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
-		return 0, err
-	}
-	return p.Conn.Read(to)
-}
+// expect gives what is to be read next its time.
+func (p *patient) expect() error { return p.SetReadDeadline(time.Now().Add(p.patience)) }
 
-// Write implements io.Writer.
-func (p *patient) Write(bytes []byte) (int, error) {
-	if err := p.SetWriteDeadline(time.Now().Add(p.patience)); err != nil {
-		return 0, err
+// Write implements io.Writer. Each part has its time.
+func (p *patient) Write(bytes []byte) (written int, err error) {
+	for part := range slices.Chunk(bytes, partBytes) {
+		if err := p.SetWriteDeadline(time.Now().Add(p.patience)); err != nil {
+			return written, err
+		}
+		n, err := p.Conn.Write(part)
+		if written += n; err != nil {
+			return written, err
+		}
 	}
-	return p.Conn.Write(bytes)
+	return written, nil
 }
 
 // dial opens a conversation with a member.
@@ -118,4 +121,6 @@ const (
 	dialTimeout = 5 * time.Second
 	// passing is the pause before what failed is tried again.
 	passing = 200 * time.Millisecond
+	// partBytes is how much of a long item is progress.
+	partBytes = 1 << 20
 )

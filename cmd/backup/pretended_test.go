@@ -3,6 +3,8 @@ package backup_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,9 +12,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memring/memring/cmd/backup"
+	"github.com/memring/memring/cmd/output"
 	"github.com/memring/memring/node/archive"
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/storage"
 )
 
@@ -48,6 +53,28 @@ func pretend(t *testing.T, answer func(line string, in *bufio.Reader, out net.Co
 		}
 	}()
 	return port.Addr().String()
+}
+
+// archived writes an archive of items of a few bytes.
+func archived(t *testing.T, path string, keys ...string) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := archive.NewWriter(file, []byte("{}"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := w.Batch()
+	for _, key := range keys {
+		if err := batch.Add([]byte(key), storage.Item{Value: []byte("value"), CAS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(batch.Flush(), w.Close(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Whoever interrupts a backup finds nothing of it.
@@ -98,29 +125,7 @@ func TestABackupOverwritesNothingThatCame(t *testing.T) {
 // An item that is refused for good ends a restore, also if the node ends the connection with that and takes the next one on another.
 func TestARefusalIsToldAlthoughTheConnectionEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "items.archive")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := archive.NewWriter(file, []byte("{}"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	batch := w.Batch()
-	for _, key := range []string{"a", "b"} {
-		if err := batch.Add([]byte(key), storage.Item{Value: []byte("value"), CAS: 1}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := batch.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
+	archived(t, path, "a", "b")
 	address := pretend(t, func(line string, in *bufio.Reader, out net.Conn) bool {
 		var keyBytes, allBytes int
 		if n, _ := fmt.Sscanf(line, "install %d %d", &keyBytes, &allBytes); n != 2 {
@@ -140,4 +145,46 @@ func TestARefusalIsToldAlthoughTheConnectionEnds(t *testing.T) {
 	if printed, err := run("restore", path, "--addr", address, "--timeout", "5s"); err == nil || !strings.Contains(err.Error(), "never") {
 		t.Errorf("%v: %s", err, printed)
 	}
+}
+
+// What goes on for --timeout without an item that had not come before is given up: bytes that come one by one, an answer that never ends, and the same items again and again.
+func TestWhatBringsNoItemsIsGivenUp(t *testing.T) {
+	f := func(name string, answer func(line string, in *bufio.Reader, out net.Conn) bool, args ...string) {
+		t.Helper()
+		printed, err := run(append(args, "--addr", pretend(t, answer), "--timeout", "300ms")...)
+		if err == nil || output.ExitCode(err) != output.Timeout {
+			t.Errorf("%s: %v: %s", name, err, printed)
+		}
+	}
+	trickle := func(out net.Conn) {
+		for range time.Tick(10 * time.Millisecond) {
+			if _, err := out.Write([]byte{'1'}); err != nil {
+				return
+			}
+		}
+	}
+	f("a long item by the byte", func(line string, _ *bufio.Reader, out net.Conn) bool {
+		if strings.HasPrefix(line, "export ") {
+			fmt.Fprintf(out, "EXPORT 1 1 100\r\n\x00\x00\x10\x00")
+			trickle(out)
+		}
+		return true
+	}, "backup", "--to", t.TempDir())
+	items := piece.Append(nil, []byte("key"), storage.Item{Value: []byte("value"), CAS: 1})
+	f("the same item each time", func(line string, _ *bufio.Reader, out net.Conn) bool {
+		if !strings.HasPrefix(line, "export ") {
+			return true
+		}
+		fmt.Fprintf(out, "EXPORT 1 1 100\r\n%s%s", binary.LittleEndian.AppendUint32(nil, uint32(len(items))), items)
+		return false
+	}, "backup", "--to", t.TempDir())
+
+	path := filepath.Join(t.TempDir(), "items.archive")
+	archived(t, path, "a")
+	f("an answer by the byte", func(line string, in *bufio.Reader, out net.Conn) bool {
+		if strings.HasPrefix(line, "install ") {
+			trickle(out)
+		}
+		return true
+	}, "restore", path)
 }

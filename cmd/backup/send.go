@@ -126,7 +126,11 @@ func (s *sender) try() (failure error) {
 	for _, end := range ends {
 		again := s.conn == nil
 		if !again {
-			answer, err := s.in.ReadSlice('\n')
+			err := s.conn.expect()
+			var answer []byte
+			if err == nil {
+				answer, err = s.in.ReadSlice('\n')
+			}
 			if err == nil {
 				again, err = told.count(strings.TrimSpace(string(answer)))
 			} else {

@@ -136,7 +136,9 @@ type collection struct {
 	complete   int
 	expected   int64     // bytes, about
 	came       int64     // bytes
-	moved      time.Time // when something came last
+	moved      time.Time // when something came last that had not come before
+	inRound    int64     // bytes that came since all members were asked
+	farthest   int64     // the most of that, in a round since a partition was whole
 }
 
 // collect asks all members for what they hold, until each partition has come whole from somebody. Of one that moves meanwhile something may have come before: it is in the archive
@@ -174,6 +176,7 @@ type fatalError struct{ error }
 
 // round asks each member once.
 func (b *collection) round(ctx context.Context) error {
+	b.inRound = 0
 	var asking sync.WaitGroup
 	failures := make([]error, 0, len(b.known))
 	for _, id := range slices.Sorted(maps.Keys(b.known)) {
@@ -204,7 +207,7 @@ func (b *collection) take(ctx context.Context, address string) error {
 		return err
 	}
 	batch := b.out.Batch()
-	x := exported{in: bufio.NewReaderSize(conn, 256<<10)}
+	x := exported{expect: conn.expect, in: bufio.NewReaderSize(conn, 256<<10)}
 	err = x.read(b.began, func(items []byte) error { return b.add(batch, items) })
 	if err := batch.Flush(); err != nil { // what has come is as good as any, even if the rest of it has not
 		return fatalError{fmt.Errorf("--to: %w", err)}
@@ -239,8 +242,10 @@ func (b *collection) add(batch *archive.Batch, encoded []byte) error {
 	count, _ := b.out.Written()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.moved = time.Now()
 	b.came += int64(len(encoded))
+	if b.inRound += int64(len(encoded)); b.inRound > b.farthest { // else it has come before, in vain
+		b.moved, b.farthest = time.Now(), b.inRound
+	}
 	share := min(float64(b.came)/float64(max(b.expected, 1)), 0.99)
 	b.progress.Tell(share, fmt.Sprintf("%d items, %d MB", count, b.came>>20), map[string]any{"percent": int(100 * share), "items": count, "bytes_read": b.came})
 	return nil
@@ -260,13 +265,14 @@ func (b *collection) finish(complete piece.Set) {
 		if part < b.partitions && b.missing.Has(part) {
 			b.missing.Remove(part)
 			b.complete++
-			b.moved = time.Now()
+			b.moved, b.farthest = time.Now(), 0
 		}
 	}
 }
 
 // An exported is what a member answers to "export": see node/dump.
 type exported struct {
+	expect   func() error // before what is read next
 	in       *bufio.Reader
 	complete piece.Set
 	memory   []byte
@@ -278,6 +284,9 @@ const maxPieceBytes = 1<<30 + 1<<20
 func (x *exported) read(began func(partitions int, bytes int64), took func(items []byte) error) error {
 	var partitions, held int
 	var bytes int64
+	if err := x.expect(); err != nil {
+		return err
+	}
 	first, err := x.in.ReadSlice('\n')
 	if err != nil {
 		return fmt.Errorf("no answer: %w", err)
@@ -293,6 +302,9 @@ func (x *exported) read(began func(partitions int, bytes int64), took func(items
 		case err != nil:
 			return fmt.Errorf("what it gives ends early: %w", err)
 		case len(items) == 0:
+			if err := x.expect(); err != nil {
+				return err
+			}
 			if x.complete = piece.NewSet(partitions); x.complete.Fits(partitions) {
 				_, err = io.ReadFull(x.in, x.complete)
 			}
@@ -306,6 +318,9 @@ func (x *exported) read(began func(partitions int, bytes int64), took func(items
 
 // piece reads the next items; none at the end.
 func (x *exported) piece() ([]byte, error) {
+	if err := x.expect(); err != nil {
+		return nil, err
+	}
 	var length [4]byte
 	if _, err := io.ReadFull(x.in, length[:]); err != nil {
 		return nil, err
@@ -316,8 +331,11 @@ func (x *exported) piece() ([]byte, error) {
 	}
 	x.memory = x.memory[:0]
 	for len(x.memory) < n { // it grows with what comes, not with what is announced
-		part := min(n-len(x.memory), 1<<20)
+		part := min(n-len(x.memory), partBytes)
 		x.memory = slices.Grow(x.memory, part)
+		if err := x.expect(); err != nil {
+			return nil, err
+		}
 		got, err := io.ReadFull(x.in, x.memory[len(x.memory):len(x.memory)+part])
 		if x.memory = x.memory[:len(x.memory)+got]; err != nil {
 			return nil, err
