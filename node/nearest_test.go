@@ -83,9 +83,11 @@ func TestReadsFromTheCopyHere(t *testing.T) {
 			}
 			_, _ = k.in.ReadString('\n')
 		}
-		forwards, reads = counted(t, c, 0, "cluster_forwards")-forwards-2*2, counted(t, c, 0, "cluster_reads_from_copies")-reads // stats nodes asks two others, twice
-		if near && (forwards != 0 || reads != 2*len(kept)) || !near && (forwards != 2*len(kept) || reads != 0) {
-			t.Errorf("nearest %v: %d forwards and %d reads from copies of %d", near, forwards, reads, 2*len(kept))
+		forwards, reads = counted(t, c, 0, "cluster_forwards")-forwards, counted(t, c, 0, "cluster_reads_from_copies")-reads
+		const own = 3 * 2 // by stats nodes, three times; it may tell how many there were before it asks the two others, or while it does
+		all := 2 * len(kept)
+		if near && (forwards > own || reads != all) || !near && (forwards < all || forwards > all+own || reads != 0) {
+			t.Errorf("nearest %v: %d forwards and %d reads from copies of %d", near, forwards, reads, all)
 		}
 		if k.line("get absent-%s", kept[0]) != "END" {
 			t.Error("what is nowhere is found")
