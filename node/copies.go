@@ -26,7 +26,7 @@ func (n *Node) openReplicator() {
 		Patience: n.peerDeadline,
 		Readable: n.cfg.ReadNearest,
 		Log:      n.log,
-	}, n.cfg.Ring.Partitions)
+	})
 }
 
 // usesConfig says what replicas are told of uses.

@@ -160,7 +160,7 @@ func (n *Node) openHandover() {
 		Leaving:  n.leavesIn,
 		Patience: n.peerDeadline,
 		Log:      n.log,
-	}, n.cfg.Ring.Partitions)
+	})
 }
 
 // missed reports whether a member went without a word, and its process is not known to be gone.

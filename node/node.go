@@ -140,6 +140,7 @@ func (n *Node) openStore() error {
 		OwnBytes:     ownBytes,
 		MaxItemBytes: n.cfg.MaxItemBytes,
 		NoEvict:      n.cfg.NoEvict,
+		Partitions:   n.cfg.Ring.Partitions,
 		Clock:        n.clock,
 		NodeTag:      nodeTag(n.cfg.ID),
 		Evictions:    func() bool { return n.executor.Watch().Wanted(watch.Evictions) },

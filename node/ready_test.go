@@ -14,7 +14,7 @@ import (
 
 // A node that waits for its partitions says so, until it has had all of them once: later ones make it wait, and not its clients go elsewhere.
 func TestNotReadyUntilPartitionsAreTakenOver(t *testing.T) {
-	store, err := storage.Open(storage.Config{MaxBytes: 4 << 20, MaxItemBytes: 1 << 16, Clock: storage.NewManualClock(1_700_000_000)})
+	store, err := storage.Open(storage.Config{MaxBytes: 4 << 20, MaxItemBytes: 1 << 16, Clock: storage.NewManualClock(1_700_000_000), Partitions: ring.DefaultParams().Partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestNotReadyUntilPartitionsAreTakenOver(t *testing.T) {
 		Await: func(_ *protocol.Pending, then func(*protocol.Response)) { first = then }, // nobody answers
 		After: func(time.Duration, func()) {},
 		Go:    func(func()) {},
-	}, ring.DefaultParams().Partitions)
+	})
 	two, err := ring.Build([]ring.Member{{ID: "a", Weight: 1}, {ID: "b", Weight: 1}}, ring.DefaultParams())
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,10 @@ type Config struct {
 	// NoEvict (-M) answers a store that has no room with an error, and keeps what is there.
 	NoEvict bool
 
+	// Partitions is how many partitions the hashes of keys are cut into: that of a hash is hash modulo Partitions. What walks through some of them looks at
+	// little else. Default 1, at most 262,144.
+	Partitions int
+
 	// Clock gives the time. Default: one of its own, stopped by Close.
 	Clock *Clock
 
@@ -41,6 +45,7 @@ const (
 	defaultMaxItemBytes = 1 << 20
 	leastMaxItemBytes   = 1 << 10
 	mostMaxItemBytes    = 1 << 30
+	mostPartitions      = 1 << 18
 )
 
 // Validate says which flag to change, and how.
@@ -53,6 +58,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("-I %d: give %d to %d bytes", c.MaxItemBytes, leastMaxItemBytes, mostMaxItemBytes)
 	case c.MaxItemBytes > defaultMaxItemBytes && int64(c.MaxItemBytes) > c.MaxBytes/2:
 		return fmt.Errorf("-I %d is over half of -m: give at most %d, or a larger -m", c.MaxItemBytes, c.MaxBytes/2)
+	case c.Partitions < 1 || c.Partitions > mostPartitions:
+		return fmt.Errorf("%d partitions: give 1 to %d", c.Partitions, mostPartitions)
 	case c.NodeTag > maxNodeTag:
 		return fmt.Errorf("node tag %d: give 0 to %d", c.NodeTag, maxNodeTag)
 	}
@@ -66,6 +73,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxItemBytes == 0 {
 		c.MaxItemBytes = defaultMaxItemBytes
 	}
+	if c.Partitions == 0 {
+		c.Partitions = 1
+	}
 	return c
 }
 
@@ -77,6 +87,10 @@ type layout struct {
 	segmentBytes int
 	tables       int  // of each stripe's index
 	recordBits   uint // of a reference
+	bySpread     divisor
+
+	partitions, spread int // spreadOf
+	byParts            divisor
 }
 
 const (
@@ -113,6 +127,8 @@ func (c Config) divide() layout {
 		l.segmentBytes *= 2
 	}
 	l.tables = max(l.tables, int(share/tableBytes))
+	l.partitions, l.spread = c.Partitions, spreadOf(c.Partitions, l.tables)
+	l.byParts, l.bySpread = divisorOf(l.partitions), divisorOf(l.spread)
 	for l.recordBits = 1; l.segmentBytes/leastRecord >= 1<<l.recordBits && l.recordBits < maxRecordBits; {
 		l.recordBits++
 	}

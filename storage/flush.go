@@ -48,7 +48,7 @@ func (s *Store) flushUpTo(mark uint64) {
 	if !newer {
 		return
 	}
-	s.each(func(uint64) bool { return true }, func(st *stripe, g *segment, n uint32) {
+	s.each(func(st *stripe, g *segment, n uint32) {
 		var it Item
 		if st.tail(g, n, &it); it.Version>>tagOfNodeBits <= mark>>tagOfNodeBits {
 			st.remove(g, n, flushed)

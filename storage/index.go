@@ -3,8 +3,8 @@ package storage
 import "slices"
 
 // A table is a piece of a stripe's index, from hashes to references, with the ghost of what it has lost. There are many, each for its share of
-// the hashes, and each grows on its own, so that no growth takes long. An item stays in its table for life, wherever its records go: who has
-// visited all tables has met all items.
+// the partitions, and each grows on its own, so that no growth takes long. An item stays in its table for life, wherever its records go: who has
+// visited all tables has met all items, and who has visited those of a partition has met all of that (places.go).
 //
 // The references lie in groups of the size of a cache line; whatever finds its group full goes to the next one:
 //
@@ -38,18 +38,9 @@ const (
 	growPercent = 30
 )
 
-// Which bits of the hash serve what. They do not overlap where it would matter: what shares a table does not share its other bits.
-func (l *layout) stripeOf(hash uint64) int { return int(hash>>44) & (l.stripes - 1) }
-
-func (l *layout) tableOf(hash uint64) int {
-	return int((hash >> 24 & (1<<20 - 1)) * uint64(l.tables) >> 20)
-}
-func tagOf(hash uint64) uint32       { return uint32(hash & (1<<tagBits - 1)) }
-func fingerprint(hash uint64) uint16 { return 1<<15 | uint16(hash>>49) }
-
 // home is the group where a search for the hash begins.
 func (t *table) home(hash uint64) int {
-	return int((hash >> 6 & (1<<18 - 1)) * uint64(len(t.groups)) >> 18)
+	return int((hash >> homeShift & (1<<homeBits - 1)) * uint64(len(t.groups)) >> homeBits)
 }
 
 // find gives the place of the hash's reference; nil if there is none.
@@ -197,5 +188,5 @@ func (t *table) remembers(hash uint64) int {
 }
 
 func (t *table) ghostOf(hash uint64) *ghostSet {
-	return &t.ghost[t.home(hash)*ghostSets+int(hash&1)]
+	return &t.ghost[t.home(hash)*ghostSets+int(hash>>ghostShift&1)]
 }

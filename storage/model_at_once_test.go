@@ -49,10 +49,10 @@ func (ms *models) stepAll(rnd *rand.Rand) {
 			m.flushed()
 		}
 	case op < 5:
-		part := rnd.Uint64N(8)
-		ms.s.Drop(func(hash uint64) bool { return hash%8 == part })
+		eighth := rnd.IntN(8)
+		ms.s.Drop(inEighth(eighth))
 		for _, m := range ms.of {
-			m.dropped(part)
+			m.dropped(eighth)
 		}
 	default:
 		ms.clock.Advance(rnd.Int64N(3))
@@ -76,18 +76,20 @@ func (ms *models) look(t testing.TB, rnd *rand.Rand, buf []byte) []byte {
 	return out
 }
 
-// walk goes round once, and misses nothing that was there from the beginning to the end.
+// walk goes round once, through one eighth of the partitions after the other, and misses nothing that was there from the beginning to the end.
 func (ms *models) walk(t testing.TB) {
 	began, met := ms.events.Add(1), map[string]bool{}
-	for c, more := (Cursor{}), true; more; {
-		c, more = ms.s.Walk(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
-			checkValue(t, key, it.Value)
-			if met[string(key)] {
-				t.Errorf("walk: %s met twice", key)
-			}
-			met[string(key)] = true
-			return true
-		})
+	for eighth := range 8 {
+		for c, more := (Cursor{}), true; more; {
+			c, more = ms.s.Walk(c, inEighth(eighth), func(key []byte, it Item) bool {
+				checkValue(t, key, it.Value)
+				if met[string(key)] {
+					t.Errorf("walk: %s met twice", key)
+				}
+				met[string(key)] = true
+				return true
+			})
+		}
 	}
 	ms.all.RLock()
 	defer ms.all.RUnlock()
@@ -121,7 +123,7 @@ func TestModelAtOnce(t *testing.T) { modelAtOnce(t, 20_000, 8<<20) }
 func modelAtOnce(t *testing.T, steps int, maxBytes int64) {
 	t.Helper()
 	for _, noEvict := range []bool{false, true} {
-		total := newModel(t, Config{MaxBytes: maxBytes, MaxItemBytes: 2 << 20, NoEvict: noEvict}, 2<<20-300, nil)
+		total := newModel(t, Config{MaxBytes: maxBytes, MaxItemBytes: 2 << 20, NoEvict: noEvict, Partitions: manyPartitions}, 2<<20-300, nil)
 		ms := &models{s: total.s, clock: total.clock, mu: make([]sync.Mutex, sharedModels)}
 		for i := range sharedModels {
 			ms.of = append(ms.of, &model{

@@ -145,9 +145,9 @@ func (m *model) step(keys int) {
 	case op < 99 && m.draw(20) == 0:
 		m.s.Crawl(m.draw(2000))
 	case op < 100 && m.draw(100) == 0:
-		part := uint64(m.draw(8))
-		m.s.Drop(func(hash uint64) bool { return hash%8 == part })
-		m.dropped(part)
+		eighth := m.draw(8)
+		m.s.Drop(inEighth(eighth))
+		m.dropped(eighth)
 	}
 }
 
@@ -156,13 +156,22 @@ func (m *model) flushed() {
 	clear(m.since)
 }
 
-// dropped notes that the items of an eighth of the hashes are gone.
-func (m *model) dropped(part uint64) {
+// dropped notes that the items of an eighth of the partitions are gone.
+func (m *model) dropped(eighth int) {
+	gone := inEighth(eighth)
 	for key := range m.items {
-		if Hash([]byte(key))%8 == part {
+		if gone(m.part(key)) {
 			m.forget(key)
 		}
 	}
+}
+
+// part is the partition of a key.
+func (m *model) part(key string) int { return int(Hash([]byte(key)) % uint64(m.s.Partitions())) }
+
+// inEighth wants every eighth partition.
+func inEighth(eighth int) func(part int) bool {
+	return func(part int) bool { return part%8 == eighth }
 }
 
 // change holds the key and does one of the things that change its item.
@@ -279,18 +288,17 @@ func (m *model) unique(given uint64) uint64 {
 // finish compares all items, and every counter.
 func (m *model) finish() {
 	met := map[string]bool{}
-	for c := (Cursor{}); ; {
-		var more bool
-		c, more = m.s.Walk(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
-			if met[string(key)] {
-				m.t.Fatalf("walk: %s met twice", key)
-			}
-			met[string(key)] = true
-			m.compare("walk", string(key), it, true)
-			return true
-		})
-		if !more {
-			break
+	for eighth := range 8 {
+		wanted := inEighth(eighth)
+		for c, more := (Cursor{}), true; more; {
+			c, more = m.s.Walk(c, wanted, func(key []byte, it Item) bool {
+				if met[string(key)] || !wanted(m.part(string(key))) {
+					m.t.Fatalf("walk: %s met twice, or by a walk through other partitions", key)
+				}
+				met[string(key)] = true
+				m.compare("walk", string(key), it, true)
+				return true
+			})
 		}
 	}
 	for key := range m.items {
@@ -422,6 +430,8 @@ func TestModel(t *testing.T) {
 		m := newModel(tb{t, r}, Config{
 			MaxBytes: int64(rapid.IntRange(1, 3).Draw(r, "MB")) << 20,
 			NoEvict:  rapid.Bool().Draw(r, "no evict"),
+			// More and fewer than there are tables; also powers of two, for which a hash and its partition share bits.
+			Partitions: rapid.SampledFrom([]int{1, 16, 61, 4096, 16381}).Draw(r, "partitions"),
 		}, 200_000, nil)
 		defer m.s.Close()
 		source := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 0))
@@ -500,7 +510,7 @@ func TestManyAtOnce(t *testing.T) {
 				return
 			default:
 			}
-			c, _ = s.Walk(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
+			c, _ = s.Walk(c, All, func(key []byte, it Item) bool {
 				if err := whole(string(key), it.Value); err != nil {
 					t.Error(err)
 				}

@@ -58,7 +58,7 @@ func TestWhatLapsesGoesOverAsATombstone(t *testing.T) {
 	s.Mourn(100)
 	met := func() (count int) {
 		for c, more := (Cursor{}), true; more; {
-			c, more = s.WalkAll(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
+			c, more = s.WalkAll(c, All, func(key []byte, it Item) bool {
 				if !it.Buried || it.Version == 0 || it.Expiry != testStart+110 {
 					t.Errorf("%s: %+v", key, it)
 				}

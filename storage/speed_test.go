@@ -59,11 +59,10 @@ func TestWalksMakeNoGarbage(t *testing.T) {
 	s := openStore(t, Config{MaxBytes: 8 << 20})
 	fill(t, s, 10_000, 100)
 	c := Cursor{}
-	all := func(uint64) bool { return true }
-	if n := testing.AllocsPerRun(1000, func() { c, _ = s.Walk(c, all, func([]byte, Item) bool { return true }) }); n >= 1 {
+	if n := testing.AllocsPerRun(1000, func() { c, _ = s.Walk(c, All, func([]byte, Item) bool { return true }) }); n >= 1 {
 		t.Errorf("%v allocations a step of a walk", n)
 	}
-	none := func(uint64) bool { return false }
+	none := func(int) bool { return false }
 	if n := testing.AllocsPerRun(1000, func() { c, _, _ = s.DropSome(c, none) }); n >= 1 {
 		t.Errorf("%v allocations a step of a drop", n)
 	}
@@ -88,11 +87,13 @@ func fill(t testing.TB, s *Store, n, size int) {
 const (
 	benchBytes = 64 << 20
 	benchItems = 200_000 // of 100 bytes: they fit
+
+	manyPartitions = 16381 // as a cluster has by default
 )
 
 // BenchmarkGet and BenchmarkSet have fastcache's own beside them: as much memory, the same keys and values.
 func BenchmarkGet(b *testing.B) {
-	s, c := openStore(b, Config{MaxBytes: benchBytes}), fastcache.New(benchBytes)
+	s, c := openStore(b, Config{MaxBytes: benchBytes, Partitions: manyPartitions}), fastcache.New(benchBytes)
 	defer c.Reset()
 	value, key := make([]byte, 100), make([]byte, 8)
 	fill(b, s, benchItems, len(value))
@@ -111,7 +112,7 @@ func BenchmarkGet(b *testing.B) {
 
 // BenchmarkSet stores under a million keys, some of which are there; the store and fastcache have been full before.
 func BenchmarkSet(b *testing.B) {
-	s, c := openStore(b, Config{MaxBytes: benchBytes}), fastcache.New(benchBytes)
+	s, c := openStore(b, Config{MaxBytes: benchBytes, Partitions: manyPartitions}), fastcache.New(benchBytes)
 	defer c.Reset()
 	const keys = 1_000_000
 	value, key := make([]byte, 100), make([]byte, 8)
@@ -238,14 +239,21 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkWalk walks through some partitions of a store that has them all.
 func BenchmarkWalk(b *testing.B) {
-	s := openStore(b, Config{MaxBytes: benchBytes})
+	s := openStore(b, Config{MaxBytes: benchBytes, Partitions: manyPartitions})
 	fill(b, s, benchItems, 100)
-	b.ReportAllocs()
-	for b.Loop() {
-		for c, more := (Cursor{}), true; more; {
-			c, more = s.Walk(c, func(hash uint64) bool { return hash%100 == 0 }, func([]byte, Item) bool { return true })
-		}
+	f := func(name string, want func(part int) bool) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for c, more := (Cursor{}), true; more; {
+					c, more = s.Walk(c, want, func([]byte, Item) bool { return true })
+				}
+			}
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchItems, "ns/item")
+	f("one", func(part int) bool { return part == manyPartitions/2 })
+	f("hundredth", func(part int) bool { return part%100 == 0 })
+	f("all", All)
 }

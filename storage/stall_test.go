@@ -162,7 +162,7 @@ func goRound(s *Store) (stop func()) {
 			default:
 			}
 			s.Crawl(1000)
-			c, _ = s.Walk(c, func(hash uint64) bool { return hash%100 == 0 }, func([]byte, Item) bool { return true })
+			c, _ = s.Walk(c, func(part int) bool { return part%32 == 0 }, func([]byte, Item) bool { return true })
 		}
 	})
 	return func() {

@@ -507,7 +507,8 @@ func TestLostRecords(t *testing.T) {
 
 // TestWalkMeetsAll walks while others are stored, moved and deleted around the items that stay.
 func TestWalkMeetsAll(t *testing.T) {
-	s := openStore(t, Config{MaxBytes: 4 << 20})
+	s := openStore(t, Config{MaxBytes: 4 << 20, Partitions: manyPartitions})
+	even := func(part int) bool { return part%2 == 0 }
 	const staying = 1000
 	for i := range staying {
 		put(t, s, fmt.Sprintf("stay-%d", i), Item{Value: make([]byte, 100)})
@@ -534,15 +535,15 @@ func TestWalkMeetsAll(t *testing.T) {
 	for range 100 {
 		met := map[string]int{}
 		for c, more := (Cursor{}), true; more; {
-			c, more = s.Walk(c, func(hash uint64) bool { return hash%2 == 0 }, func(key []byte, _ Item) bool {
+			c, more = s.Walk(c, even, func(key []byte, _ Item) bool {
 				met[string(key)]++
 				return true
 			})
 		}
 		for i := range staying {
 			key := fmt.Sprintf("stay-%d", i)
-			if want := 1 - int(Hash([]byte(key))%2); met[key] != want {
-				t.Fatalf("%s met %d times, wanted %d", key, met[key], want)
+			if want := even(int(Hash([]byte(key)) % manyPartitions)); met[key] > 1 || (met[key] == 1) != want {
+				t.Fatalf("%s met %d times, wanted: %t", key, met[key], want)
 			}
 		}
 	}
@@ -551,11 +552,11 @@ func TestWalkMeetsAll(t *testing.T) {
 	if st := s.Stats(); st.Evictions != 0 || st.Moved == 0 {
 		t.Errorf("the test is to move items and evict none: %+v", st)
 	}
-	if n := s.Drop(func(hash uint64) bool { return hash%2 == 0 }); n == 0 {
+	if n := s.Drop(even); n == 0 {
 		t.Error("nothing dropped")
 	}
 	for c, more := (Cursor{}), true; more; {
-		c, more = s.Walk(c, func(hash uint64) bool { return hash%2 == 0 }, func(key []byte, _ Item) bool {
+		c, more = s.Walk(c, even, func(key []byte, _ Item) bool {
 			t.Errorf("%x is left", key)
 			return true
 		})
@@ -566,21 +567,20 @@ func TestWalkMeetsAll(t *testing.T) {
 func TestWalkStops(t *testing.T) {
 	s := openStore(t, Config{})
 	fill(t, s, 10_000, 10)
-	all := func(uint64) bool { return true }
 	met := 0
-	c, more := s.Walk(Cursor{}, all, func([]byte, Item) bool { met++; return met < 3 })
+	c, more := s.Walk(Cursor{}, All, func([]byte, Item) bool { met++; return met < 3 })
 	if met != 3 || !more || c.Stripe != 0 || c.Table != 0 || c.After == 0 {
 		t.Errorf("stopped after %d at %v, %t", met, c, more)
 	}
 	met-- // the one that it stopped at is not done with
 	for more {
-		c, more = s.Walk(c, all, func([]byte, Item) bool { met++; return met%7 != 0 })
+		c, more = s.Walk(c, All, func([]byte, Item) bool { met++; return met%7 != 0 })
 	}
 	if stops := 10_000 / 6; met < 10_000+stops || met > 10_000+2*stops {
 		t.Errorf("a walk that stops at every seventh visits %d, and each it stops at again", met)
 	}
 	for _, c := range []Cursor{{Stripe: -1}, {Table: -1}, {Stripe: 1 << 40}, {Table: 1 << 40}} {
-		if next, more := s.Walk(c, all, func([]byte, Item) bool { return true }); more || next != (Cursor{}) {
+		if next, more := s.Walk(c, All, func([]byte, Item) bool { return true }); more || next != (Cursor{}) {
 			t.Errorf("walk from %v goes on to %v", c, next)
 		}
 	}

@@ -76,10 +76,10 @@ func TestTrace(t *testing.T) {
 	remove("later")
 	f("later", Deleted, 0)
 	clock.Advance(1)
-	s.Drop(func(uint64) bool { return true }) // nothing: there is nothing to forget
+	s.Drop(All) // nothing: there is nothing to forget
 	f("later", Deleted, 1)
 	put(t, s, "moved", Item{})
-	s.Drop(func(uint64) bool { return true })
+	s.Drop(All)
 	f("moved", Unknown, -1)
 	f("later", Unknown, -1)
 	s.Mourn(100)

@@ -73,7 +73,7 @@ func TestChosenCASIsNotTheVersion(t *testing.T) {
 		t.Errorf("the clock is at %d, and stands at %d", at, clock.Milli())
 	}
 	for c, more := (Cursor{}), true; more; {
-		c, more = here.Walk(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
+		c, more = here.Walk(c, All, func(key []byte, it Item) bool {
 			if it.Version != it.CAS {
 				t.Errorf("walk: %s %+v", key, it)
 			}

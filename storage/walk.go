@@ -6,21 +6,27 @@ import (
 	"sync"
 )
 
-// A Cursor is how far a Walk has come. The zero Cursor is at the beginning; it is plain numbers and may be kept and passed on, and stays good as
-// long as the store lives.
+// A Cursor is how far a Walk has come: table by table, in the order of partitions, each in one stripe after the other. The zero Cursor is at the beginning; it is plain
+// numbers and may be kept and passed on, and stays good as long as the store lives.
 type Cursor struct {
 	Stripe, Table int
 	After         uint64 // the items of the table are visited by rising hash, and those up to this one have been
 }
 
-// Stripes is how many stripes a Cursor goes through: for those who walk through some at once.
-func (s *Store) Stripes() int { return len(s.stripe) }
+// Tables is how many tables a Cursor goes through, each in all stripes: for those who walk through some at once.
+func (s *Store) Tables() int { return s.tables }
+
+// Partitions is how many there are, see Config.
+func (s *Store) Partitions() int { return s.partitions }
+
+// All wants all partitions.
+func All(part int) bool { return true }
 
 // Now is the Unix second by which items expire.
 func (s *Store) Now() int64 { return s.clock.Now() }
 
-// Walk visits the items whose hash is wanted, a few hundred or thousand at a time, and gives the cursor for the next call; more is false at
-// the end, when the cursor is at the beginning again.
+// Walk visits the items of the partitions that are wanted, a few hundred or thousand at a time, and gives the cursor for the next call; more is false at
+// the end, when the cursor is at the beginning again. Where the index has nothing of these partitions it is not looked at.
 //
 // Whoever walks from the beginning to the end meets every item that is there the whole time, once, whatever is written or moved meanwhile: an
 // item stays in one table of the index, and a table is listed at once. Items that come or go meanwhile may be met or not; one that is deleted
@@ -29,12 +35,12 @@ func (s *Store) Now() int64 { return s.clock.Now() }
 // want is called with a stripe held: it must be quick and do nothing but decide. visit is called with nothing held; key and it.Value are good
 // until it returns. If visit returns false the walk stops, and the cursor is such that this item will be visited again.
 // A walk does not count as use.
-func (s *Store) Walk(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
+func (s *Store) Walk(c Cursor, want func(part int) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
 	return s.walk(c, want, 0, tombstone, visit)
 }
 
 // WalkUsed is Walk over the items that have been used since they were stored, or WalkAll over the others. What is used meanwhile may be met by neither.
-func (s *Store) WalkUsed(c Cursor, used bool, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
+func (s *Store) WalkUsed(c Cursor, used bool, want func(part int) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
 	if used {
 		return s.walk(c, want, fetched, tombstone, visit)
 	}
@@ -43,19 +49,22 @@ func (s *Store) WalkUsed(c Cursor, used bool, want func(hash uint64) bool, visit
 
 // WalkAll is Walk, and visits tombstones too, as items that are Buried: Version is that of the deletion, Expiry the second until which older versions
 // are to be kept out, and there is no value.
-func (s *Store) WalkAll(c Cursor, want func(hash uint64) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
+func (s *Store) WalkAll(c Cursor, want func(part int) bool, visit func(key []byte, it Item) bool) (next Cursor, more bool) {
 	return s.walk(c, want, 0, 0, visit)
 }
 
 // walk passes over what has not one of the bits in need, if there are any, or has one of those in skip.
-func (s *Store) walk(c Cursor, want func(uint64) bool, need, skip metaBits, visit func([]byte, Item) bool) (next Cursor, more bool) {
+func (s *Store) walk(c Cursor, want func(int) bool, need, skip metaBits, visit func([]byte, Item) bool) (next Cursor, more bool) {
 	if c.Stripe < 0 || c.Stripe >= len(s.stripe) || c.Table < 0 || c.Table >= s.tables {
 		return Cursor{}, false
+	}
+	if c, more = s.seek(c, want); !more {
+		return c, false
 	}
 	st := s.stripe[c.Stripe]
 	w := walkers.Get().(*walker)
 	defer w.release()
-	hashes := w.list(st, c.Table, func(m meta) bool { return (c.After == 0 || m.key() > c.After) && want(m.key()) })
+	hashes := w.list(st, c.Table, func(m meta) bool { return (c.After == 0 || m.key() > c.After) && want(s.partOf(m.key())) })
 	slices.Sort(hashes)
 	for _, hash := range hashes {
 		it, key, ok := st.fetch(hash, need, skip, &w.memory)
@@ -64,7 +73,7 @@ func (s *Store) walk(c Cursor, want func(uint64) bool, need, skip metaBits, visi
 		}
 		c.After = hash
 	}
-	return s.nextTable(c)
+	return s.next(c, want)
 }
 
 // Used visits the hashes of items that were used since that Unix second, of one table of the index, and gives the cursor for the next call, and how many items
@@ -75,7 +84,7 @@ func (s *Store) Used(c Cursor, since int64, visit func(hash uint64)) (next Curso
 	for _, hash := range w.list(s.stripe[c.Stripe], c.Table, func(m meta) bool { return m.has(fetched) && int64(m.access) >= since }) {
 		visit(hash)
 	}
-	next, more = s.nextTable(c)
+	next, more = s.next(c, All)
 	return next, len(w.refs), more
 }
 
@@ -91,12 +100,20 @@ func (s *Store) Use(hash uint64) {
 	}
 }
 
-// nextTable puts the cursor behind its table; more is false behind the last.
-func (s *Store) nextTable(c Cursor) (next Cursor, more bool) {
-	if c.Table, c.After = c.Table+1, 0; c.Table == s.tables {
-		c.Stripe, c.Table = c.Stripe+1, 0
+// next puts the cursor behind the table of its stripe, where what is wanted goes on; more is false at the end.
+func (s *Store) next(c Cursor, want func(part int) bool) (next Cursor, more bool) {
+	if c.Stripe, c.After = c.Stripe+1, 0; c.Stripe == len(s.stripe) {
+		c.Stripe, c.Table = 0, c.Table+1
 	}
-	if c.Stripe == len(s.stripe) {
+	return s.seek(c, want)
+}
+
+// seek leaves out tables that have nothing of what is wanted. Of the table that a cursor is amid it has been asked.
+func (s *Store) seek(c Cursor, want func(part int) bool) (found Cursor, more bool) {
+	for c.Stripe == 0 && c.After == 0 && c.Table < s.tables && !s.has(c.Table, want) {
+		c.Table++
+	}
+	if c.Table == s.tables {
 		return Cursor{}, false
 	}
 	return c, true
@@ -202,9 +219,9 @@ func (st *stripe) peek(hash uint64, skip metaBits, now int64) uint32 {
 	return *p
 }
 
-// Drop removes the items whose hash is said to be gone: those of a partition that is no longer ours. Others are let in between, and what they
+// Drop removes the items of the partitions that are said to be gone: no longer ours. Others are let in between, and what they
 // store meanwhile may be dropped or not.
-func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
+func (s *Store) Drop(gone func(part int) bool) (items int) {
 	for c, more := (Cursor{}), true; more; {
 		var n int
 		c, n, more = s.DropSome(c, gone)
@@ -215,7 +232,7 @@ func (s *Store) Drop(gone func(hash uint64) bool) (items int) {
 
 // DropSome is Drop for those who have to pause in between: a few hundred or thousand items are looked at, and next is the cursor for the next call; more is
 // false at the end.
-func (s *Store) DropSome(c Cursor, gone func(hash uint64) bool) (next Cursor, items int, more bool) {
+func (s *Store) DropSome(c Cursor, gone func(part int) bool) (next Cursor, items int, more bool) {
 	next, more = s.some(c, gone, func(st *stripe, g *segment, n uint32) {
 		if !g.meta(n).has(tombstone) {
 			items++
@@ -225,19 +242,22 @@ func (s *Store) DropSome(c Cursor, gone func(hash uint64) bool) (next Cursor, it
 	return next, items, more
 }
 
-// each calls do with every item and tombstone whose hash is wanted, its stripe held.
-func (s *Store) each(want func(hash uint64) bool, do func(st *stripe, g *segment, n uint32)) {
+// each calls do with every item and tombstone, its stripe held.
+func (s *Store) each(do func(st *stripe, g *segment, n uint32)) {
 	for c, more := (Cursor{}), true; more; {
-		c, more = s.some(c, want, do)
+		c, more = s.some(c, All, do)
 	}
 }
 
 // some is each for the cursor's table.
-func (s *Store) some(c Cursor, want func(hash uint64) bool, do func(st *stripe, g *segment, n uint32)) (next Cursor, more bool) {
+func (s *Store) some(c Cursor, want func(part int) bool, do func(st *stripe, g *segment, n uint32)) (next Cursor, more bool) {
+	if c, more = s.seek(c, want); !more {
+		return c, false
+	}
 	st := s.stripe[c.Stripe]
 	w := walkers.Get().(*walker)
 	defer w.release()
-	for part := range slices.Chunk(w.list(st, c.Table, func(m meta) bool { return want(m.key()) }), atOnce) {
+	for part := range slices.Chunk(w.list(st, c.Table, func(m meta) bool { return want(s.partOf(m.key())) }), atOnce) {
 		st.mu.Lock()
 		st.settle()
 		for _, hash := range part {
@@ -249,5 +269,5 @@ func (s *Store) some(c Cursor, want func(hash uint64) bool, do func(st *stripe, 
 		st.mu.Unlock()
 		runtime.Gosched()
 	}
-	return s.nextTable(c)
+	return s.next(c, want)
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -20,10 +21,10 @@ func TestWalkAllMeetsTombstones(t *testing.T) {
 		}
 		h.Release()
 	}
-	walk := func(from func(Cursor, func(uint64) bool, func([]byte, Item) bool) (Cursor, bool)) string {
+	walk := func(from func(Cursor, func(int) bool, func([]byte, Item) bool) (Cursor, bool)) string {
 		met := map[string]string{}
 		for c, more := (Cursor{}), true; more; {
-			c, more = from(c, func(uint64) bool { return true }, func(key []byte, it Item) bool {
+			c, more = from(c, All, func(key []byte, it Item) bool {
 				met[string(key)] = fmt.Sprintf("%q %d until %d, %t", it.Value, it.CAS, it.Expiry, it.Buried)
 				return true
 			})
@@ -41,4 +42,71 @@ func TestWalkAllMeetsTombstones(t *testing.T) {
 	if got, want := walk(s.WalkAll), "map["+item+"]"; got != want {
 		t.Errorf("after its time WalkAll met %s, wanted %s", got, want)
 	}
+}
+
+// TestWalkOfOnePartition: whoever wants one partition is shown one table in each stripe, and meets all of it there, whatever is written meanwhile.
+func TestWalkOfOnePartition(t *testing.T) {
+	s := openStore(t, Config{Partitions: manyPartitions})
+	const staying, wanted = 100_000, 4711
+	want := map[string]bool{}
+	for i := range staying {
+		key := fmt.Sprintf("stay-%d", i)
+		put(t, s, key, Item{})
+		if Hash([]byte(key))%manyPartitions == wanted {
+			want[key] = true
+		}
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			h := s.Hold(fmt.Appendf(nil, "%s-%d", []string{"stay", "go"}[i%2], rand.IntN(staying)))
+			_, _ = h.Put(Item{Value: make([]byte, i%400)})
+			h.Release()
+		}
+	}()
+	for range 20 {
+		steps, met := 0, map[string]int{}
+		for c, more := (Cursor{}), true; more; steps++ {
+			c, more = s.Walk(c, func(part int) bool { return part == wanted }, func(key []byte, _ Item) bool {
+				met[string(key)]++
+				return true
+			})
+		}
+		if steps != s.stripes || s.tables < 100 {
+			t.Fatalf("%d tables were looked at, of %d in each of %d stripes", steps, s.tables, s.stripes)
+		}
+		for key := range want {
+			if met[key] != 1 {
+				t.Fatalf("%s was met %d times", key, met[key])
+			}
+		}
+		for key := range met {
+			if Hash([]byte(key))%manyPartitions != wanted {
+				t.Fatalf("%s was met, of another partition", key)
+			}
+		}
+	}
+	close(stop)
+	<-ended
+	if st := s.Stats(); st.Evictions != 0 {
+		t.Errorf("the test is to evict none: %+v", st)
+	}
+	c, items, more := s.DropSome(Cursor{}, func(part int) bool { return part == wanted })
+	for steps := 1; more; steps++ {
+		var n int
+		c, n, more = s.DropSome(c, func(part int) bool { return part == wanted })
+		if items += n; steps > s.stripes {
+			t.Fatal("a drop looks at other tables")
+		}
+	}
+	if items < len(want) {
+		t.Errorf("%d items dropped of %d and more", items, len(want))
+	}
+	check(t, s)
 }

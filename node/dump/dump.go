@@ -6,18 +6,14 @@ import (
 
 	"github.com/memring/memring/node/operator"
 	"github.com/memring/memring/protocol"
-	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
 )
 
 // A Source is where items are listed from. What a store still has of partitions that it has given away is listed by their new holders.
 type Source struct {
 	Store *storage.Store
-	Table func() *ring.Table
-	Holds func(part uint32) bool // whether this node answers for a partition
-
-	Partitions int
-	Held       func(part uint32) (number uint64) // of the time since when all of a partition is here, see handover.Handover.Held; 0: it is not
+	Holds func(part uint32) bool            // whether this node answers for a partition
+	Held  func(part uint32) (number uint64) // of the time since when all of a partition is here, see handover.Handover.Held; 0: it is not
 }
 
 // A stream lists a table of the store's index at a time: so its memory is bounded by the items of a table, some thousands, and nobody waits.
@@ -60,12 +56,8 @@ func (d *stream) Close() {}
 
 // walk is storage's Walk over the items whose owner this node is now.
 func (s *Source) walk(c storage.Cursor, visit func(item operator.Item) bool) (next storage.Cursor, more bool) {
-	table := s.Table()
-	all := func(uint64) bool { return true }
-	return s.Store.Walk(c, all, func(key []byte, it storage.Item) bool {
-		if !s.Holds(table.Partition(key)) {
-			return true
-		}
+	holds := func(part int) bool { return s.Holds(uint32(part)) }
+	return s.Store.Walk(c, holds, func(key []byte, it storage.Item) bool {
 		return visit(operator.Item{
 			Key:        key,
 			Flags:      it.Flags,

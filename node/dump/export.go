@@ -6,7 +6,6 @@ import (
 
 	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
-	"github.com/memring/memring/ring"
 	"github.com/memring/memring/storage"
 )
 
@@ -38,10 +37,10 @@ const (
 
 // Export begins to give the items of parts, a bit each, or of all partitions if that is empty; ok is false for bytes that are no partitions.
 func (s *Source) Export(parts []byte) (stream protocol.Stream, ok bool) {
-	if len(parts) > 0 && !piece.Set(parts).Fits(s.Partitions) {
+	if len(parts) > 0 && !piece.Set(parts).Fits(s.Store.Partitions()) {
 		return nil, false
 	}
-	e := &export{source: s, held: make([]uint64, s.Partitions)}
+	e := &export{source: s, held: make([]uint64, s.Store.Partitions())}
 	for part := range e.held {
 		if len(parts) == 0 || piece.Set(parts).Has(part) {
 			e.held[part] = s.Held(uint32(part))
@@ -93,7 +92,7 @@ func (e *export) fill() {
 		e.piece = nil
 	}
 	out, more := append(e.piece[:0], make([]byte, lengthBytes)...), true
-	wants := func(hash uint64) bool { return e.still(ring.PartitionOf(hash, len(e.held))) }
+	wants := func(part int) bool { return e.still(uint32(part)) }
 	for more && len(out) < pieceBytes {
 		e.cursor, more = e.source.Store.Walk(e.cursor, wants, func(key []byte, it storage.Item) bool {
 			full := len(out) >= pieceBytes

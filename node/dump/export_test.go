@@ -23,12 +23,12 @@ type holder struct {
 
 func (h *holder) source() *dump.Source {
 	return &dump.Source{
-		Store: h.Store, Partitions: partitions, Holds: func(part uint32) bool { return h.held[part] != 0 }, Held: func(part uint32) uint64 { return h.held[part] },
+		Store: h.Store, Holds: func(part uint32) bool { return h.held[part] != 0 }, Held: func(part uint32) uint64 { return h.held[part] },
 	}
 }
 
 func newHolder(t *testing.T, items int) *holder {
-	store, err := storage.Open(storage.Config{MaxBytes: 64 << 20, Clock: storage.NewManualClock(1_700_000_000)})
+	store, err := storage.Open(storage.Config{MaxBytes: 64 << 20, Clock: storage.NewManualClock(1_700_000_000), Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}

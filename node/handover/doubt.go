@@ -109,7 +109,7 @@ func (h *Handover) clear(parts piece.Set) {
 	if !any {
 		return
 	}
-	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(func(hash uint64) bool { return stale.Has(int(h.partOf(hash))) })))
+	h.stats.Dropped.Add(int64(h.cfg.Store.Drop(stale.Has)))
 	h.cfg.Copies.Release(stale)
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -253,11 +253,10 @@ func (h *Handover) piece(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.PeerMoved
 		return
 	}
-	wants := func(hash uint64) bool {
-		part := h.partOf(hash)
-		return h.movedTo(part, req.Delta) && (!m.whole.Has(int(part)) || lacks != nil && lacks.Has(int(part)))
+	wants := func(part int) bool {
+		return h.movedTo(uint32(part), req.Delta) && (!m.whole.Has(part) || lacks != nil && lacks.Has(part))
 	}
-	walk := func(c storage.Cursor, want func(uint64) bool, visit func([]byte, storage.Item) bool) (storage.Cursor, bool) {
+	walk := func(c storage.Cursor, want func(int) bool, visit func([]byte, storage.Item) bool) (storage.Cursor, bool) {
 		return h.cfg.Store.WalkUsed(c, req.Initial == usedFirst, want, visit)
 	}
 	bytes := min(max(int(req.Flags), h.pieceBytes), maxPieceBytes)
@@ -296,7 +295,7 @@ func (h *Handover) pulledLocked(m *move) {
 	h.cfg.Copies.Settle(parts)
 }
 
-// dropLocked has what was given and pulled dropped, unless that is going on. It takes a look at every item, so it is done by and by, for all that is due.
+// dropLocked has what was given and pulled dropped, unless that is going on. It takes a look at each of the items, so it is done by and by, for all that is due.
 func (h *Handover) dropLocked() {
 	if h.dropping {
 		return
@@ -317,18 +316,16 @@ func (h *Handover) dropLocked() {
 
 // drop drops a little of what is due, from the cursor on.
 func (h *Handover) drop(due []uint64, c storage.Cursor) {
-	gone := func(part uint32) bool {
+	gone := func(part int) bool {
 		state, number := h.parts[part].load()
 		_, found := slices.BinarySearch(due, number)
 		return state == given && found
 	}
+	unkept := func(part int) bool { return gone(part) && !h.cfg.Copies.Keeps(uint32(part)) }
 	began := h.cfg.Duty.Begin()
 	for more := true; more; {
 		var items int
-		c, items, more = h.cfg.Store.DropSome(c, func(hash uint64) bool {
-			part := h.partOf(hash)
-			return gone(part) && !h.cfg.Copies.Keeps(part)
-		})
+		c, items, more = h.cfg.Store.DropSome(c, unkept)
 		h.stats.Dropped.Add(int64(items))
 		if more && h.cfg.Duty.Over(began) {
 			h.cfg.later(h.cfg.Duty.Spend(began), func() { h.drop(due, c) })
@@ -337,7 +334,7 @@ func (h *Handover) drop(due []uint64, c storage.Cursor) {
 	}
 	h.mu.Lock()
 	for part := range h.parts {
-		if gone(uint32(part)) {
+		if gone(part) {
 			h.parts[part].store(foreign, 0)
 		}
 	}

@@ -153,8 +153,9 @@ type Stats struct {
 	ClocksAhead          atomic.Int64 // times that a member's clock was more than a second ahead of ours
 }
 
-// New makes a Handover of so many partitions that holds none.
-func New(cfg Config, partitions int) *Handover {
+// New makes a Handover of the store's partitions that holds none.
+func New(cfg Config) *Handover {
+	partitions := cfg.Store.Partitions()
 	if cfg.Rate == nil {
 		cfg.Rate = func() int64 { return 32 << 20 }
 	}

@@ -43,7 +43,7 @@ func (s *stage) run(all bool) {
 
 func (s *stage) enter(t *testing.T, id string) *storage.Store {
 	clock := storage.NewManualClock(1_700_000_000)
-	store, err := storage.Open(storage.Config{MaxBytes: 16 << 20, MaxItemBytes: 1 << 16, Clock: clock})
+	store, err := storage.Open(storage.Config{MaxBytes: 16 << 20, MaxItemBytes: 1 << 16, Clock: clock, Partitions: ring.DefaultParams().Partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func (s *stage) enter(t *testing.T, id string) *storage.Store {
 		},
 		After: func(_ time.Duration, f func()) { s.later = append(s.later, f) },
 		Go:    func(f func()) { s.now = append(s.now, f) },
-	}, ring.DefaultParams().Partitions)
+	})
 	return store
 }
 

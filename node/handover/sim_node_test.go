@@ -75,7 +75,7 @@ func (w *world) launch(id string) *node {
 	n := &node{Member: Member{ID: id, Boot: uint64(len(w.nodes) + 1)}, w: w, view: map[string]sighting{}}
 	n.clock = storage.NewManualClock(2_000_000_000 + w.second + w.rnd.Int64N(3))
 	var err error
-	n.store, err = storage.Open(storage.Config{MaxBytes: 1 << 20, MaxItemBytes: 64 << 10, Clock: n.clock, NodeTag: uint16(n.Boot)})
+	n.store, err = storage.Open(storage.Config{MaxBytes: 1 << 20, MaxItemBytes: 64 << 10, Clock: n.clock, NodeTag: uint16(n.Boot), Partitions: simPartitions})
 	if err != nil {
 		panic(err)
 	}
@@ -104,7 +104,7 @@ func (w *world) launch(id string) *node {
 		Duty:       duty,
 		Rate:       w.rate(),
 		PieceBytes: 64 << w.rnd.IntN(8),
-	}, simPartitions)
+	})
 	n.handover = New(Config{
 		Self:     n.Member,
 		Store:    n.store,
@@ -125,7 +125,7 @@ func (w *world) launch(id string) *node {
 		Log:  w.log(n),
 		Duty: duty,
 		Rate: w.rate(),
-	}, simPartitions)
+	})
 	n.handover.pieceBytes = 64 << w.rnd.IntN(8)
 	n.router = router.New(router.Config{
 		Next: n.handover,

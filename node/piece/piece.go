@@ -138,10 +138,10 @@ func Append(dst, key []byte, it storage.Item) []byte {
 const fillTables = 128
 
 // A Walk is storage.Store.Walk or the like.
-type Walk func(c storage.Cursor, want func(hash uint64) bool, visit func(key []byte, it storage.Item) bool) (next storage.Cursor, more bool)
+type Walk func(c storage.Cursor, want func(part int) bool, visit func(key []byte, it storage.Item) bool) (next storage.Cursor, more bool)
 
-// Fill writes a piece of the items that are wanted, from the cursor on: up to so many bytes, or a single longer item, and no more than the duty has time for.
-func Fill(dst []byte, walk Walk, cursor storage.Cursor, wants func(hash uint64) bool, bytes int, duty *Duty) (piece []byte, items int64, more bool) {
+// Fill writes a piece of the items of the partitions that are wanted, from the cursor on: up to so many bytes, or a single longer item, and no more than the duty has time for.
+func Fill(dst []byte, walk Walk, cursor storage.Cursor, wants func(part int) bool, bytes int, duty *Duty) (piece []byte, items int64, more bool) {
 	began := duty.Begin()
 	out, more, full := Begin(dst), true, false
 	for looked := 0; more && !full && looked < fillTables && (looked == 0 || !duty.Over(began)); looked++ {

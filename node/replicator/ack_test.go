@@ -31,13 +31,13 @@ type letter struct {
 func newHolder(t *testing.T, ack Ack) *holder {
 	t.Helper()
 	clock := storage.NewClock()
-	store, err := storage.Open(storage.Config{MaxBytes: 8 << 20, MaxItemBytes: 1 << 20, Clock: clock})
+	params := ring.DefaultParams()
+	params.Copies, params.Partitions = 3, 509
+	store, err := storage.Open(storage.Config{MaxBytes: 8 << 20, MaxItemBytes: 1 << 20, Clock: clock, Partitions: params.Partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(); clock.Stop() })
-	params := ring.DefaultParams()
-	params.Copies, params.Partitions = 3, 509
 	var members []ring.Member
 	for i := range 4 {
 		members = append(members, ring.Member{ID: fmt.Sprintf("n%d", i), Weight: 1})
@@ -66,7 +66,7 @@ func newHolder(t *testing.T, ack Ack) *holder {
 		Fenced:  func() { t.Error("fenced") },
 		Ack:     ack,
 		Duty:    piece.NewDuty(1, func() time.Duration { return 0 }), // however busy the machine is, all is drawn at once
-	}, params.Partitions)
+	})
 	h.Adopt(table, table.Index("n0"), []piece.Member{{ID: "n1", Boot: 1}, {ID: "n2", Boot: 1}, {ID: "n3", Boot: 1}})
 	h.later = nil // it looks for copies to keep
 	for i := 1; i < 4; i++ {

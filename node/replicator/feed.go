@@ -474,8 +474,7 @@ func (r *Replicator) piece(req *protocol.Request, resp *protocol.Response) {
 		resp.Status = protocol.NotFound
 		return
 	}
-	wants := func(hash uint64) bool { return parts.Has(int(r.partOf(hash))) }
-	out, _, more := piece.Fill(resp.Scratch[:0], r.cfg.Store.WalkAll, cursor, wants, r.cfg.PieceBytes, r.cfg.Duty)
+	out, _, more := piece.Fill(resp.Scratch[:0], r.cfg.Store.WalkAll, cursor, parts.Has, r.cfg.PieceBytes, r.cfg.Duty)
 	if !more {
 		r.mu.Lock()
 		f.full = true

@@ -119,8 +119,9 @@ type Stats struct {
 // restBytes is more than is told of an item besides its value.
 const restBytes = 1 << 10
 
-// New makes a Replicator of so many partitions.
-func New(cfg Config, partitions int) *Replicator {
+// New makes a Replicator of the store's partitions.
+func New(cfg Config) *Replicator {
+	partitions := cfg.Store.Partitions()
 	if cfg.Rate == nil {
 		cfg.Rate = func() int64 { return 32 << 20 }
 	}
@@ -145,8 +146,8 @@ func New(cfg Config, partitions int) *Replicator {
 		numbered: cfg.Self.Boot,
 	}
 	r.dirt = sweep.New(sweep.Config{
-		Store: cfg.Store, PartOf: r.partOf, Droppable: r.droppable, Dropped: &r.stats.Dropped, Duty: cfg.Duty, After: cfg.After, Swept: r.askSought,
-	}, partitions)
+		Store: cfg.Store, Droppable: r.droppable, Dropped: &r.stats.Dropped, Duty: cfg.Duty, After: cfg.After, Swept: r.askSought,
+	})
 	return r
 }
 

@@ -51,7 +51,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) launch(id string, boot uint64, place piece.Place, ack Ack) *member {
 	w.t.Helper()
-	store, err := storage.Open(storage.Config{MaxBytes: 1 << 20, MaxItemBytes: 64 << 10, Clock: w.clock, NodeTag: uint16(boot)})
+	store, err := storage.Open(storage.Config{MaxBytes: 1 << 20, MaxItemBytes: 64 << 10, Clock: w.clock, NodeTag: uint16(boot), Partitions: worldParts})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func (w *world) launch(id string, boot uint64, place piece.Place, ack Ack) *memb
 		Place:   func(uint32) piece.Place { return m.place },
 		Written: func() {},
 		Fenced:  func() { m.fenced++ },
-	}, worldParts)
+	})
 	w.members[id] = m
 	return m
 }

@@ -14,7 +14,7 @@ import (
 func lone(tb testing.TB, replicas int) *Replicator {
 	tb.Helper()
 	clock := storage.NewManualClock(2_000_000_000)
-	store, err := storage.Open(storage.Config{MaxBytes: 8 << 20, MaxItemBytes: 64 << 10, Clock: clock})
+	store, err := storage.Open(storage.Config{MaxBytes: 8 << 20, MaxItemBytes: 64 << 10, Clock: clock, Partitions: worldParts})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func lone(tb testing.TB, replicas int) *Replicator {
 		Go:      func(func()) {},
 		Place:   func(uint32) piece.Place { return piece.Holder },
 		Written: func() {}, Fenced: func() {},
-	}, worldParts)
+	})
 	replica := piece.Member{ID: "replica", Boot: 1}
 	table := tableOf(tb, 2, "holder", "replica")
 	r.Adopt(table, table.Index("holder"), []piece.Member{replica})

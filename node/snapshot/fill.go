@@ -30,7 +30,7 @@ func (p *place) fill(store *storage.Store, from Origin) (*about, error) {
 	defer file.Close()
 	found, err := p.fillFrom(store, file, from)
 	if err != nil {
-		store.Drop(func(uint64) bool { return true })
+		store.Drop(storage.All)
 		return nil, fmt.Errorf("%s: %w", p.file(), err)
 	}
 	return found, nil

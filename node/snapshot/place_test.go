@@ -27,7 +27,7 @@ var origin = Origin{Cluster: "test", ID: "n/1", Boot: 7, Partitions: partitions,
 
 func open(t *testing.T, now int64) *storage.Store {
 	t.Helper()
-	store, err := storage.Open(storage.Config{MaxBytes: 16 << 20, MaxItemBytes: 1 << 20, Clock: storage.NewManualClock(now), NodeTag: 3})
+	store, err := storage.Open(storage.Config{MaxBytes: 16 << 20, MaxItemBytes: 1 << 20, Clock: storage.NewManualClock(now), NodeTag: 3, Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func put(t *testing.T, store *storage.Store, key string, it storage.Item) storag
 func items(store *storage.Store) map[string]string {
 	all := map[string]string{}
 	for c, more := (storage.Cursor{}), true; more; {
-		c, more = store.WalkAll(c, func(uint64) bool { return true }, func(key []byte, it storage.Item) bool {
+		c, more = store.WalkAll(c, storage.All, func(key []byte, it storage.Item) bool {
 			all[string(key)] = fmt.Sprintf("%.20q %d %d %d %d %v %v", it.Value, it.Flags, it.Expiry, it.CAS, it.Version, it.Buried, it.Fetched)
 			return true
 		})

@@ -126,7 +126,7 @@ func (k *Keeper) Back() (parts piece.Set) {
 	}
 	k.used.Refused = true
 	k.cfg.Log.Warn("the snapshot is not used, this node starts empty: not all are here that stopped with it, or they have run since, and may have changed what is in it", "stopped", about.Others)
-	k.cfg.Store.Drop(func(uint64) bool { return true })
+	k.cfg.Store.Drop(storage.All)
 	return nil
 }
 

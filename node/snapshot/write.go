@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/memring/memring/node/archive"
-	"github.com/memring/memring/ring"
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/storage"
 )
 
@@ -38,8 +38,7 @@ func (p *place) write(ctx context.Context, store *storage.Store, about about) er
 		if err != nil {
 			return err
 		}
-		wants := func(hash uint64) bool { return about.Parts.Has(int(ring.PartitionOf(hash, about.Partitions))) }
-		if err := p.writeAll(ctx, w, store, wants, t); err != nil {
+		if err := p.writeAll(ctx, w, store, about.Parts, t); err != nil {
 			return err
 		}
 		err = errors.Join(w.Close(), out.Flush())
@@ -53,8 +52,8 @@ func (p *place) write(ctx context.Context, store *storage.Store, about about) er
 	return nil
 }
 
-// writeAll has each processor walk through stripes of its own.
-func (p *place) writeAll(ctx context.Context, w *archive.Writer, store *storage.Store, wants func(hash uint64) bool, t *teller) error {
+// writeAll has each processor walk through tables of its own.
+func (p *place) writeAll(ctx context.Context, w *archive.Writer, store *storage.Store, parts piece.Set, t *teller) error {
 	var (
 		next    atomic.Int64
 		writing sync.WaitGroup
@@ -64,11 +63,11 @@ func (p *place) writeAll(ctx context.Context, w *archive.Writer, store *storage.
 		writing.Go(func() {
 			batch := w.Batch()
 			for errs[n] == nil {
-				stripe := int(next.Add(1) - 1)
-				if stripe >= store.Stripes() {
+				table := int(next.Add(1) - 1)
+				if table >= store.Tables() {
 					break
 				}
-				errs[n] = p.writeStripe(ctx, w, batch, store, stripe, wants, t)
+				errs[n] = p.writeTable(ctx, w, batch, store, table, parts, t)
 			}
 			errs[n] = errors.Join(errs[n], batch.Flush())
 		})
@@ -77,10 +76,10 @@ func (p *place) writeAll(ctx context.Context, w *archive.Writer, store *storage.
 	return errors.Join(errs...)
 }
 
-// writeStripe writes what a stripe has that is wanted.
-func (p *place) writeStripe(ctx context.Context, w *archive.Writer, batch *archive.Batch, store *storage.Store, stripe int, wants func(hash uint64) bool, t *teller) (err error) {
-	for c, more := (storage.Cursor{Stripe: stripe}), true; more && c.Stripe == stripe; {
-		c, more = store.WalkAll(c, wants, func(key []byte, it storage.Item) bool {
+// writeTable writes what a table has of these partitions.
+func (p *place) writeTable(ctx context.Context, w *archive.Writer, batch *archive.Batch, store *storage.Store, table int, parts piece.Set, t *teller) (err error) {
+	for c, more := (storage.Cursor{Table: table}), true; more && c.Table == table; {
+		c, more = store.WalkAll(c, parts.Has, func(key []byte, it storage.Item) bool {
 			err = batch.Add(key, it)
 			return err == nil
 		})
@@ -92,7 +91,7 @@ func (p *place) writeStripe(ctx context.Context, w *archive.Writer, batch *archi
 		}
 		if t.due() {
 			items, bytes := w.Written()
-			p.log.Info("writing the snapshot", "items", items, "bytes", bytes, "percent", 100*stripe/store.Stripes())
+			p.log.Info("writing the snapshot", "items", items, "bytes", bytes, "percent", 100*table/store.Tables())
 		}
 	}
 	return nil

@@ -19,8 +19,7 @@ import (
 
 // Config says what is swept. All must be set.
 type Config struct {
-	Store  *storage.Store
-	PartOf func(hash uint64) uint32
+	Store *storage.Store
 	// Droppable reports whether nobody needs what is here of a partition for now. It must not wait.
 	Droppable func(part uint32) bool
 	Dropped   *atomic.Int64 // counts the items
@@ -44,8 +43,9 @@ type Sweep struct {
 	going bool
 }
 
-// New makes a Sweep of so many partitions, all clean.
-func New(cfg Config, partitions int) *Sweep {
+// New makes a Sweep of the store's partitions, all clean.
+func New(cfg Config) *Sweep {
+	partitions := cfg.Store.Partitions()
 	return &Sweep{cfg: cfg, dirty: piece.NewSet(partitions), due: piece.NewSet(partitions)}
 }
 
@@ -138,7 +138,7 @@ func (s *Sweep) slice(c storage.Cursor, began time.Duration) (next storage.Curso
 }
 
 func (s *Sweep) dropSome(c storage.Cursor, stale piece.Set) (next storage.Cursor, more bool) {
-	next, items, more := s.cfg.Store.DropSome(c, func(hash uint64) bool { return stale.Has(int(s.cfg.PartOf(hash))) })
+	next, items, more := s.cfg.Store.DropSome(c, stale.Has)
 	s.cfg.Dropped.Add(int64(items))
 	return next, more
 }

@@ -29,22 +29,21 @@ func newGround(t *testing.T) *ground {
 	t.Helper()
 	g := &ground{t: t, needed: piece.NewSet(parts)}
 	var err error
-	if g.store, err = storage.Open(storage.Config{MaxBytes: 64 << 20, Clock: storage.NewManualClock(2_000_000_000)}); err != nil {
+	if g.store, err = storage.Open(storage.Config{MaxBytes: 64 << 20, Clock: storage.NewManualClock(2_000_000_000), Partitions: parts}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.store.Close)
-	partOf := func(hash uint64) uint32 { return ring.PartitionOf(hash, parts) }
 	var passed time.Duration
 	g.Sweep = New(Config{
-		Store: g.store, PartOf: partOf, Dropped: &g.dropped,
+		Store: g.store, Dropped: &g.dropped,
 		Droppable: func(part uint32) bool { return !g.needed.Has(int(part)) },
 		Duty:      piece.NewDuty(1, func() time.Duration { passed += time.Millisecond; return passed }), // slices are as short as they may be
 		After:     func(_ time.Duration, f func()) { g.later = append(g.later, f) },
 		Swept:     func() { g.swept++ },
-	}, parts)
+	})
 	for i := range 2000 {
 		key := fmt.Sprint("key", i)
-		part := partOf(storage.Hash([]byte(key)))
+		part := ring.PartitionOf(storage.Hash([]byte(key)), parts)
 		g.keys[part] = append(g.keys[part], key)
 		g.put(key)
 	}
