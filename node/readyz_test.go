@@ -40,12 +40,22 @@ func TestReadyOnceTheFirstPullIsDone(t *testing.T) {
 		t.Fatalf("while it takes over: %v, %q", is, why)
 	}
 	ready(0)
+	state := func(at int, question string) string {
+		return about(answerTo(t, c.Dial(at), question), "MEMBER n1")["state"]
+	}
+	if got := state(1, "cluster members"); got != "joining" {
+		t.Errorf("meanwhile it says of itself that it is %q", got)
+	}
+	c.Wait("the other one passes that on", func() bool { return state(0, "cluster status") == "joining" })
 	c.Wait("all that is its own is on its way", func() bool {
 		is, why := probe(1)
 		return !is && strings.Contains(why, ": 0 partitions not taken over yet, ")
 	})
 	c.Crash(0)
 	c.Wait("who has died is waited for no more", func() bool { is, _ := probe(1); return is })
+	if got := state(1, "cluster members"); got != "active" {
+		t.Errorf("once it is ready it says of itself that it is %q", got)
+	}
 	c.Launch(func(cfg *node.Config) { cfg.HandoverRate = node.Default().HandoverRate })
 	ready(1)
 	c.WaitAgreed()

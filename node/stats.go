@@ -55,7 +55,7 @@ func (n *Node) figures() *stats.Sources {
 		Meter:         n.meter,
 		Build:         n.cfg.Build,
 		Settings:      n.shared,
-		State:         func() string { return n.Self().State.String() },
+		State:         n.ownState,
 		Ask:           n.askOthers,
 	}
 }

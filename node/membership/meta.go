@@ -26,7 +26,7 @@ type State uint8
 
 // The states, in the order a member goes through them.
 const (
-	Joining  State = iota // holds no partition yet
+	Joining  State = iota // what a member says of itself until it is ready; nobody gossips it, for it has its place from the first moment
 	Active                // takes part
 	Draining              // about to leave: gives its partitions away
 	stateCount
