@@ -12,8 +12,8 @@ const (
 	window = 10 * time.Second
 
 	// A stripe counts rows times ways keys at a time. A key's hash says in which row it is counted; one that takes more than one in ways of the row's requests is
-	// among them, so one that takes a hundredth of all surely is: others bring a row about a thirty-second of them. A row's hashes, and its counts, are a cache line each:
-	// what is measured costs mostly the memory that it touches.
+	// among them, so one that takes a hundredth of all surely is: others bring a row about a thirty-second of them. A row is two neighbouring cache lines, and a key is
+	// kept from its second request on, which few have: what is measured costs mostly the memory that it touches, for by then others have had the cache.
 	rows = 32
 	ways = 8
 
@@ -55,47 +55,50 @@ func (k *keys) turn(at time.Duration) {
 
 // A sketch counts keys. Of one that it has had no counter for all the time, it may have counted others' requests: excess says how many at most.
 type sketch struct {
-	seed   maphash.Seed
-	total  uint64
-	hashes [rows][ways]uint64
-	counts [rows][ways]count // none seen: this counter is free
-	keys   [rows][ways][]byte
+	rows  [rows][ways]count
+	keys  [rows][ways][]byte
+	seed  maphash.Seed
+	total uint64
 }
 
-type count struct{ seen, excess uint32 }
+type count struct {
+	hash         uint32 // of the key, without the part that chooses the row
+	seen, excess uint32 // none seen: this counter is free
+	named        bool   // the key is kept
+}
 
 func newSketch() *sketch { return &sketch{seed: maphash.MakeSeed()} }
 
 func (s *sketch) clear() {
 	s.total = 0
-	clear(s.counts[:])
+	clear(s.rows[:])
 }
 
 func (s *sketch) add(key []byte) {
 	s.total++
-	hash := maphash.Bytes(s.seed, key)
-	row := hash % rows
-	hashes, counts := &s.hashes[row], &s.counts[row]
-	least := 0
-	for way := range counts {
-		if counts[way].seen > 0 && hashes[way] == hash {
-			counts[way].seen++
+	sum := maphash.Bytes(s.seed, key)
+	at, hash := sum%rows, uint32(sum>>32)
+	row, least := &s.rows[at], 0
+	for way := range row {
+		c := &row[way]
+		if c.seen > 0 && c.hash == hash {
+			if c.seen++; !c.named {
+				s.keys[at][way], c.named = append(s.keys[at][way][:0], key...), true
+			}
 			return
 		}
-		if counts[way].seen < counts[least].seen {
+		if c.seen < row[least].seen {
 			least = way
 		}
 	}
-	excess := counts[least].seen
-	hashes[least], counts[least] = hash, count{seen: excess + 1, excess: excess}
-	s.keys[row][least] = append(s.keys[row][least][:0], key...)
+	row[least] = count{hash: hash, seen: row[least].seen + 1, excess: row[least].seen}
 }
 
-// each visits the keys, and how many requests were for them at least.
+// each visits the keys that were asked for twice, and how many requests were for them at least.
 func (s *sketch) each(visit func(key []byte, seen uint64)) {
-	for row := range s.counts {
-		for way, c := range s.counts[row] {
-			if c.seen > 0 {
+	for row := range s.rows {
+		for way, c := range s.rows[row] {
+			if c.named {
 				visit(s.keys[row][way], uint64(c.seen-c.excess))
 			}
 		}
