@@ -100,10 +100,10 @@ func TestChaosRollingUpgrade(t *testing.T) {
 }
 
 // buildAs builds this code under a name of a build.
-func buildAs(t *testing.T, name string) (path string) {
+func buildAs(t *testing.T, name string, flags ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "memring-"+name)
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-X main.build="+name, "-o", path, ".")
+	build := exec.Command("go", append(append([]string{"build", "-trimpath", "-ldflags", "-X main.build=" + name, "-o", path}, flags...), ".")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if printed, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, printed)
