@@ -86,6 +86,7 @@ type routes struct {
 	ways  []Send // by the members' places in the table; nil is this node
 	more  []Send // to the members that are alive and own nothing: they leave, and may still hold items
 	mates []bool // by the same places: the others that are alive and in our zone; nil: none is to be asked for a copy
+	alone bool   // none leads to another member: every key is answered here, and nobody need look which is whose
 	view  uint64 // numbers the tables adopted, from 1
 }
 
@@ -143,7 +144,8 @@ func (r *Router) Adopt(table *ring.Table, ways []Send, more ...Send) {
 	if former := r.Table(); former == nil || former.Print() != table.Print() {
 		r.stats.Tables.Add(1)
 	}
-	r.routes.Store(&routes{table: table, ways: ways, more: more, mates: r.matesOf(table, ways), view: view})
+	alone := !slices.ContainsFunc(ways, func(way Send) bool { return way != nil })
+	r.routes.Store(&routes{table: table, ways: ways, more: more, mates: r.matesOf(table, ways), alone: alone, view: view})
 }
 
 // Table gives the table that requests are routed by, nil before the first Adopt.
@@ -174,6 +176,9 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 		resp.Status = protocol.AskAgain // what this session waits for went by another table
 		return nil
 	}
+	if now.alone {
+		return r.ask(now, nil, req, resp)
+	}
 	part := now.table.Partition(req.Key)
 	way := now.wayTo(part)
 	if way != nil && r.cfg.Copy != nil {
@@ -187,7 +192,7 @@ func (r *Router) Handle(req *protocol.Request, resp *protocol.Response) *protoco
 // Mine leaves of keys those that are answered here, in their memory.
 func (r *Router) Mine(keys [][]byte) [][]byte {
 	now := r.routes.Load()
-	if now == nil || len(now.ways) < 2 || r.cfg.Copy != nil {
+	if now == nil || now.alone || r.cfg.Copy != nil {
 		return keys
 	}
 	return slices.DeleteFunc(keys, func(key []byte) bool { return now.wayTo(now.table.Partition(key)) != nil })

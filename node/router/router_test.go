@@ -93,6 +93,36 @@ func TestAloneEverythingIsMine(t *testing.T) {
 	}
 }
 
+// The only member of the table may be another one: this node leaves. And who was alone finds owners again when somebody comes.
+func TestWhoIsAloneIsAskedOfEachTable(t *testing.T) {
+	r, next, table := routed(t, 1)
+	asked := 0
+	other := router.Send(func(*protocol.Request) *protocol.Pending { asked++; return protocol.Answered(protocol.OK) })
+	f := func(ways []router.Send, table *ring.Table, want int) {
+		t.Helper()
+		r.Adopt(table, ways)
+		before, here := asked, next.handled
+		for k := range 100 {
+			ask(r, protocol.Get, fmt.Sprintf("key%d", k))
+		}
+		if asked-before != want || next.handled-here != 100-want {
+			t.Errorf("of 100 keys %d went to the other and %d stayed; want %d and %d", asked-before, next.handled-here, want, 100-want)
+		}
+	}
+	two, err := ring.Build([]ring.Member{{ID: "m0", Weight: 1}, {ID: "m1", Weight: 1}}, ring.DefaultParams())
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := 0
+	for k := range 100 {
+		others += two.Owner(two.Partition(fmt.Appendf(nil, "key%d", k)))
+	}
+	f([]router.Send{nil}, table, 0)
+	f([]router.Send{other}, table, 100)
+	f([]router.Send{nil, other}, two, others)
+	f([]router.Send{nil}, table, 0)
+}
+
 // CLUSTER.md 4.3, C3: the keys of a dead member miss; what would change them is refused.
 func TestKeysOfALostMember(t *testing.T) {
 	r, _, table := routed(t, 2)
