@@ -42,6 +42,9 @@ func TestLookAheadChangesNothing(t *testing.T) {
 	}
 	s.LookAhead(nil)
 	s.LookAhead(keys) // too many
+	for _, key := range keys {
+		s.Expect(Hash(key))
+	}
 	if after := s.Stats(); after != before {
 		t.Errorf("before %+v\nafter %+v", before, after)
 	}

@@ -166,13 +166,14 @@ type segment struct {
 // meta gives the meta of record number n.
 func (g *segment) meta(n uint32) meta { return meta{g.extent(n), g.identity(n)} }
 
-func (g *segment) extent(n uint32) *extent {
-	return &g.rows[n>>sectionBits].extents[n&(sectionSize-1)]
-}
-
-// identity is a part of meta.
+// extent is a part of meta, as identity is.
 //
 // To index an array behind a pointer, Go looks first whether there is one, at its beginning: a cache line that nobody needs.
+func (g *segment) extent(n uint32) *extent {
+	s := unsafe.Pointer(g.rows[n>>sectionBits].section)
+	return (*extent)(unsafe.Add(s, unsafe.Offsetof(section{}.extents)+uintptr(n&(sectionSize-1))*unsafe.Sizeof(extent{})))
+}
+
 func (g *segment) identity(n uint32) *identity {
 	s := unsafe.Pointer(g.rows[n>>sectionBits].section)
 	return (*identity)(unsafe.Add(s, unsafe.Offsetof(section{}.identities)+uintptr(n&(sectionSize-1))*unsafe.Sizeof(identity{})))

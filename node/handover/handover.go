@@ -301,6 +301,7 @@ func (h *Handover) handle(req *protocol.Request, resp *protocol.Response, waits 
 		return h.cfg.Next.Handle(req, resp)
 	}
 	hash := storage.Hash(req.Key)
+	h.cfg.Store.Expect(hash)
 	part := h.partOf(hash)
 	for {
 		state, number := h.parts[part].load()
