@@ -85,7 +85,7 @@ func (s *Session) fill() (piece []byte, used int) {
 		if len(s.filled) >= maxTapeBytes || len(s.filled) > 0 && len(s.filled)+room > lent.KeptBytes {
 			return s.filled, 0
 		}
-		s.recent = len(g.pending.Response.Value)
+		s.learn(len(g.pending.Response.Value))
 		s.values += s.recent
 		s.filled = s.codec.Append(lent.Room(s.filled, room), &g.req, &g.pending.Response)
 		s.inPiece += g.pending.Keep()

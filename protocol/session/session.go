@@ -80,6 +80,7 @@ type Session struct {
 	view   uint64 // the view that they were sent by; 0: none
 	width  int    // how many of them are waited for at a time
 	recent int    // the length of the last value: the next is probably as long
+	room   int    // for so long a value there is memory before it is read: the longest of the last ones, about
 	bulk   bool   // this batch is long, or its answers may be
 	full   bool   // an answer of this batch is withheld: no more are asked for before these are sent
 	filled []byte // the next piece of the tape with its gaps filled
@@ -146,7 +147,8 @@ func (s *Session) answer(in []byte) (answers []byte, used int) {
 		if s.ahead != nil && used >= seen { // the first is handled: there are more
 			seen = used + s.lookAhead(in[used:])
 		}
-		s.req = protocol.Request{Origin: s.origin, View: s.view, AfterWrite: s.wrote, Share: &s.share, Tally: s.tallied, Bulk: s.bulk}
+		s.req = protocol.Request{} // as one literal it would be made elsewhere, and copied
+		s.req.Origin, s.req.View, s.req.AfterWrite, s.req.Share, s.req.Tally, s.req.Bulk = s.origin, s.view, s.wrote, &s.share, s.tallied, s.bulk
 		n := s.codec.Parse(in[used:], &s.req)
 		if n <= 0 {
 			s.missing = -n
@@ -266,7 +268,9 @@ func (s *Session) handle() {
 		if s.left--; s.left == 0 {
 			s.left, handler = s.draw(), s.sample
 		}
-		resp.Scratch = lent.Room(resp.Scratch, s.recent+headBytesOfAnswer)
+		if isRead(req.Op) {
+			resp.Scratch = lent.Room(resp.Scratch, s.room+headBytesOfAnswer)
+		}
 		if s.holds == everything || s.holds == writes && req.Op.Writes() {
 			s.settle()
 		}
@@ -291,10 +295,17 @@ func (s *Session) handle() {
 		s.leaveGap(s.answered())
 		return
 	}
-	s.recent = len(resp.Value)
+	s.learn(len(resp.Value))
 	s.tape = s.codec.Append(lent.Room(s.tape, len(resp.Value)+headBytesOfAnswer), req, resp)
 	resp.Reset()
 	resp.Scratch = lent.Back(resp.Scratch)
+}
+
+// learn notes the length of an answer's value. Answers without one say nothing about how long the next will be.
+func (s *Session) learn(bytes int) {
+	if s.recent = bytes; bytes > 0 {
+		s.room = max(bytes, s.room-s.room/8)
+	}
 }
 
 // answered makes of the answer that is there one that comes later.
@@ -308,7 +319,8 @@ func (s *Session) answered() *protocol.Pending {
 		resp.Marks, resp.Value = resp.Marks|protocol.Withheld, nil
 	}
 	if resp.Marks.Has(protocol.Withheld) {
-		s.full, s.recent = true, int(resp.Size)
+		s.full = true
+		s.learn(int(resp.Size))
 		resp.Scratch = lent.Back(resp.Scratch)
 	}
 	pending.Complete()
