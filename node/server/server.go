@@ -74,7 +74,8 @@ type Config struct {
 	// Told, if not nil, hears of every connection when it begins and when it ends. It is called by the connection's goroutine.
 	Told func(e ConnEvent)
 
-	// Now is the time in whole seconds. It is asked twice a batch. Default the system's.
+	// Now is a time in whole seconds, by which connections are idle; only differences count. It is asked once a batch. Default: the time since New, which goes on
+	// evenly when the system's is set.
 	Now func() int64
 
 	Log *slog.Logger
@@ -150,7 +151,8 @@ func New(cfg Config) *Server {
 	}
 	cfg.MaxBufferBytes = max(cfg.MaxBufferBytes, 4*int64(largeBytes(largeFor(cfg.MaxRequestBytes))))
 	if cfg.Now == nil {
-		cfg.Now = func() int64 { return time.Now().Unix() }
+		began := time.Now()
+		cfg.Now = func() int64 { return int64(time.Since(began) / time.Second) }
 	}
 	s := &Server{cfg: cfg, budget: budget.New(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
 	s.handshakes = lobby.NewSeats()
