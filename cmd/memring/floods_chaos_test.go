@@ -319,12 +319,13 @@ func (p *probes) p99() (p99 time.Duration, served error) {
 // attackVariable makes this program an attacker: the number of a flood, and an address.
 const attackVariable = "MEMRING_TEST_ATTACK"
 
-// startAttack attacks from a process of its own, which leaves the others the processors when they need them, and says how to end that.
+// startAttack attacks from a process of its own, and says how to end that. Attackers are on machines of their own, so this one has only what processors nobody else wants (SCHED_IDLE): what the others
+// wait for is what the nodes do. It is in the others' session, since Linux may share processors between sessions first, and this comes after that.
 func startAttack(t *testing.T, number int, address string) (end func()) {
 	t.Helper()
-	cmd := exec.Command("nice", "-n", "19", os.Args[0], "-test.run", "^TestAttacker$", "-test.short="+strconv.FormatBool(testing.Short()), "-test.timeout", "10m")
+	cmd := exec.Command("chrt", "--idle", "0", os.Args[0], "-test.run", "^TestAttacker$", "-test.short="+strconv.FormatBool(testing.Short()), "-test.timeout", "10m")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", attackVariable, number, address))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -332,7 +333,6 @@ func startAttack(t *testing.T, number int, address string) (end func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", cmd.Process.Pid), []byte("19"), 0o644) // where there is such a thing
 	in := bufio.NewReader(out)
 	for {
 		line, err := in.ReadString('\n')
