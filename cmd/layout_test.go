@@ -81,6 +81,7 @@ var plan = map[string]int{
 	"node/carrier":    28,
 	"node/seal":       5,
 	"node/lobby":      5,
+	"node/seating":    5,
 	"node/socket":     8,
 	"node/rawio":      5,
 	"node/durable":    5,
@@ -126,12 +127,12 @@ var (
 
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
-	"node":            1730, // it names every setting and every room once, to wire them
+	"node":            1735, // it names every setting and every room once, to wire them
 	"node/membership": 1040, // the only room that knows memberlist, so all that gossip tells is told here
 	"node/handover":   1945, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1850, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1680, // every flag and word that memcached has, a line or two each
-	"node/peer":       1010, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
+	"node/peer":       1040, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
 	"node/server":     1210, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":         2940, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
 }

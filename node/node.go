@@ -40,6 +40,7 @@ import (
 	"github.com/memring/memring/node/reception"
 	"github.com/memring/memring/node/replicator"
 	"github.com/memring/memring/node/router"
+	"github.com/memring/memring/node/seating"
 	"github.com/memring/memring/node/server"
 	"github.com/memring/memring/node/sides"
 	"github.com/memring/memring/node/snapshot"
@@ -82,6 +83,7 @@ type Node struct {
 	operator   *operator.Operator
 	meter      *meter.Meter
 	answers    *session.Answers
+	seats      *seating.Seats // for long requests of clients and long answers to them
 	clients    *server.Server // the client port
 	lanes      *server.Server // the peer port
 	members    *membership.Membership
@@ -177,6 +179,7 @@ func (n *Node) openStore() error {
 
 // bind takes all addresses, so that a port in use is told before anybody hears of this node.
 func (n *Node) bind() error {
+	n.seats = seating.New()
 	n.answers = session.NewAnswers(n.cfg.BufferBytes(), n.cfg.MaxItemBytes, n.cfg.GetErrors)
 	n.clients = server.New(server.Config{
 		Session:         n.speaking(n.cfg.Wire, false), // of the unix socket
@@ -191,6 +194,7 @@ func (n *Node) bind() error {
 		Refusal:         "ERROR Too many open connections\r\n",
 		NoMemory:        "SERVER_ERROR out of memory reading request\r\n",
 		MaxRequestBytes: n.cfg.MaxItemBytes + maxLineBytes,
+		Seats:           n.seats,
 		Told:            func(e server.ConnEvent) { n.tell(watch.ConnEvents, e) },
 		Log:             n.log,
 	})
@@ -300,6 +304,7 @@ func (n *Node) join() error {
 		Deadline:      n.laneDeadline(),
 		MaxValueBytes: n.cfg.MaxItemBytes,
 		Identity:      n.cfg.Trust.lanes(),
+		Seats:         n.seats,
 		Log:           n.log,
 	}
 	n.openSuspicion()

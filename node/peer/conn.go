@@ -52,6 +52,7 @@ type conn struct {
 	in      []byte            // what is read
 	unread  int               // how much of it is the beginning of an answer
 	filled  int               // how much of it was at most, since the last look at the clock
+	seated  bool              // see sit
 	greeted bool              // the Hello was answered with OK
 	since   time.Duration     // when it was
 	heard   bool              // an answer came since the last look at the clock

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/identity"
+	"github.com/memring/memring/node/seating"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 )
@@ -50,6 +51,9 @@ type Config struct {
 
 	// MaxValueBytes is the longest value that goes to or comes from a peer. Default 1 GiB.
 	MaxValueBytes int
+
+	// Seats are for reading long answers, and for who else computes long. nil: that waits for nobody.
+	Seats *seating.Seats
 
 	Log *slog.Logger
 

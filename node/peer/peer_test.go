@@ -20,6 +20,7 @@ import (
 
 	"github.com/memring/memring/node/peer"
 	"github.com/memring/memring/node/reception"
+	"github.com/memring/memring/node/seating"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
 	"github.com/memring/memring/protocol/session"
@@ -219,6 +220,42 @@ func TestAnswersComeBack(t *testing.T) {
 	if status, _ := ask(t, link, &protocol.Request{Op: protocol.Add, Key: []byte("k"), Value: large}); status != protocol.TooLarge {
 		t.Fatalf("an add over the longest value: status %d", status)
 	}
+}
+
+// Long answers are read in turn with who else computes long; who has the seats may wait for just these, so in the end they are read without.
+func TestLongAnswersWaitForASeat(t *testing.T) {
+	seats, now := seating.New(), make(chan struct{})
+	close(now)
+	takeAll := func() (taken int) {
+		for seats.Take(seating.Clients, now, 0) {
+			taken++
+		}
+		return taken
+	}
+	all := takeAll()
+	link := peersOf(t, peer.Config{Deadline: 10 * time.Second, Seats: seats}).Link("there", member(t, echo{}).addr)
+	long := func() {
+		t.Helper()
+		value := strings.Repeat("v", 1<<20)
+		if status, got := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: []byte(value), Bulk: true}); status != protocol.OK || got != "k"+value {
+			t.Fatalf("status %d, %d bytes", status, len(got))
+		}
+	}
+	began := time.Now()
+	if long(); time.Since(began) < 10*time.Millisecond {
+		t.Errorf("it was read after %v, without a seat", time.Since(began))
+	}
+	for range all {
+		seats.Leave()
+	}
+	long()
+	until(t, "the seats are left", func() bool {
+		taken := takeAll()
+		for range taken {
+			seats.Leave()
+		}
+		return taken == all
+	})
 }
 
 // recorder notes the order in which requests of each origin arrive.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/memring/memring/node/seating"
 	"github.com/memring/memring/node/socket"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/protocol/frame"
@@ -64,7 +65,8 @@ func (c *conn) open(s *socket.Socket) error {
 func (c *conn) read() error {
 	c.in = make([]byte, minKeptBytes)
 	for {
-		err := c.socket.Receive(c.free, c.came)
+		err := c.socket.Receive(c.free, c.came, c.leaveSeat)
+		c.leaveSeat()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = c.look()
 		}
@@ -81,6 +83,9 @@ func (c *conn) free() []byte { return c.in[c.unread:] }
 func (c *conn) came(n int) error {
 	c.lane.link.peers.stats.BytesRead.Add(int64(n))
 	end := c.unread + n
+	if end >= protocol.BulkBytes {
+		c.sit()
+	}
 	full := end == len(c.in)
 	c.filled = max(c.filled, end)
 	used, err := c.deliver(c.in[:end])
@@ -93,6 +98,23 @@ func (c *conn) came(n int) error {
 	c.makeRoom(full, end)
 	c.unread = end
 	return nil
+}
+
+// seatPatience is how long answers wait for a seat: some turns of those who have one. Those who have one may wait for what comes on this lane.
+const seatPatience = 20 * time.Millisecond
+
+// sit waits for a seat, since long answers are about to be read: they take turns with the clients whom they are for.
+func (c *conn) sit() {
+	if seats := c.lane.link.peers.cfg.Seats; seats != nil && !c.seated {
+		c.seated = seats.Take(seating.Answers, nil, seatPatience)
+	}
+}
+
+func (c *conn) leaveSeat() {
+	if c.seated {
+		c.lane.link.peers.cfg.Seats.Leave()
+		c.seated = false
+	}
 }
 
 // deliver gives the whole answers at the head of in to those who wait for them, and says how many bytes that took.

@@ -61,6 +61,7 @@ func TestTheIdleBufferIsLentForWhatIsAnnounced(t *testing.T) {
 			if part = part[n:]; !c.received(n) {
 				t.Fatal("it ends")
 			}
+			c.leaveSeat() // as before every wait
 		}
 	}
 	has := func(c *conn, want int) {

@@ -49,6 +49,7 @@ func (c *conn) serve() {
 	defer c.close()
 	defer c.leaveSeat()
 	c.session.BeforeWait(c.leaveSeat)
+	c.session.BeforeLong(c.sit)
 	if c.config == nil || c.shakeHands() {
 		c.converse()
 	}
@@ -57,6 +58,7 @@ func (c *conn) serve() {
 // converseSlowly is the loop over Read and Write, for what is no socket of the system, and for other systems.
 func (c *conn) converseSlowly() {
 	for {
+		c.leaveSeat()
 		c.borrow()
 		n, err := c.read(c.in[c.end:])
 		if n > 0 && !c.received(n) {
@@ -152,6 +154,9 @@ func (c *conn) answer() bool {
 		if len(answers) > 0 {
 			if err := c.sendAnswers(answers); err != nil {
 				return c.ends(Error)
+			}
+			if c.session.Bulky() {
+				c.sit() // again: it was left to send what is long
 			}
 		}
 		if c.session.Quit() {

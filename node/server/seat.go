@@ -1,8 +1,11 @@
 package server
 
-import "github.com/memring/memring/protocol"
+import (
+	"github.com/memring/memring/node/seating"
+	"github.com/memring/memring/protocol"
+)
 
-// A connection with a long request or long answers has a seat while it computes, and there are half as many as processors: reading, copying and storing a
+// A connection with a long request or long answers has a seat while it computes, and there are half as many as processors (node/seating): reading, copying and storing a
 // large item takes some hundred times as long as a small request. When a thousand connections had one each, a small request would wait behind all of them; and
 // a process that uses all the processors it can get is not given one at once when there is a small request. So it waits behind a few.
 //
@@ -20,16 +23,12 @@ func (c *conn) sit() {
 	if c.seated {
 		return
 	}
-	select {
-	case c.server.seats <- struct{}{}:
-		c.seated = true
-	case <-c.server.stopping:
-	}
+	c.seated = c.server.cfg.Seats.Take(seating.Clients, c.server.stopping, 0)
 }
 
 func (c *conn) leaveSeat() {
 	if c.seated {
-		<-c.server.seats
+		c.server.cfg.Seats.Leave()
 		c.seated = false
 	}
 }

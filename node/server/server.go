@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node/lobby"
+	"github.com/memring/memring/node/seating"
 	"github.com/memring/memring/protocol/budget"
 	"github.com/memring/memring/protocol/session"
 )
@@ -64,6 +65,9 @@ type Config struct {
 	// at once. At least room for four of MaxRequestBytes, so that such uploads still go on side by side.
 	MaxBufferBytes int64
 	NoMemory       string
+
+	// Seats are for connections with long requests or answers, and for who else computes long for them. Default the server's own.
+	Seats *seating.Seats
 
 	// MaxStrangers bounds the connections that are about to be encrypted; when there are more, one is closed (lobby.Lobby). 0: any number.
 	MaxStrangers int
@@ -115,7 +119,6 @@ type Server struct {
 	stopping   chan struct{}  // closed when Stop begins
 	handshakes lobby.Seats
 	strangers  *lobby.Lobby // those about to be encrypted; nil: any number
-	seats      lobby.Seats  // for those with long requests or answers: see seat.go
 
 	mu        sync.Mutex // guards the rest
 	listeners []*listener
@@ -150,13 +153,15 @@ func New(cfg Config) *Server {
 		cfg.MaxBufferBytes = 256 << 20
 	}
 	cfg.MaxBufferBytes = max(cfg.MaxBufferBytes, 4*int64(largeBytes(largeFor(cfg.MaxRequestBytes))))
+	if cfg.Seats == nil {
+		cfg.Seats = seating.New()
+	}
 	if cfg.Now == nil {
 		began := time.Now()
 		cfg.Now = func() int64 { return int64(time.Since(began) / time.Second) }
 	}
 	s := &Server{cfg: cfg, budget: budget.New(cfg.MaxBufferBytes), stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
 	s.handshakes = lobby.NewSeats()
-	s.seats = lobby.NewSeats()
 	s.seat = sync.NewCond(&s.mu)
 	if cfg.MaxStrangers > 0 {
 		s.strangers = lobby.New(cfg.MaxStrangers)

@@ -21,6 +21,7 @@ type system struct {
 	turning bool                         // it is in turns that it is read: a read that finds nothing says EAGAIN
 	room    func() []byte
 	came    func(n int) error
+	idle    func()
 	failed  error
 }
 
@@ -62,15 +63,15 @@ func (s *Socket) tryWrite(fd uintptr) (done bool) {
 }
 
 // Receive reads what comes, decrypted, until that fails or a deadline has passed, which ends the call and not the connection: room gives where to, never empty, and came is told how much it is. An
-// error of came's is given back.
+// error of came's is given back. idle is told before each wait.
 //
 // All of it happens inside of one call of RawConn.Read, which waits on the runtime's poller. The poller tells of a change once, so it is waited for only after a read that found nothing. (That the
 // socket tells with the data that nothing is left, TCP_INQ, is not enough here: it does not tell of a reset, which may be one change with the data.)
-func (s *Socket) Receive(room func() []byte, came func(n int) error) error {
+func (s *Socket) Receive(room func() []byte, came func(n int) error, idle func()) error {
 	if s.raw == nil {
-		return s.receiveSlowly(room, came)
+		return s.receiveSlowly(room, came, idle)
 	}
-	s.room, s.came = room, came
+	s.room, s.came, s.idle = room, came, idle
 	for s.failed = nil; s.failed == nil; {
 		if err := s.raw.Read(s.read); err != nil {
 			return err
@@ -91,6 +92,7 @@ func (s *Socket) turn(fd uintptr) (over bool) {
 		case s.failed != nil:
 			return true
 		case err == syscall.EAGAIN:
+			s.idle()
 			return false
 		case err != nil:
 			s.failed = err

@@ -29,7 +29,7 @@ func TestDataAndEndInOnePacket(t *testing.T) {
 			received <- s.Receive(func() []byte { return b }, func(n int) error {
 				got += n
 				return nil
-			})
+			}, func() {})
 		}
 		if i%2 == 0 {
 			go receive()
@@ -61,7 +61,7 @@ func TestDataAndResetTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := make([]byte, 4096)
-	err := s.Receive(func() []byte { return b }, func(int) error { return nil })
+	err := s.Receive(func() []byte { return b }, func(int) error { return nil }, func() {})
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the reset is not seen: %v", err)
 	}

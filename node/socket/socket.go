@@ -74,8 +74,9 @@ func (b below) Write(p []byte) (int, error) {
 func (b below) Read(p []byte) (int, error) { return b.of.readSocket(p) }
 
 // receiveSlowly is Receive over Read, which waits.
-func (s *Socket) receiveSlowly(room func() []byte, came func(n int) error) error {
+func (s *Socket) receiveSlowly(room func() []byte, came func(n int) error, idle func()) error {
 	for {
+		idle()
 		n, err := s.readDecrypted(room())
 		if n > 0 {
 			if failed := came(n); failed != nil {

@@ -118,7 +118,7 @@ func TestDeadlinesEndReadsOnly(t *testing.T) {
 			}
 			return nil
 		}
-		if err := s.Receive(room, came); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := s.Receive(room, came, func() {}); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("encrypted %v: %v", encrypted, err)
 		}
 		if err := s.SetReadDeadline(time.Time{}); err != nil {
@@ -127,7 +127,7 @@ func TestDeadlinesEndReadsOnly(t *testing.T) {
 		if _, err := other.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Receive(room, came); err != io.EOF || string(b[:got]) != "hello" {
+		if err := s.Receive(room, came, func() {}); err != io.EOF || string(b[:got]) != "hello" {
 			t.Errorf("encrypted %v: %q, %v", encrypted, b[:got], err)
 		}
 	}

@@ -53,6 +53,13 @@ func (b *Budget) Wanted() bool {
 	return len(b.waiters) > 0
 }
 
+// Scarce reports whether there are not n bytes to be had, or others wait.
+func (b *Budget) Scarce(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.left < n || len(b.waiters) > 0
+}
+
 // TryTake reports whether there were n bytes to be had.
 func (b *Budget) TryTake(n int64) bool {
 	b.mu.Lock()

@@ -77,6 +77,13 @@ func (s *Session) makeRoom() bool {
 	return true
 }
 
+// scarce reports whether there may be no room for an answer as long as the last when it comes. It is not asked for then before there is: what is read, sent and dropped
+// would cost all who are here as much as what they get.
+func (s *Session) scarce() bool {
+	need := protocol.AnswerBytes(s.recent)
+	return need > 0 && (s.share.Held() > 0 && s.share.Held()+need > maxShare || s.answers.budget.Scarce(need))
+}
+
 // lacks reports whether an answer is to be asked for again. A session without bounds, of a lane, passes on that it was withheld.
 func (s *Session) lacks(resp *protocol.Response) bool {
 	return s.answers != nil && resp.Marks.Has(protocol.Withheld)
@@ -89,11 +96,17 @@ func isRead(op protocol.Op) bool { return op == protocol.Get || op == protocol.G
 func (s *Session) askAgain(g *gap) {
 	first := g.pending.Response
 	req := protocol.Request{Op: protocol.Get, Options: protocol.NoBump | protocol.Again, Origin: s.origin, Share: &s.share, Bulk: true, Key: g.req.Key}
+	s.Waits()
 	for asks, size := 0, first.Size; asks < maxAsks && s.share.Reserve(protocol.AnswerBytes(int(size))); asks++ {
+		s.long()
 		s.resp.Scratch = lent.Room(s.resp.Scratch, int(size)+headBytesOfAnswer)
 		pending := s.handler.Handle(&req, &s.resp)
 		if pending == nil {
 			pending = s.answered()
+		} else {
+			s.resp.Scratch = lent.Back(s.resp.Scratch)
+			pending.Flush()
+			s.Waits()
 		}
 		pending = pending.Resolve(&req)
 		s.share.Unreserve()
@@ -107,6 +120,7 @@ func (s *Session) askAgain(g *gap) {
 		}
 		size = pending.Response.Size
 		pending.Release()
+		s.Waits()
 	}
 	s.answers.Refused.Add(1)
 	g.pending.Response.Reset()

@@ -18,6 +18,7 @@ import (
 type shop struct {
 	told  map[string]bool
 	asked int
+	made  int  // values, those included that there was no room for then
 	gone  bool // what is asked for without a trace is there no more
 }
 
@@ -37,8 +38,14 @@ func (s *shop) Handle(req *protocol.Request, resp *protocol.Response) *protocol.
 	} else if !s.told[name] {
 		s.told[name], resp.Marks = true, protocol.Won
 	}
+	if brief := req.Options.Has(protocol.Brief) && size > protocol.BulkBytes; brief {
+		resp.Marks |= protocol.Withheld
+	} else {
+		s.made++
+	}
 	switch {
-	case req.Options.Has(protocol.Brief) && size > protocol.BulkBytes, later != nil && !later.MakeRoom(size):
+	case resp.Marks.Has(protocol.Withheld):
+	case later != nil && !later.MakeRoom(size):
 		resp.Marks |= protocol.Withheld
 	case resp.Status == protocol.OK:
 		resp.Scratch = append(resp.Scratch[:0], bytes.Repeat([]byte{name[len(name)-1]}, size)...)
@@ -151,6 +158,33 @@ func TestAWithheldAnswerEndsItsBatch(t *testing.T) {
 	}
 	f("longer than it was expected to be", 0, "h1 1000000\n")
 	f("others hold all", 11<<20, "h"+strings.Repeat("1", 3000)+" 1000000\n") // such a batch is expected to be long
+}
+
+// A long answer that there may be no room for is not sent by its owner to be dropped.
+func TestNoLongAnswerIsMadeInVain(t *testing.T) {
+	const requests, size = 60, 1_000_000
+	all := session.NewAnswers(12<<20, 1<<20, true)
+	shop, got := &shop{told: map[string]bool{}}, 0
+	s := all.Bound(session.New(shop, shown{}, 1))
+	defer s.Close()
+	taken := int64(0) // by others, whenever it asks for the next; they give it back as soon as it waits
+	s.BeforeWait(func() {
+		all.Budget().Give(taken)
+		taken = 0
+	})
+	for in := []byte(strings.Repeat("r1 "+strconv.Itoa(size)+"\n", requests)); ; {
+		if left := all.Left(); taken == 0 && all.Budget().TryTake(left) {
+			taken = left
+		}
+		answers, used := s.Answer(in)
+		if got += bytes.Count(answers, []byte("|")); len(answers) == 0 && used == 0 {
+			break
+		}
+		in = in[used:]
+	}
+	if got != requests || shop.made != requests {
+		t.Errorf("%d values made for %d answers to %d requests", shop.made, got, requests)
+	}
 }
 
 // A client that goes half-way leaves nothing behind.

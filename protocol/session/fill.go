@@ -87,6 +87,9 @@ func (s *Session) fill() (piece []byte, used int) {
 		}
 		s.learn(len(g.pending.Response.Value))
 		s.values += s.recent
+		if room >= protocol.BulkBytes {
+			s.long()
+		}
 		s.filled = s.codec.Append(lent.Room(s.filled, room), &g.req, &g.pending.Response)
 		s.inPiece += g.pending.Keep()
 		g.pending.Release()

@@ -66,6 +66,7 @@ type Session struct {
 	atEnd    func()          // nil: nothing is to be done
 
 	beforeWait func() // nil: likewise
+	beforeLong func() // nil: likewise
 
 	foreseer Foreseer            // the codec, if it is one
 	ahead    func(keys [][]byte) // who is told of the keys to come
@@ -215,6 +216,16 @@ func (s *Session) Bulky() bool { return s.recent >= protocol.BulkBytes }
 // BeforeWait has f called before the session waits for answers that come later.
 func (s *Session) BeforeWait(f func()) { s.beforeWait = f }
 
+// BeforeLong has f called before the session asks for a long answer, or puts one into its place: that takes a processor for as long as a hundred short ones.
+func (s *Session) BeforeLong(f func()) { s.beforeLong = f }
+
+// long is before what takes long.
+func (s *Session) long() {
+	if s.beforeLong != nil {
+		s.beforeLong()
+	}
+}
+
 // Waits is for a handler that waits itself, to be called before.
 func (s *Session) Waits() {
 	if s.beforeWait != nil {
@@ -258,7 +269,7 @@ func (s *Session) handle() {
 	case protocol.Reject:
 		resp.Status = req.Reason
 	default:
-		if !s.bulk && s.answers != nil && isRead(req.Op) {
+		if s.answers != nil && isRead(req.Op) && (!s.bulk || s.scarce()) {
 			req.Options |= protocol.Brief
 		}
 		if !req.Op.Keyed() {
