@@ -339,9 +339,10 @@ func (c *cut) follows(d, o *op) bool {
 	}
 }
 
-// mayFollow reports whether a removal may have come after a write, or have a greater version.
+// mayFollow reports whether a removal may have come after a write, or have a greater version: when it is done on another side, or after the heal, where what was two sides does not know of each other until it has merged.
 func (c *cut) mayFollow(d, o *op) bool {
-	return d.ret == openStep || d.ret > o.call || d.until+simSkew > o.at && d.side != o.side
+	apart := d.side != o.side || d.call > c.healed
+	return d.ret == openStep || d.ret > o.call || d.until+simSkew > o.at && apart
 }
 
 // Sim: both sides of a cut go on, and change; when they meet the newest wins, and what was deleted stays so.
@@ -355,6 +356,7 @@ func TestSimCut(t *testing.T) {
 		433,                       // two give each other the same at once
 		2030,                      // a member has a tombstone, and both sides hold its partition
 		17, 176, 1301, 1448, 1637, // what is deleted before anybody has noticed the cut
+		4218,                         // what is deleted on one side after the heal has a greater version than what is stored on the other a moment later
 		1406, 2511, 3002, 3611, 4070, // what is deleted by one who came later, and misses nobody
 	} {
 		report(t, play(cutPlan(seed)))
