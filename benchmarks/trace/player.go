@@ -210,10 +210,14 @@ func (p *Player) append(r Request) {
 	p.out = append(p.out, "\r\n"...)
 }
 
+// maxExptime is the longest from now on (protocol.txt, "Expiration times"): what is above it means a second of the calendar, and one of 1970 at that.
+const maxExptime = 30 * 24 * 60 * 60
+
 // exptime is a TTL of the trace's time in ours; what has one keeps one.
 func (p *Player) exptime(ttl uint32) int64 {
-	if ttl == 0 || p.Rate <= 0 {
-		return int64(ttl)
+	seconds := int64(ttl)
+	if ttl > 0 && p.Rate > 0 {
+		seconds = max(int64(float64(ttl)*PerSecond/p.Rate+0.5), 1)
 	}
-	return max(int64(float64(ttl)*PerSecond/p.Rate+0.5), 1)
+	return min(seconds, maxExptime)
 }

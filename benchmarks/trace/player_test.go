@@ -219,11 +219,11 @@ func TestPlayerKeepsItsRate(t *testing.T) {
 	f := newFake(t)
 	p := f.dial(t)
 	p.Rate = 10 * PerSecond
-	requests := []Request{{Key: 1, Size: 100, TTL: 200}, {Key: 2, Size: 100, TTL: 1}, {Key: 3, Size: 100}}
+	requests := []Request{{Key: 1, Size: 100, TTL: 200}, {Key: 2, Size: 100, TTL: 1}, {Key: 3, Size: 100}, {Key: 4, Size: 100, TTL: 1 << 30}}
 	if _, err := p.Play(context.Background(), slices.Values(requests)); err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[uint32]string{1: "20", 2: "1", 3: "0"} {
+	for key, want := range map[uint32]string{1: "20", 2: "1", 3: "0", 4: "2592000"} {
 		if got := f.ttls[string(AppendKey(nil, key))]; got != want {
 			t.Errorf("key %d has exptime %s, want %s", key, got, want)
 		}
