@@ -102,7 +102,7 @@ func Packets(buf []byte, keys [][]byte) (found, used int) {
 		keyBytes, extras := int(binary.BigEndian.Uint16(head[keyBytesAt:])), int(head[extrasAt])
 		body := min(uint64(binary.BigEndian.Uint32(head[bodyAt:])), uint64(len(buf)))
 		key := headBytes + extras
-		if key+keyBytes > len(head) {
+		if key+keyBytes > len(head) || uint64(extras+keyBytes) > body {
 			break
 		}
 		if keyBytes > 0 {

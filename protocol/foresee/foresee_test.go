@@ -13,6 +13,7 @@ func FuzzForesee(f *testing.F) {
 	f.Add([]byte("set a 0 0 4294967296\r\nget b\r\nms c 18446744073709551615\r\n"), uint8(8))
 	f.Add(append([]byte{0x80, 0, 0, 1, 8, 0, 0, 0, 0, 0, 0, 10, 23: 0}, "12345678kv"...), uint8(1))
 	f.Add(append([]byte{0x80, 0, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 23: 0}, "12345678kv"...), uint8(2))
+	f.Add(append([]byte{0x80, 0, 0, 26, 0, 0, 0, 0, 0, 0, 0, 0, 23: 0}, []byte{0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 23: 0, 24: 'k', 30: 0}...), uint8(8)) // a key longer than its packet
 	f.Fuzz(func(t *testing.T, in []byte, room uint8) {
 		keys := make([][]byte, 1+int(room)%40)
 		check := func(found, used int, rest []byte) {
