@@ -377,4 +377,24 @@ func TestChaosCheckersFindWhatIsWrong(t *testing.T) {
 	h(true, "1-2 incr ok; 3-0 incr UNKNOWN; 5-6 get ok value=2")
 	h(false, "1-2 incr ok; 3-0 incr UNKNOWN; 5-6 get ok value=3")
 	h(false, "1-2 incr ok; 3-4 incr ok; 5-6 get ok value=1")
+
+	i := func(want porcupine.CheckResult, isApart bool, lines string) {
+		t.Helper()
+		ops := history(lines)
+		for _, o := range ops {
+			o.node, _ = strconv.Atoi(o.arg)
+			o.arg = "1"
+		}
+		s := &split{apart: []int{1}, from: 10, done: 12}
+		if got := linear(s.side(ops, isApart)); got != want {
+			t.Errorf("%s: among those apart %t: %v", lines, isApart, got)
+		}
+	}
+	const before = "1-2 set arg=2 ok unique=5; "
+	i(ok, true, before+"13-14 incr arg=1 ok value=2 unique=6; 11-15 incr arg=1 ok value=3 unique=7")
+	i(ok, false, before+"13-14 incr arg=1 ok value=2 unique=6; 11-15 incr arg=1 ok value=3 unique=7; 16-17 get arg=2 ok value=1 unique=5")
+	i(ok, false, before+"11-15 incr arg=1 ok value=2 unique=7; 16-17 get arg=2 ok value=2 unique=7")
+	i(wrong, true, before+"11-15 incr arg=1 ok value=3 unique=7")
+	i(wrong, false, before+"8-9 incr arg=1 ok value=3 unique=7")
+	i(wrong, false, before+"13-14 incr arg=1 ok value=2 unique=6; 16-17 get arg=2 ok value=2 unique=6")
 }

@@ -107,22 +107,31 @@ func (r *trial) judgeKey(key, where string, ops []*op, tally *tally) {
 func (r *trial) judgeSides(key string, ops []*op, tally *tally) {
 	s := r.split
 	for _, isApart := range []bool{true, false} {
-		var side []*op
-		for _, o := range until(ops, s.healed) {
-			late := s.how.oneWay() && o.outcome == unknown
-			if s.silenced && isApart && o.call > s.done && o.outcome == missed && o.kind == opGet {
-				continue // it need not be so
-			}
-			if o.call <= s.done || slices.Contains(s.apart, o.node) == isApart || late {
-				side = append(side, o)
-			}
-		}
+		side := s.side(until(ops, s.healed), isApart)
 		where := fmt.Sprintf("among %v before the heal: ", map[bool]string{true: "those apart", false: "the rest"}[isApart])
 		if slices.Contains(s.apart, s.owner[key]) != isApart { // the owner is on the other side: here its items are not
 			side = append(side, &op{client: -1, kind: opVanish, key: key, call: s.from, ret: never, outcome: done})
 		}
 		r.judgeKey(key, where, side, tally)
 	}
+}
+
+// side gives the ops that those apart, or the rest, may have to do with. What was asked of the others before the cut was complete, and answered when it had begun, may have been done by either: on this side nobody
+// knows the end of it, and what it was answered is the others' concern.
+func (s *split) side(ops []*op, isApart bool) (side []*op) {
+	for _, o := range ops {
+		late := s.how.oneWay() && o.outcome == unknown
+		switch {
+		case s.silenced && isApart && o.call > s.done && o.outcome == missed && o.kind == opGet: // it need not be so
+		case slices.Contains(s.apart, o.node) == isApart || late || o.ret <= s.from:
+			side = append(side, o)
+		case o.call <= s.done:
+			open := *o
+			open.outcome, open.ret, open.value, open.unique = unknown, never, "", 0
+			side = append(side, &open)
+		}
+	}
+	return side
 }
 
 // judgeSilence holds those who were apart to having told nothing, and taken nothing, at the end of the split.
