@@ -77,11 +77,12 @@ type changes struct {
 	kinds  map[string]int
 	clerks []*clerk
 
-	mu     sync.Mutex // guards all below
-	doors  map[string]*door
-	now    weather
-	ended  map[string]time.Time // when somebody was ended, by id: he may be missed
-	faults int
+	mu      sync.Mutex // guards all below
+	doors   map[string]*door
+	now     weather
+	ended   map[string]time.Time // when somebody was ended, by id: he may be missed
+	crashed time.Time            // the last time, without a word
+	faults  int
 }
 
 // A door is where clients may come in.
@@ -153,10 +154,25 @@ func (c *changes) weather() weather {
 	return c.now
 }
 
-// open lets clients come to a member.
+// Gossip has found a member that was ended without a word within gossipFinds. Who joins before hears of it as of one that is there, and finds out at once by asking it.
+const (
+	gossipFinds = 5 * time.Second
+	findsOut    = time.Second
+)
+
+// open lets clients come to a member, which may not know yet who has crashed.
 func (c *changes) open(n *node.Node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if time.Since(c.crashed) < gossipFinds {
+		c.now.crashes++
+		c.now.crashing++
+		time.AfterFunc(findsOut, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.now.crashing--
+		})
+	}
 	c.doors[n.Self().ID] = &door{addr: n.Self().Client.String()}
 }
 
@@ -313,7 +329,8 @@ func (c *changes) crash() {
 	c.mu.Lock()
 	c.now.crashes++
 	c.now.crashing++
-	c.ended[id] = time.Now()
+	c.crashed = time.Now()
+	c.ended[id] = c.crashed
 	c.mu.Unlock()
 	c.Crash(i)
 	c.close(id, false)
