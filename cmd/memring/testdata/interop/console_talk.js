@@ -34,6 +34,14 @@ function near(got, wanted, what) {
   assert(got !== '' && Math.abs(Number(got) - wanted) <= 1e-6 * Math.max(1, Math.abs(wanted)), `${what}: shown is ${got}, want ${wanted}`);
 }
 
+// until waits for what is to become true of a page that is drawn anew every few seconds.
+async function until(holds, complaint) {
+  for (const end = Date.now() + patience; !await holds();) {
+    assert(Date.now() < end, complaint);
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+}
+
 // check holds one state of the page to the answer it was drawn from, and gives how many numbers were compared.
 function check(page, now, before) {
   const seconds = before && (Date.parse(now.time) - Date.parse(before.time)) / 1000;
@@ -78,11 +86,11 @@ const read = () => ({
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('requestfailed', (request) => complaints.push(`${request.url()}: ${request.failure().errorText}`));
   page.on('request', (request) => { if (!request.url().startsWith(address)) elsewhere.push(request.url()); });
-  page.on('response', async (response) => {
-    if (response.url() === `${address}cluster`) {
-      const cluster = await response.json();
+  page.on('response', (response) => {
+    if (response.url() !== `${address}cluster`) return;
+    response.json().then((cluster) => {
       if (said.at(-1)?.time !== cluster.time) said.push(cluster);
-    }
+    }).catch((error) => complaints.push(`${response.url()}: ${error}`));
   });
   await page.goto(address);
 
@@ -93,8 +101,8 @@ const read = () => ({
     await page.waitForFunction((seen) => (document.body.dataset.time ?? '') !== seen, latest, { timeout: patience });
     const shown = await page.evaluate(read);
     latest = shown.time;
-    const at = said.findIndex((cluster) => cluster.time === shown.time);
-    assert(at >= 0, `the page shows ${shown.time}, which /cluster has not said`);
+    let at = -1; // the page may have drawn an answer before we have read it
+    await until(() => (at = said.findIndex((cluster) => cluster.time === shown.time)) >= 0, `the page shows ${shown.time}, which /cluster has not said`);
     if (said[at].members.some((m) => m.silent)) continue; // one that has just come is asked by the next table
     compared += check(shown, said[at], said[at - 1]);
     looks++;
@@ -104,15 +112,20 @@ const read = () => ({
   if (wants !== 'moving') await page.screenshot({ path: `${shot}-light.png`, fullPage: true });
   await page.press('#each', 'Enter'); // by the keyboard alone
   await page.emulateMedia({ colorScheme: 'dark' });
-  await page.hover('.chart:nth-child(2) svg', { position: { x: 300, y: 60 } });
-  assert.strictEqual(await page.locator('.chart:nth-child(2) .line').count(), said.at(-1).members.length, 'lines of a chart by node');
-  assert(await page.locator('.chart:nth-child(2) .tip').isVisible(), 'what is under the pointer is not told');
+  const chart = page.locator('.chart:nth-child(2)');
+  await until(async () => await chart.locator('.line').count() === said.at(-1).members.length, 'lines of a chart are not one by node');
+  let across = 300; // moved at each try: a table above that grows takes the chart away from the pointer
+  await until(async () => {
+    await chart.locator('svg').hover({ position: { x: across++, y: 60 } });
+    return chart.locator('.tip').isVisible();
+  }, 'what is under the pointer is not told');
   await page.screenshot({ path: `${shot}-dark.png`, fullPage: true });
   await page.setViewportSize({ width: 320, height: 800 });
-  assert(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'a narrow window has to be scrolled sideways');
-  await browser.close();
+  await until(() => page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'a narrow window has to be scrolled sideways');
   assert.deepStrictEqual(complaints, [], 'the browser complains');
   assert.deepStrictEqual(elsewhere, [], 'the page asks elsewhere');
+  page.removeAllListeners(); // what is under way when the browser ends is nobody's fault
+  await browser.close();
   console.log(`${compared} numbers compared in ${looks} looks, ${moving} of them with moves under way\nok`);
 })().catch((error) => {
   console.error(error);
