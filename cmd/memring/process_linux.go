@@ -65,10 +65,11 @@ func forgetStart() {
 	}
 	page := uintptr(os.Getpagesize())
 	for _, m := range unchangedMaps(string(maps), program) {
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m[0], m[1]-m[0], unix.MADV_DONTNEED) // not with -k
 		for at := m[0]; at < m[1] && m[1]-m[0] <= cutBytes; at += 2 * page {
 			_, _, _ = unix.Syscall(unix.SYS_MADVISE, at, page, unix.MADV_RANDOM)
 		}
+		// Not before: clients are served meanwhile, and what they need would bring its 64 KB along. Not done with -k.
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m[0], m[1]-m[0], unix.MADV_DONTNEED)
 	}
 }
 
