@@ -201,6 +201,8 @@ func TestConnSeesWhatIsWrong(t *testing.T) {
 	f(Meta, multiGet, "VA 3 kKEY\r\n<v>\r\nMN\r\n", Report{Requests: 1, Hits: 1, Misses: 1})
 	f(Meta, multiGet, "SERVER_ERROR out of memory\r\nVA 3 kKEY\r\n<v>\r\nMN\r\n", Report{Requests: 1, Hits: 1, Misses: 1, Errors: 1})
 	f(Meta, get, "EN\r\n", Report{Requests: 1, Misses: 1})
+	f(Meta, get, "HD\r\n", Report{})
+	f(Meta, multiGet, "HD\r\nMN\r\n", Report{})
 	f(Meta, get, "VA 3 kKEZ\r\n<v>\r\n", Report{})
 	f(Binary, get, "\x80\x00"+strings.Repeat("\x00", 22), Report{})
 	f(Binary, get, "\x81\x00\x00\x00\x00\x00\x00\x01"+strings.Repeat("\x00", 16), Report{Requests: 1, Misses: 1})

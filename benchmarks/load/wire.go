@@ -167,6 +167,9 @@ func (metaWire) take(in []byte, c *conn, r *request) (used int, done bool, err e
 		c.outcome(r, false)
 		return used, r.op != multiGet, nil
 	case "HD":
+		if r.op == get || r.op == multiGet { // a hit without its value
+			return 0, false, unexpected(line)
+		}
 		c.outcome(r, true)
 		return used, true, nil
 	case "VA":
