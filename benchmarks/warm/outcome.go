@@ -24,6 +24,7 @@ type Outcome struct {
 	Quiet, Meanwhile     Window
 	QuietP99, WorstP99   time.Duration // of the worst second before and after
 	Wrong, Stale, Moved  int
+	Thin                 int // seconds after the event that have no ratio: see thinPart
 	Handover, DetectedIn time.Duration
 }
 
@@ -56,7 +57,9 @@ func (r Recording) Outcome(t Times) Outcome {
 	}
 	o.Recovered = true
 	for i, w := range after {
-		if w.Ratio() < o.Steady-PointsBar && float64(w.Gets) > thin {
+		if float64(w.Gets) <= thin {
+			o.Thin++
+		} else if w.Ratio() < o.Steady-PointsBar {
 			o.Again = w.To - t.Event
 			o.Recovered = i < len(after)-1
 		}

@@ -96,7 +96,7 @@ func TestOutcome(t *testing.T) {
 	}
 	near := func(a, b float64) bool { return math.Abs(a-b) < 0.11 }
 	f(func(*Recording, *Times) {}, func(o Outcome) bool {
-		return near(o.Steady, 90) && near(o.QuietLow, 90) && near(o.Low, 90) && o.Warm() && o.Errorless() && o.Fast() && o.Right() && o.Recovered && o.Again == 0 &&
+		return near(o.Steady, 90) && near(o.QuietLow, 90) && near(o.Low, 90) && o.Thin == 0 && o.Warm() && o.Errorless() && o.Fast() && o.Right() && o.Recovered && o.Again == 0 &&
 			o.Handover == 2*Second && o.Quiet.Requests == 3000 && o.Meanwhile.Requests == 2000
 	})
 	f(func(r *Recording, _ *Times) { *r = played(1000, 90, 90, 90, 90, 89.8, 89.7, 90, 90, 90, 90) }, func(o Outcome) bool {
@@ -116,7 +116,7 @@ func TestOutcome(t *testing.T) {
 	})
 	f(func(r *Recording, _ *Times) { // the machine stood still: one get missed in that second
 		r.Samples = append(append(r.Samples[:5000:5000], Sample{Sent: 5 * Second, Result: Miss}), r.Samples[6000:]...)
-	}, func(o Outcome) bool { return o.Warm() })
+	}, func(o Outcome) bool { return o.Warm() && o.Thin == 1 })
 	f(func(r *Recording, _ *Times) {
 		for i := range r.Samples[5000:5030] {
 			r.Samples[5000+i].Took = 3 * time.Millisecond
