@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,7 +15,7 @@ import (
 )
 
 // cluster asks clusters of several sizes, all nodes alike, and compares the CPU that a request costs all their nodes together. There
-// is no memcached here: one node is what the others are measured by. Then it asks one node alone of two, for what the other one has.
+// is no memcached here: the first cluster is what the others are measured by. If that is one node, one node alone of two is asked beside it, for what the other one has.
 //
 //	start a cluster of each size -> fill each -> for each workload: rounds of (a slice for each cluster) -> medians
 type cluster struct {
@@ -25,9 +24,6 @@ type cluster struct {
 	rounds int
 	slice  time.Duration
 }
-
-// A party is a cluster, and those of its nodes that are asked.
-type party struct{ doors, nodes []*server }
 
 const (
 	threeBar = 1.6  // times one node's
@@ -70,25 +66,26 @@ func (c *cluster) run(ctx context.Context) (err error) {
 		parties[i] = party{nodes, nodes}
 	}
 	t := table{title: "CPU of a request in clusters of several sizes", columns: []string{
-		"workload", "nodes", "us of all nodes", "times " + strconv.Itoa(c.sizes[0]) + " node", "bar", "held", "requests/s", "p99.9 us",
+		"workload", "nodes", "us of all nodes", fmt.Sprintf("times that of %d", c.sizes[0]), "bar", "held", "requests/s", "p99.9 us",
 	}}
 	var marks []mark
 	for _, w := range clusterWorkloads() {
-		rounds, err := c.measure(ctx, parties, w)
+		rounds, err := measure(ctx, c.progress, parties, w.name, w.config, c.rounds, c.slice)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
-		rows := c.rows(w.name, rounds)
-		t.rows = append(t.rows, rows...)
-		for i, row := range rows {
+		for i, n := range c.sizes {
+			row, ratio := c.row(w.name, rounds, i)
 			c.progress.say("%-18s %3s nodes %8s us  x %s  bar %s %s", row[0], row[1], row[2], row[3], row[4], row[5])
-			ratio, _ := strconv.ParseFloat(row[3], 64)
-			marks = append(marks, mark{line: w.name, series: fmt.Sprintf("%d nodes", c.sizes[i]), value: ratio})
+			t.rows = append(t.rows, row)
+			marks = append(marks, mark{line: w.name, series: fmt.Sprintf("%d nodes", n), value: ratio})
 		}
 	}
-	forwarded, err := c.forwarded(ctx, parties[0])
-	if err != nil {
-		return fmt.Errorf("forwarded: %w", err)
+	forwarded := ""
+	if c.sizes[0] == 1 {
+		if forwarded, err = c.forwarded(ctx, parties[0]); err != nil {
+			return fmt.Errorf("forwarded: %w", err)
+		}
 	}
 	if err := t.write(c.out, "cluster", "![ratios of CPU](cluster.svg)\n\n"+c.circumstances(), fmt.Sprintf(clusterNotes, c.rounds, c.slice)+forwarded); err != nil {
 		return err
@@ -133,14 +130,9 @@ func startCluster(ctx context.Context, path string, n, limit int, flags func(i i
 	ctx, cancel := context.WithTimeout(ctx, formBound)
 	defer cancel()
 	for _, s := range nodes {
-		for {
-			if s.shares(n) {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return nodes, fmt.Errorf("%s does not share its partitions with %d members: %w", s.addr, n, ctx.Err())
-			case <-time.After(pollEvery):
+		for !s.shares(n) {
+			if err := pause(ctx, pollEvery); err != nil {
+				return nodes, fmt.Errorf("%s does not share its partitions with %d members: %w", s.addr, n, err)
 			}
 		}
 	}
@@ -155,11 +147,8 @@ func (c *cluster) settle(ctx context.Context, nodes []*server) error {
 		if err := load.Fill(ctx, load.Config{Addrs: []string{nodes[0].addr}}); err != nil { // any node takes every key
 			return err
 		}
-		_, err := ask(ctx, nodes, nodes, clusterWorkloads()[0].config, c.slice)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
+		_, err := ask(ctx, party{nodes, nodes}, clusterWorkloads()[0].config, c.slice)
+		if err == nil || errors.Is(err, errWrong) || ctx.Err() != nil {
 			return err
 		}
 		c.progress.say("%d nodes have not settled: %v", len(nodes), err)
@@ -189,57 +178,45 @@ func (s *server) shares(n int) bool {
 	return placed == n && strings.HasSuffix(lines[0], " moving=0 problems=0")
 }
 
-func members(ctx context.Context, path, addr string) int {
-	said, err := exec.CommandContext(ctx, path, "cluster", "members", "--addr", addr).Output()
+// members tells how many a node sees that are active, 0 if it does not answer.
+func (s *server) members() int {
+	lines, err := s.ask("cluster members\r\n", "END")
 	if err != nil {
 		return 0
 	}
-	return strings.Count(string(said), " active ")
+	return strings.Count(strings.Join(lines, "\n"), "state=active")
 }
 
-// measure gives slices[round][party].
-func (c *cluster) measure(ctx context.Context, parties []party, w workload) (rounds [][]slice, err error) {
-	for round := range c.rounds {
-		c.progress.begin("%s, round %d", w.name, round+1)
-		c.progress.at(uint64(round), uint64(c.rounds))
-		row := make([]slice, len(parties))
-		for turn := range parties {
-			i := (turn + round) % len(parties)
-			if row[i], err = ask(ctx, parties[i].doors, parties[i].nodes, w.config, c.slice); err != nil {
-				return nil, err
+// seen waits until all of these nodes see so many members.
+func seen(ctx context.Context, want int, nodes ...*server) error {
+	ctx, cancel := context.WithTimeout(ctx, formBound)
+	defer cancel()
+	for _, s := range nodes {
+		for s.members() != want {
+			if err := pause(ctx, pollEvery); err != nil {
+				return fmt.Errorf("%s does not see %d members: %w", s.addr, want, err)
 			}
 		}
-		rounds = append(rounds, row)
 	}
-	return rounds, nil
+	return nil
 }
 
-func (c *cluster) rows(name string, rounds [][]slice) (rows [][]string) {
+// row is what the i-th cluster took, and its ratio to the first one.
+func (c *cluster) row(name string, rounds [][]slice, i int) (row []string, ratio float64) {
 	over := func(f func([]slice) float64) float64 { return medianOver(rounds, f) }
-	for i, n := range c.sizes {
-		ratio := over(func(r []slice) float64 { return r[i].cost / r[0].cost })
-		bar, held := "", ""
-		switch {
-		case i > 0 && n == 3 && c.sizes[0] == 1:
-			bar, held = fmt.Sprintf("%.2f", threeBar), whether(ratio, threeBar)
-		case i > 0 && c.sizes[i-1] >= 3:
-			grown := over(func(r []slice) float64 { return r[i].cost / r[i-1].cost })
-			bar, held = fmt.Sprintf("%.2f of %d nodes'", growBar, c.sizes[i-1]), whether(grown, growBar)
-		}
-		rows = append(rows, []string{
-			name, strconv.Itoa(n), fmt.Sprintf("%.2f", over(func(r []slice) float64 { return r[i].cost })), fmt.Sprintf("%.2f", ratio), bar, held,
-			fmt.Sprintf("%.0f", over(func(r []slice) float64 { return r[i].rate })), fmt.Sprintf("%.0f", over(func(r []slice) float64 { return r[i].tail })),
-		})
+	ratio = over(func(r []slice) float64 { return r[i].cost / r[0].cost })
+	bar, held := "", ""
+	switch {
+	case i > 0 && c.sizes[i] == 3 && c.sizes[0] == 1:
+		bar, held = fmt.Sprintf("%.2f", threeBar), whether(ratio, threeBar)
+	case i > 0 && c.sizes[i-1] >= 3:
+		grown := over(func(r []slice) float64 { return r[i].cost / r[i-1].cost })
+		bar, held = fmt.Sprintf("%.2f of %d nodes'", growBar, c.sizes[i-1]), whether(grown, growBar)
 	}
-	return rows
-}
-
-func medianOver(rounds [][]slice, f func([]slice) float64) float64 {
-	all := make([]float64, len(rounds))
-	for i, r := range rounds {
-		all[i] = f(r)
-	}
-	return median(all)
+	return []string{
+		name, strconv.Itoa(c.sizes[i]), fmt.Sprintf("%.2f", over(func(r []slice) float64 { return r[i].cost })), fmt.Sprintf("%.2f", ratio), bar, held,
+		fmt.Sprintf("%.0f", over(func(r []slice) float64 { return r[i].rate })), fmt.Sprintf("%.0f", over(func(r []slice) float64 { return r[i].tail })),
+	}, ratio
 }
 
 const clusterNotes = `CPU (user and system) of all nodes together for each request, medians of %d rounds; in each round every cluster is asked for %v, one after the other, through all its nodes alike, and the ratio is

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"go.uber.org/goleak"
@@ -63,18 +67,21 @@ func TestMedian(t *testing.T) {
 	f(2.5, 4, 1, 2, 3)
 }
 
-// TestSummed: the ratio is that of neighbours, not that of medians, which may come from different rounds.
+// TestSummed: the ratio of CPU is that of neighbours, not that of medians, which may come from different rounds; that of times is what stands beside it.
 func TestSummed(t *testing.T) {
-	m := summed([][2]slice{
-		{{cost: 10, rate: 5, tail: 100}, {cost: 5, rate: 10, tail: 50}},
-		{{cost: 20, rate: 5, tail: 100}, {cost: 10, rate: 10, tail: 300}},
-		{{cost: 10, rate: 5, tail: 100}, {cost: 20, rate: 10, tail: 100}},
+	m := summed([][]slice{
+		{{cost: 10, rate: 5, tail: 100}, {cost: 5, rate: 10, tail: 100}},
+		{{cost: 20, rate: 5, tail: 300}, {cost: 10, rate: 10, tail: 300}},
+		{{cost: 10, rate: 5, tail: 100}, {cost: 20, rate: 10, tail: 400}},
 	})
-	if m.ratio != 0.5 || m.lowest != 0.5 || m.highest != 2 || m.cost != [2]float64{10, 10} || m.tailRatio != 1 {
+	if m.ratio != 0.5 || m.lowest != 0.5 || m.highest != 2 || m.cost != [2]float64{10, 10} {
+		t.Errorf("%+v", m)
+	}
+	if m.tail != [2]float64{100, 300} || m.tailRatio != 3 || m.tailLowest != 1 || m.tailHighest != 4 {
 		t.Errorf("%+v", m)
 	}
 	w := workload{name: "w", bar: 0.4, paced: true}
-	if rows := m.rows(w); len(rows) != 2 || !slices.Contains(rows[0], "NO") || !slices.Contains(rows[1], "yes") || len(rows[0]) != len(rows[1]) {
+	if rows := m.rows(w); len(rows) != 2 || !slices.Contains(rows[0], "NO") || !slices.Contains(rows[1], "NO") || len(rows[0]) != len(rows[1]) {
 		t.Errorf("%v", rows)
 	}
 }
@@ -135,6 +142,7 @@ func TestCompare(t *testing.T) {
 	f("hitratio", "hitratio", "-traces", "", "-footprints", "3", "-only", "one-hit")
 	f("fill", "fill", "-only", "100 KB")
 	f("speed", "speed", "-only", "^(1 connection|paced.*|TLS.*|idle.*)$", "-rounds", "2", "-slice", "50ms", "-m", "64")
+	f("speed", "speed", "-only", "^idle", "-m", "64")
 	f("cluster", "cluster", "-nodes", "1,2", "-rounds", "1", "-slice", "50ms", "-m", "64")
 	f("scale", "scale", "-conns", "1,100", "-idle", "50", "-busy", "20", "-rounds", "1", "-slice", "50ms", "-m", "64")
 	f("warm", "warm", "-on", "memcached", "-events", "kill", "-keys", "2000", "-rate", "1000", "-quiet", "2s", "-after", "1s", "-m", "64")
@@ -193,6 +201,7 @@ func TestFindings(t *testing.T) {
 	f("descriptors", false, 30, func(last *soaked) { last.descriptors += 20 })
 	f("goroutines", false, 30, func(last *soaked) { last.goroutines += 20 })
 	f("times", false, 30, func(last *soaked) { _ = last.report.Times.RecordValue(2e6) })
+	f("refused", false, 30, func(last *soaked) { last.report.Errors = 1 })
 	f("too early", true, 4, func(last *soaked) { last.rss *= 2 })
 }
 
@@ -202,16 +211,89 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	h := &hitRatio{bench: &bench{out: t.TempDir(), progress: newProgress(os.Stderr)}, only: regexp.MustCompile("")}
 	some := outcome{all: trace.Tally{Gets: 10, Misses: 5}}
-	if err := h.write([]*hitCase{{name: "x", limit: 64, outcomes: [2]outcome{some, some}}}, "Interrupted. "); err != nil {
+	late := some
+	late.late = 3 * time.Second
+	if err := h.write([]*hitCase{{name: "x", limit: 64, outcomes: [2]outcome{late, some}}}, partial(ctx, ctx.Err())); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(h.out, "hitratio.md"))
-	if err != nil || !strings.Contains(string(text), "Interrupted. Of 1 cases") {
+	if err != nil || !strings.Contains(string(text), "**Interrupted: some of it is missing.** Of 1 cases") || !strings.Contains(string(text), "memcached on x at -m 64 (by up to 3.0 s)") {
 		t.Errorf("%v:\n%s", err, text)
 	}
 	if err := h.run(ctx); err == nil {
 		t.Error("a cancelled run ends well")
 	}
+}
+
+func TestPartial(t *testing.T) {
+	if got := partial(context.Background(), nil); got != "" {
+		t.Errorf("what is whole is called %q", got)
+	}
+	if got := partial(context.Background(), errors.New("no room")); !strings.Contains(got, "no room") {
+		t.Errorf("%q does not say why", got)
+	}
+}
+
+// TestAskTakesHitsOnly: a server that answers wrong, misses or refuses is not measured.
+func TestAskTakesHitsOnly(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid()) // whose CPU it is does not matter
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(answer string, wrong bool) {
+		t.Helper()
+		s := &server{name: "liar", addr: sayAlways(t, answer), cmd: &exec.Cmd{Process: self}}
+		if _, err := ask(t.Context(), party{[]*server{s}, []*server{s}}, load.Config{Requests: 3}, time.Minute); err == nil || errors.Is(err, errWrong) != wrong {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+	f("VALUE KEY 0 3\r\nxyz\r\nEND\r\n", true)
+	f("END\r\n", false)
+	f("SERVER_ERROR out of memory\r\n", false)
+}
+
+// TestIdleConnectionsAreServed: one that is accepted and refused costs nothing, and does not count.
+func TestIdleConnectionsAreServed(t *testing.T) {
+	f := func(answer string, right bool) {
+		t.Helper()
+		conns, err := openIdle(&server{addr: sayAlways(t, answer)}, 1)
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		if (err == nil) != right {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+	f("VERSION 1.6.45\r\n", true)
+	f("ERROR Too many open connections\r\n", false)
+}
+
+// sayAlways gives the address of a server that says the same to whatever is asked, and ends with the test; KEY is the key asked for.
+func sayAlways(t *testing.T, answer string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = c.Close() }()
+		for lines := bufio.NewScanner(c); lines.Scan(); {
+			_, key, _ := strings.Cut(lines.Text(), " ")
+			if _, err := c.Write([]byte(strings.ReplaceAll(answer, "KEY", key))); err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-ended
+	})
+	return l.Addr().String()
 }
 
 func TestServerThatDoesNotStart(t *testing.T) {
@@ -241,6 +323,10 @@ func TestRunRefuses(t *testing.T) {
 	f("fill", "word")
 	f("speed", "-rounds", "0")
 	f("speed", "-only", "(")
+	f("speed", "-only", "nonsense")
+	f("speed", "-m", "64,256")
+	f("cluster", "-memcached", "memcached")
+	f("fill", "-laps", "0")
 	f("fill", "-m", "0")
 	f("fill", "-only", "3 GB")
 	f("hitratio", "-memcached", "/nowhere/memcached")

@@ -72,23 +72,22 @@ type held struct {
 // perGigabyte is how many items there are for each GB of RSS.
 func (h held) perGigabyte() float64 { return float64(h.items) / float64(h.rss) * (1 << 30) }
 
-// run writes what it has also when it is interrupted: the table then says so.
+// run writes what it has also when it is interrupted, or a fill fails: the results then say so.
 func (f *fill) run(ctx context.Context) error {
+	if !(f.laps > 0) {
+		return errors.New("-laps must be above 0")
+	}
 	t := table{title: "Memory beside memcached", columns: []string{
 		"value", "-m", "items memcached", "items memring", "RSS MB memcached", "RSS MB memring", "peak memring", "bound", "within",
 		"items per GB memcached", "items per GB memring", "ratio", "refused memcached", "refused memring",
 	}}
 	marks, err := f.fillAll(ctx, &t)
-	word := ""
-	switch {
-	case ctx.Err() != nil && len(marks) > 0:
-		word = "**Interrupted: some rows are missing.** "
-	case err != nil:
+	if len(marks) == 0 {
 		return err
 	}
-	before := "![items in the same memory](fill.svg)\n\n" + word + f.circumstances()
-	if err := t.write(f.out, "fill", before, fillNotes); err != nil {
-		return err
+	before := "![items in the same memory](fill.svg)\n\n" + partial(ctx, err) + f.circumstances()
+	if err2 := t.write(f.out, "fill", before, fmt.Sprintf(fillNotes, f.laps)); err2 != nil {
+		return errors.Join(err, err2)
 	}
 	f.progress.say("%s", filepath.Join(f.out, "fill.md"))
 	return errors.Join(err, plotRatios(filepath.Join(f.out, "fill.svg"), "Items per GB of RSS beside memcached (right of 1: memring holds more)", "memring's items per GB / memcached's", marks))
@@ -145,7 +144,7 @@ func (f *fill) fill(ctx context.Context, r recipe, limit int, size fillSize) (h 
 	if err != nil {
 		return h, err
 	}
-	if h.rss, h.peak, err = s.memory(); err != nil {
+	if h.rss, _, err = s.memory(); err != nil {
 		return h, err
 	}
 	// A miss would set the key again: Peek does not.
@@ -175,7 +174,7 @@ func requests(op trace.Op, keys, step uint64, size fillSize) iter.Seq[trace.Requ
 	}
 }
 
-const fillNotes = `Each server is started with the -m of the row and -I 2m, and given twice -m (keys of 30 bytes and values) over one connection; "mixed" are sizes of 50 B to 180 KB, evenly
+const fillNotes = `Each server is started with the -m of the row and -I 2m, and given %g times -m (keys of 30 bytes and values) over one connection; "mixed" are sizes of 50 B to 180 KB, evenly
 over their logarithm. "items" are counted by asking for every key, or for every n-th where there are many, not taken from what the server tells. RSS is what the kernel says after
 the fill; "peak" is the most there ever was, reads included, and "bound" what memring promises: -m + 16 MB + 16 KB for the connection. "items per GB" is items by RSS.
 `

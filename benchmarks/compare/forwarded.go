@@ -32,7 +32,7 @@ func (c *cluster) forwarded(ctx context.Context, alone party) (text string, err 
 		{workload{name: "50 connections", config: load.Config{Conns: 50, Mix: gets}, bar: 1.6}, 0},
 		{workload{name: "64 in flight", config: load.Config{Conns: 4, Depth: 16, Mix: gets}, bar: 1.4}, 0},
 	} {
-		rounds, err := c.measure(ctx, parties, w.workload)
+		rounds, err := measure(ctx, c.progress, parties, "forwarded, "+w.name, w.config, c.rounds, c.slice)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", w.name, err)
 		}

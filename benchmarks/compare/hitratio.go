@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/memring/memring/benchmarks/trace"
 )
@@ -50,7 +51,7 @@ func newHitRatio(b *bench, flags *flag.FlagSet) *hitRatio {
 		return err
 	})
 	flags.Uint64Var(&h.seed, "seed", 1, "of the generated traces")
-	flags.Float64Var(&h.rate, "rate", 100_000, "`REQUESTS` a second of the traces with TTLs; they must come at the same rate to all. A server that falls behind is told of")
+	flags.Float64Var(&h.rate, "rate", 100_000, "`REQUESTS` a second of the traces with TTLs; they must come at the same rate to all. The results name a server that falls behind")
 	return h
 }
 
@@ -63,8 +64,9 @@ func tracesByDefault() string {
 
 // An outcome is one server's part of a case.
 type outcome struct {
-	all, warm trace.Tally // warm: the second half
-	rss, peak uint64
+	all, warm trace.Tally   // warm: the second half
+	late      time.Duration // trace.Player's
+	rss       uint64
 }
 
 type hitCase struct {
@@ -83,19 +85,17 @@ func (c *hitCase) ratio() float64 {
 	return c.outcomes[1].all.MissRatio() / c.outcomes[0].all.MissRatio()
 }
 
-// run writes what it has also when it is interrupted: the table then says so.
+// run writes what it has also when it is interrupted, or a trace fails: the results then say so.
 func (h *hitRatio) run(ctx context.Context) error {
 	var cases []*hitCase
 	err := h.playAll(ctx, &cases)
 	switch {
-	case ctx.Err() != nil && len(cases) > 0:
-		return errors.Join(err, h.write(cases, "**Interrupted: some traces are missing.** "))
-	case err != nil:
-		return err
-	case len(cases) == 0:
+	case len(cases) > 0:
+		return errors.Join(err, h.write(cases, partial(ctx, err)))
+	case err == nil:
 		return fmt.Errorf("no trace matches -only %s", h.only)
 	}
-	return h.write(cases, "")
+	return err
 }
 
 func (h *hitRatio) playAll(ctx context.Context, cases *[]*hitCase) error {
@@ -126,7 +126,7 @@ func (h *hitRatio) playAll(ctx context.Context, cases *[]*hitCase) error {
 	return nil
 }
 
-// recorded reads the traces of the directory; without one the generated ones must do, and the results say so.
+// recorded reads the traces of the directory; without one the generated ones must do.
 func (h *hitRatio) recorded() (all []*trace.Trace, err error) {
 	paths, err := filepath.Glob(filepath.Join(h.directory, "*.csv.gz"))
 	if err != nil {
@@ -201,10 +201,8 @@ func (h *hitRatio) play(ctx context.Context, r recipe, t *trace.Trace, limit int
 	if o.all.Wrong > 0 {
 		return o, fmt.Errorf("%d answers hold another value than was set", o.all.Wrong)
 	}
-	if p.Late > 0 {
-		h.progress.say("%s was up to %v late: its TTLs ran shorter in the trace's time", r.name, p.Late)
-	}
-	o.rss, o.peak, err = s.memory()
+	o.late = p.Late
+	o.rss, _, err = s.memory()
 	return o, err
 }
 
@@ -244,11 +242,11 @@ func verdict(ratio float64) string {
 	return "level"
 }
 
-// summary counts, and names where memring loses.
+// summary counts, and names where memring loses and who was late.
 func summary(cases []*hitCase) string {
 	verdicts := map[string]int{}
 	var logs float64
-	var lost, larger []string
+	var lost, larger, late []string
 	for _, c := range cases {
 		verdicts[verdict(c.ratio())]++
 		logs += math.Log(c.ratio())
@@ -258,10 +256,19 @@ func summary(cases []*hitCase) string {
 		if c.outcomes[1].rss > c.outcomes[0].rss {
 			larger = append(larger, fmt.Sprintf("%s at -m %d, %s MB (+ %s MB)", c.name, c.limit, megabytes(c.footprint), megabytes(c.outcomes[1].rss-c.outcomes[0].rss)))
 		}
+		for i, name := range []string{"memcached", "memring"} {
+			if c.outcomes[i].late > 0 {
+				late = append(late, fmt.Sprintf("%s on %s at -m %d (by up to %.1f s)", name, c.name, c.limit, c.outcomes[i].late.Seconds()))
+			}
+		}
 	}
-	return fmt.Sprintf("Of %d cases memring misses less in %d, as much (within %.0f %%) in %d, more in %d; the geometric mean of its misses over memcached's is %.3f.\n\n"+
+	said := fmt.Sprintf("Of %d cases memring misses less in %d, as much (within %.0f %%) in %d, more in %d; the geometric mean of its misses over memcached's is %.3f.\n\n"+
 		"It misses more on: %s.\n\nIt takes more memory (RSS) than memcached on: %s.",
 		len(cases), verdicts["better"], 100*level, verdicts["level"], verdicts["WORSE"], math.Exp(logs/float64(len(cases))), listed(lost), listed(larger))
+	if len(late) > 0 {
+		said += "\n\nThese were behind the rate of their trace, so that TTLs ran out earlier in it: " + listed(late) + "."
+	}
+	return said
 }
 
 func listed(all []string) string {

@@ -9,7 +9,7 @@
 //	warm       ask clusters of both while nodes join, leave, restart and die: the hit ratio, and what clients see
 //	soak       ask a cluster for half an hour while nodes join and leave: what grows?
 //
-// Each server is asked alone. Results are a table (Markdown), the same as CSV, and a plot (SVG).
+// Servers are asked one at a time. Results are a table (Markdown), the same as CSV, and a plot (SVG).
 package main
 
 import (
@@ -45,10 +45,18 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("compare "+args[0], flag.ContinueOnError)
 	b := bench{command: "go run ./benchmarks/compare " + strings.Join(args, " "), progress: newProgress(os.Stderr)}
 	b.processors, _ = allowed() // elsewhere than on Linux none are given out
-	flags.StringVar(&b.memcached, "memcached", "memcached", "the memcached to compare with: a `PATH`, or a name in PATH")
-	flags.StringVar(&b.memring, "memring", "bin/memring", "`PATH` of memring")
+	switch args[0] {
+	case "measuring":
+	case "cluster", "soak":
+		b.instead = func() []recipe { return []recipe{memringAt(b.memring)} }
+	default:
+		flags.StringVar(&b.memcached, "memcached", "memcached", "the memcached to compare with: a `PATH`, or a name in PATH")
+	}
+	if args[0] != "measuring" { // that has builds of its own
+		flags.StringVar(&b.memring, "memring", "bin/memring", "`PATH` of memring")
+	}
 	flags.StringVar(&b.out, "out", "benchmarks/results", "`DIRECTORY` for the results")
-	flags.Func("m", "memory limits to measure at, in `MEGABYTES` with commas", func(s string) (err error) {
+	flags.Func("m", "memory limit of each server, in `MEGABYTES`; hitratio and fill take several, with commas", func(s string) (err error) {
 		b.limits, err = numbers(s)
 		return err
 	})
@@ -81,18 +89,24 @@ func run(ctx context.Context, args []string) error {
 	default:
 		return fmt.Errorf("%q: %s", args[0], usage)
 	}
+	one := len(b.limits) == 1
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
+	}
+	if one && len(b.limits) > 1 {
+		return fmt.Errorf("-m: %s takes one limit", args[0])
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q is no flag", flags.Arg(0))
 	}
-	for i, rival := range b.rivals() {
-		var err error
-		if b.versions[i], err = rival.version(); err != nil {
+	for _, rival := range b.rivals() {
+		version, err := rival.version()
+		if err != nil {
 			return err
 		}
+		b.versions = append(b.versions, rival.name+" "+version)
 	}
+	defer b.progress.clear()
 	return do(ctx)
 }
 
@@ -104,17 +118,17 @@ type bench struct {
 	limits             []int     // megabytes
 	certificate        [2]string // files of the servers' chain and key; "": without TLS
 	processors         []int     // that this process may run on; nil: that is not known
-	versions           [2]string
+	versions           []string  // of the rivals, with their names
 	progress           *progress
-	instead            func() [2]recipe // nil: memcached and memring
+	instead            func() []recipe // nil: memcached and memring
 }
 
-// rivals gives both servers' recipes, memcached first where it is one of them.
-func (b *bench) rivals() [2]recipe {
+// rivals gives the servers' recipes: two that are compared, memcached first where it is one of them, or memring alone.
+func (b *bench) rivals() []recipe {
 	if b.instead != nil {
 		return b.instead()
 	}
-	return [2]recipe{memcachedAt(b.memcached), memringAt(b.memring)}
+	return []recipe{memcachedAt(b.memcached), memringAt(b.memring)}
 }
 
 func numbers(list string) (all []int, err error) {

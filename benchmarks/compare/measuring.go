@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/memring/memring/benchmarks/load"
@@ -45,7 +46,7 @@ func newMeasuring(b *bench, flags *flag.FlagSet) *measuring {
 }
 
 // pairOf gives the bare and the full build of a layout.
-func (m *measuring) pairOf() [2]recipe {
+func (m *measuring) pairOf() []recipe {
 	at := func(name string) recipe {
 		return memringAt(filepath.Join(m.builds, fmt.Sprintf("%s-%d", name, max(m.layout, 1))))
 	}
@@ -56,7 +57,7 @@ func (m *measuring) pairOf() [2]recipe {
 		words, addr, err := args()
 		return append(words, "--measure-every", "0"), addr, err
 	}
-	return [2]recipe{bare, full}
+	return []recipe{bare, full}
 }
 
 func measuringWorkloads() []workload {
@@ -73,12 +74,15 @@ func (m *measuring) run(ctx context.Context) error {
 	if m.rounds < 1 || m.starts < 2 || m.slice <= 0 {
 		return errors.New("-rounds and -slice must be above 0, -starts above 1")
 	}
+	workloads := slices.DeleteFunc(measuringWorkloads(), func(w workload) bool { return !m.only.MatchString(w.name) })
+	if len(workloads) == 0 {
+		return fmt.Errorf("no workload matches -only %s", m.only)
+	}
 	for m.layouts = 0; ; m.layouts++ {
 		if _, err := os.Stat(filepath.Join(m.builds, fmt.Sprintf("full-%d", m.layouts+1))); err != nil {
 			break
 		}
 	}
-	workloads := slices.DeleteFunc(measuringWorkloads(), func(w workload) bool { return !m.only.MatchString(w.name) })
 	each := make([][]measurement, len(workloads))
 	for start := range m.starts {
 		m.layout = 1 + start%m.layouts
@@ -102,7 +106,7 @@ func (m *measuring) run(ctx context.Context) error {
 		t.rows = append(t.rows, []string{w.name, f(without), f(with), f(ratio), f(deviation), f(measuringBar), held, f(slices.Min(ratios)), f(slices.Max(ratios))})
 		m.progress.say("%-18s %7.3f  %7.3f us  x %.3f +- %.3f  (%.3f to %.3f)  bar %.2f %s", w.name, without, with, ratio, deviation, slices.Min(ratios), slices.Max(ratios), measuringBar, held)
 	}
-	head := fmt.Sprintf("Made by\n\n    %s\n\nwith memring %s and %s; %s.", m.command, m.versions[0], m.versions[1], machine())
+	head := fmt.Sprintf("Made by\n\n    %s\n\nwith %s; %s.", m.command, strings.Join(m.versions, " and "), machine())
 	if err := t.write(m.out, "measuring", head, fmt.Sprintf(measuringNotes, m.starts, m.layouts, m.rounds, m.slice, m.threads, m.pinnedWords(true, m.threads))); err != nil {
 		return err
 	}
@@ -121,11 +125,11 @@ func (m *measuring) again(ctx context.Context, workloads []workload, each [][]me
 		return err
 	}
 	for i, w := range workloads {
-		got, err := measure(ctx, m.progress, servers, w.name, w.config, m.rounds, m.slice)
+		rounds, err := measure(ctx, m.progress, alone(servers), w.name, w.config, m.rounds, m.slice)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
-		each[i] = append(each[i], got)
+		each[i] = append(each[i], summed(rounds))
 	}
 	return nil
 }

@@ -9,23 +9,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pin has a process run on these processors only, with all threads that it has and will have.
+// pin has a process run on these processors only, with all threads that it has and will have: a new one runs where the thread does that started it.
 func pin(pid int, processors ...int) error {
 	var set unix.CPUSet
 	for _, i := range processors {
 		set.Set(i)
 	}
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-	if err != nil {
-		return err
-	}
-	for _, path := range threads {
-		id, err := strconv.Atoi(filepath.Base(path))
+	pinned := map[string]bool{}
+	for more := true; more; { // one that was not pinned yet may have started another
+		more = false
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH { // that one has ended
-			return os.NewSyscallError("sched_setaffinity", err)
+		for _, path := range threads {
+			if pinned[path] {
+				continue
+			}
+			pinned[path], more = true, true
+			id, err := strconv.Atoi(filepath.Base(path))
+			if err != nil {
+				return err
+			}
+			if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH { // that one has ended
+				return os.NewSyscallError("sched_setaffinity", err)
+			}
 		}
 	}
 	return nil

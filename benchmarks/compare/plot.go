@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"image/color"
+	"io"
 	"os"
 	"slices"
 
@@ -20,7 +22,7 @@ type mark struct {
 }
 
 // plotRatios draws one line for each name, in the order of their first marks, with the marks of each series on it, and a rule at 1:
-// left of it memring is better.
+// the title says on which side of it memring is better.
 func plotRatios(path, title, axis string, marks []mark) error {
 	const lineHeight, around, width = 0.55 * vg.Centimeter, 3 * vg.Centimeter, 22 * vg.Centimeter
 	var lines, series []string
@@ -36,7 +38,9 @@ func plotRatios(path, title, axis string, marks []mark) error {
 	p.Title.Text, p.X.Label.Text, p.Legend.Top = title, axis, true
 	p.Add(plotter.NewGrid())
 	slices.Reverse(lines) // a plot counts upwards
-	p.NominalY(lines...)
+	if len(lines) > 0 {   // none make it panic
+		p.NominalY(lines...)
+	}
 	for i, name := range series {
 		var points plotter.XYs
 		for _, m := range marks {
@@ -63,14 +67,17 @@ func plotRatios(path, title, axis string, marks []mark) error {
 
 	canvas := vgsvg.New(width, around+lineHeight*vg.Length(len(lines)))
 	p.Draw(draw.New(canvas))
+	return save(path, canvas)
+}
+
+// save writes a file.
+func save(path string, from io.WriterTo) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	if _, err := canvas.WriteTo(f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return f.Close()
+	_, err = from.WriteTo(f)
+	return errors.Join(err, f.Close())
 }
 
 // hue tells the series apart, also for those who do not see colours well (Okabe, Ito: "Color universal design", 2008).

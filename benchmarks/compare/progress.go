@@ -34,8 +34,13 @@ func (p *progress) at(done, all uint64) {
 
 // say prints a line that stays.
 func (p *progress) say(format string, args ...any) {
+	p.clear()
+	fmt.Fprintln(p.to, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+}
+
+// clear takes the line that changes away.
+func (p *progress) clear() {
 	if p.terminal {
 		fmt.Fprint(p.to, "\r\x1b[K")
 	}
-	fmt.Fprintln(p.to, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,8 +15,9 @@ import (
 
 // scale asks both servers the same number of requests a second over ever more connections, and at last over a thousand while ten thousand say nothing.
 //
-//	start both, fill -> for each number of connections: rounds of (memcached's slice, memring's slice) -> medians
-//	                 -> open the idle ones: memory for each -> the same for the busy ones beside them
+//	start both -> open and close the idle ones: memory for each -> fill
+//	           -> for each number of connections: rounds of (memcached's slice, memring's slice) -> medians
+//	           -> open the idle ones again: the same for the busy ones beside them
 type scale struct {
 	*bench
 	rounds  int
@@ -65,6 +65,10 @@ func (s *scale) run(ctx context.Context) (err error) {
 	t := table{title: "Few connections and many", columns: []string{
 		"connections", "memcached us", "memring us", "ratio", "p50 us memcached", "p50 us memring", "p99 us memcached", "p99 us memring", fmt.Sprintf("memring's p99 / that of %d", fewConns), "bar", "held",
 	}}
+	idle, err := idleBytes(servers, s.idle)
+	if err != nil {
+		return err
+	}
 	config := load.Config{Mix: load.Mix{Get: 90, Set: 10}, Rate: s.rate}
 	if err := fillBoth(ctx, servers, config); err != nil {
 		return err
@@ -88,26 +92,29 @@ func (s *scale) run(ctx context.Context) (err error) {
 	}
 	for _, config.Conns = range s.conns {
 		name := strconv.Itoa(config.Conns)
-		m, err := measure(ctx, s.progress, servers, name, config, s.rounds, s.slice)
+		rounds, err := measure(ctx, s.progress, alone(servers), name+" connections", config, s.rounds, s.slice)
 		if err != nil {
 			return fmt.Errorf("%s connections: %w", name, err)
 		}
+		m := summed(rounds)
 		if config.Conns == fewConns {
 			few = m.p99[1]
 		}
 		row(name, m, 0)
 	}
 	config.Conns = s.busy
-	var each [2]float64
-	rounds := make([][2]slice, s.rounds)
+	rounds := make([][]slice, s.rounds)
+	for i := range rounds {
+		rounds[i] = make([]slice, len(servers))
+	}
 	for i := range servers {
-		if each[i], err = s.crowded(ctx, servers, i, config, rounds); err != nil {
+		if err := s.crowded(ctx, servers, i, config, rounds); err != nil {
 			return fmt.Errorf("%d beside %d: %w", s.busy, s.idle, err)
 		}
 	}
 	row(fmt.Sprintf("%d beside %d idle ones", s.busy, s.idle), summed(rounds), manyBar)
 	t.rows = append(t.rows, []string{
-		"bytes of each idle one", fmt.Sprintf("%.0f", each[0]), fmt.Sprintf("%.0f", each[1]), "", "", "", "", "", "", strconv.Itoa(idleBar), whether(each[1], idleBar),
+		"bytes of each idle one", fmt.Sprintf("%.0f", idle[0]), fmt.Sprintf("%.0f", idle[1]), "", "", "", "", "", "", strconv.Itoa(idleBar), whether(idle[1], idleBar),
 	})
 	if err := t.write(s.out, "scale", "![times of answers](scale.svg)\n\n"+s.circumstances(), fmt.Sprintf(scaleNotes, s.rounds, s.slice, s.threads, s.pinnedWords(s.pinned, s.threads), s.rate)); err != nil {
 		return err
@@ -116,9 +123,11 @@ func (s *scale) run(ctx context.Context) (err error) {
 	return plotRatios(filepath.Join(s.out, "scale.svg"), "p99 at the same rate over more and more connections", "times memcached's", marks)
 }
 
-// crowded asks one server, that has idle connections as well, and tells what memory each of these cost. One after the other, since a process may not have so many files.
-func (s *scale) crowded(ctx context.Context, servers [2]*server, i int, config load.Config, rounds [][2]slice) (each float64, err error) {
-	silent, each, err := openIdle(servers[i], s.idle)
+// crowded asks one server, that has idle connections as well. One after the other, since a process may not have so many files.
+func (s *scale) crowded(ctx context.Context, servers [2]*server, i int, config load.Config, rounds [][]slice) error {
+	s.progress.begin("%s, %d beside %d idle ones", servers[i].name, s.busy, s.idle)
+	s.progress.at(0, 1)
+	silent, err := openIdle(servers[i], s.idle)
 	defer func() {
 		for _, c := range silent {
 			_ = c.Close()
@@ -126,32 +135,12 @@ func (s *scale) crowded(ctx context.Context, servers [2]*server, i int, config l
 	}()
 	for round := range rounds {
 		if err == nil {
-			rounds[round][i], err = ask(ctx, servers[i:i+1], servers[i:i+1], config, s.slice)
+			rounds[round][i], err = ask(ctx, alone(servers)[i], config, s.slice)
 		}
 	}
-	return each, err
-}
-
-// openIdle opens connections that say one word and then nothing, and tells what memory each cost. They are to be closed with an error too.
-func openIdle(s *server, n int) (conns []net.Conn, each float64, err error) {
-	before, _, err := s.memory()
-	if err != nil {
-		return nil, 0, err
-	}
-	for range n {
-		c, err := net.DialTimeout("tcp", s.addr, askBound)
-		if err != nil {
-			return conns, 0, err
-		}
-		conns = append(conns, c)
-		if err := converse(c, "version\r\n"); err != nil {
-			return conns, 0, err
-		}
-	}
-	after, _, err := s.memory()
-	return conns, max(float64(after)-float64(before), 0) / float64(n), err
+	return err
 }
 
 const scaleNotes = `Medians of %d rounds; in each round both servers are asked for %v, one after the other; beside idle connections first the one, then the other. Both have -t %d.%s An open loop of %.0f requests a second over all connections together, each timed
-from when it was due; text protocol, 100,000 keys of 30 bytes, values of 100 bytes, 90 %% get and 10 %% set, all hits, every value read is compared. CPU as in speed.md.
+from when it was due; text protocol, 100,000 keys of 30 bytes, values of 100 bytes, 90 %% get and 10 %% set, all hits, every value read is compared. CPU, and the memory of idle connections, as in speed.md.
 `

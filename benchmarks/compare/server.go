@@ -83,7 +83,8 @@ func (r recipe) version() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s -V: %w", r.path, err)
 	}
-	return strings.TrimPrefix(first, r.name+" "), nil
+	_, version, _ := strings.Cut(first, " ")
+	return version, nil
 }
 
 // A server is a running process of a recipe.

@@ -38,9 +38,7 @@ type soaked struct {
 	descriptors, goroutines int
 }
 
-const (
-	soakMembers = 3
-)
+const soakMembers = 3
 
 func newSoak(b *bench, flags *flag.FlagSet) *soak {
 	s := &soak{bench: b}
@@ -50,17 +48,20 @@ func newSoak(b *bench, flags *flag.FlagSet) *soak {
 	return s
 }
 
+// run writes what it has also when it is interrupted, or a period fails: the results then say so.
 func (s *soak) run(ctx context.Context) (err error) {
 	if s.period <= 0 || s.length < 2*s.period || s.rate <= 0 {
 		return errors.New("-for must be two of -period at least, and -rate above 0")
 	}
-	nodes, err := startCluster(ctx, s.memring, soakMembers, s.limits[0], func(int) []string {
-		ports, err := lastingPorts(1)
-		if err != nil {
-			return nil
-		}
-		s.admins = append(s.admins, "127.0.0.1:"+ports[0])
-		return []string{"--admin-listen", "127.0.0.1:" + ports[0]}
+	ports, err := lastingPorts(soakMembers)
+	if err != nil {
+		return err
+	}
+	for _, port := range ports {
+		s.admins = append(s.admins, "127.0.0.1:"+port)
+	}
+	nodes, err := startCluster(ctx, s.memring, soakMembers, s.limits[0], func(i int) []string {
+		return []string{"--admin-listen", s.admins[i]}
 	})
 	defer func() {
 		for _, n := range nodes {
@@ -70,28 +71,38 @@ func (s *soak) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	err = s.periods(ctx, nodes)
+	if len(s.rows) == 0 {
+		return err
+	}
+	return errors.Join(err, s.write(partial(ctx, err)), s.judge())
+}
+
+// periods fills the nodes, and asks them for one period after the other.
+func (s *soak) periods(ctx context.Context, nodes []*server) error {
 	config := load.Config{
 		Conns: 60, Rate: s.rate, Mix: load.Mix{Get: 75, Set: 15, MultiGet: 2, Touch: 4, Incr: 4}, PerGet: 20,
 		Keying: load.Keying{Zipf: 0.99}, ValueBytes: load.Range{Least: 50, Most: 5000}, Duration: s.period,
 	}
-	for _, n := range nodes {
-		config.Addrs = append(config.Addrs, n.addr)
-	}
-	filled := config
-	filled.Addrs = config.Addrs[:1] // any node takes every key
-	if err := load.Fill(ctx, filled); err != nil {
+	config.Addrs = []string{nodes[0].addr} // any node takes every key
+	if err := load.Fill(ctx, config); err != nil {
 		return err
+	}
+	for _, n := range nodes[1:] {
+		config.Addrs = append(config.Addrs, n.addr)
 	}
 	for range s.length / s.period {
 		config.Wire, config.Seed = load.Wire(len(s.rows)%len(load.Wires)), config.Seed+1
+		s.progress.begin("period %d, %v", len(s.rows)+1, config.Wire)
+		s.progress.at(uint64(len(s.rows)), uint64(s.length/s.period))
 		row, err := s.one(ctx, nodes, config)
 		if err != nil {
-			return errors.Join(err, s.write())
+			return err
 		}
 		s.rows = append(s.rows, row)
 		s.progress.say("%3d  %s", len(s.rows), strings.Join(row.words(), "  "))
 	}
-	return errors.Join(s.write(), s.judge())
+	return nil
 }
 
 // one asks for a period, in which a node joins and leaves, and looks.
@@ -107,7 +118,7 @@ func (s *soak) one(ctx context.Context, nodes []*server, config load.Config) (ro
 		happened <- err
 	}()
 	report, err := load.Run(ctx, config)
-	if err = errors.Join(err, <-happened); err != nil {
+	if err = errors.Join(err, <-happened, ctx.Err()); err != nil { // a load that is interrupted ends well, but early
 		return row, err
 	}
 	if report.Wrong > 0 {
@@ -140,7 +151,7 @@ func (s *soak) visit(ctx context.Context, nodes []*server) (err error) {
 			err = errors.Join(err, guest.stop())
 		}
 	}()
-	if err := s.see(ctx, nodes, soakMembers+1); err != nil {
+	if err := seen(ctx, soakMembers+1, nodes...); err != nil {
 		return err
 	}
 	if err := pause(ctx, s.period/4); err != nil {
@@ -154,21 +165,7 @@ func (s *soak) visit(ctx context.Context, nodes []*server) (err error) {
 	case <-time.After(actBound):
 		return fmt.Errorf("the node that leaves is there after %v", actBound)
 	}
-	return s.see(ctx, nodes, soakMembers)
-}
-
-// see waits until all nodes see so many members.
-func (s *soak) see(ctx context.Context, nodes []*server, want int) error {
-	ctx, cancel := context.WithTimeout(ctx, formBound)
-	defer cancel()
-	for _, n := range nodes {
-		for members(ctx, s.memring, n.addr) != want {
-			if err := pause(ctx, pollEvery); err != nil {
-				return fmt.Errorf("%s does not see %d members: %w", n.addr, want, err)
-			}
-		}
-	}
-	return nil
+	return seen(ctx, soakMembers, nodes...)
 }
 
 // goroutinesAt asks a node for its goroutines.

@@ -31,7 +31,7 @@ func (r soaked) words() []string {
 	}
 }
 
-// A finding is one thing that must not grow.
+// A finding is one thing that must not grow, or not be.
 type finding struct {
 	what string
 	held bool
@@ -43,7 +43,10 @@ func (s *soak) findings() (all []finding) {
 		return nil
 	}
 	first, last := s.rows[:len(s.rows)/4+1], s.rows[len(s.rows)-1]
-	var rss uint64
+	var rss, refused uint64
+	for _, r := range s.rows {
+		refused += r.report.Errors
+	}
 	var descriptors, goroutines int
 	for _, r := range first {
 		rss, descriptors, goroutines = max(rss, r.rss), max(descriptors, r.descriptors), max(goroutines, r.goroutines)
@@ -62,10 +65,11 @@ func (s *soak) findings() (all []finding) {
 	add(last.descriptors <= descriptors+soakSpareBar, "descriptors are %d, and were %d (at most %d more)", last.descriptors, descriptors, soakSpareBar)
 	add(last.goroutines <= goroutines+soakSpareBar, "goroutines are %d, and were %d (at most %d more)", last.goroutines, goroutines, soakSpareBar)
 	add(float64(p99) <= soakTimesBar*float64(p99Before), "p99 is %v, and was %v when this wire was first asked after a period (at most %.1f times)", time.Duration(p99), time.Duration(p99Before), soakTimesBar)
+	add(refused == 0, "%d requests were refused in all (none may be: nodes that come and go in order cost no request)", refused)
 	return all
 }
 
-// judge is an error if anything has grown.
+// judge is an error if anything has.
 func (s *soak) judge() (err error) {
 	for _, v := range s.findings() {
 		if s.progress.say("%s  %s", map[bool]string{true: "held", false: "NOT HELD"}[v.held], v.what); !v.held {
@@ -75,7 +79,8 @@ func (s *soak) judge() (err error) {
 	return err
 }
 
-func (s *soak) write() error {
+// write leaves the table, with a word before it.
+func (s *soak) write(word string) error {
 	t := table{title: "A cluster under load for long", columns: []string{
 		"period", "wire", "requests", "misses", "refused", "p50 us", "p99 us", "p99.9 us", "RSS MB", "descriptors", "goroutines",
 	}}
@@ -89,7 +94,7 @@ func (s *soak) write() error {
 	if len(s.rows) < judgedFrom {
 		after += fmt.Sprintf("Not judged: fewer than %d periods.\n", judgedFrom)
 	}
-	if err := t.write(s.out, "soak", s.circumstances(), after); err != nil {
+	if err := t.write(s.out, "soak", word+s.circumstances(), after); err != nil {
 		return err
 	}
 	s.progress.say("%s", filepath.Join(s.out, "soak.md"))

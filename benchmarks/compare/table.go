@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
 	"os"
@@ -60,22 +61,40 @@ func (t *table) write(directory, name, before, after string) error {
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
-	var rows strings.Builder
-	w := csv.NewWriter(&rows)
-	if err := w.WriteAll(slices.Concat([][]string{t.columns}, t.rows)); err != nil {
-		return err
-	}
 	text := "# " + t.title + "\n\n" + before + "\n\n" + t.markdown() + "\n" + after
-	if err := os.WriteFile(filepath.Join(directory, name+".csv"), []byte(rows.String()), 0o644); err != nil {
+	if err := writeCSV(filepath.Join(directory, name+".csv"), slices.Concat([][]string{t.columns}, t.rows)); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(directory, name+".md"), []byte(strings.TrimRight(text, "\n")+"\n"), 0o644)
 }
 
+func writeCSV(path string, rows [][]string) error {
+	var text strings.Builder
+	if err := csv.NewWriter(&text).WriteAll(rows); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text.String()), 0o644)
+}
+
+// partial is what results begin with that are not whole: err is what ended the run, if anything.
+func partial(ctx context.Context, err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case ctx.Err() != nil:
+		return "**Interrupted: some of it is missing.** "
+	}
+	return "**Ended by an error, some of it is missing: " + err.Error() + ".** "
+}
+
 // circumstances says how the figures were got: a number is worth as much as that.
 func (b *bench) circumstances() string {
-	return fmt.Sprintf("Made on %s by\n\n    %s\n\nmemcached %s and memring %s, one at a time, each with its defaults but for what the table says; %s.",
-		time.Now().UTC().Format("2 January 2006, 15:04 UTC"), b.command, b.versions[0], b.versions[1], machine())
+	how := "asked one at a time, each with its defaults but for what is told here, and memring without its port for operators"
+	if len(b.versions) == 1 {
+		how = "with its defaults but for what is told here"
+	}
+	return fmt.Sprintf("Made on %s by\n\n    %s\n\n%s, %s; %s.",
+		time.Now().UTC().Format("2 January 2006, 15:04 UTC"), b.command, strings.Join(b.versions, " and "), how, machine())
 }
 
 // machine names the processor, the system and how busy it was.

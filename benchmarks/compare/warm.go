@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,16 +94,10 @@ func (w *warmth) run(ctx context.Context) error {
 		return errors.New("-quiet must be 2s at least, -after 1s")
 	}
 	err := w.all(ctx)
-	word := ""
-	switch {
-	case len(w.rows) == 0:
+	if len(w.rows) == 0 {
 		return err
-	case ctx.Err() != nil:
-		word = "**Interrupted: some events are missing.** "
-	case err != nil:
-		word = "**Ended by an error, some events are missing: " + err.Error() + ".** "
 	}
-	return errors.Join(err, w.write(word))
+	return errors.Join(err, w.write(partial(ctx, err)))
 }
 
 func (w *warmth) all(ctx context.Context) error {
@@ -113,9 +106,7 @@ func (w *warmth) all(ctx context.Context) error {
 			return err
 		}
 		if slices.Contains(w.events, "kill") {
-			if !w.copies() {
-				w.progress.say("kill: skipped on memring, as %s -h has no working --copies", w.memring)
-			} else if err := w.play(ctx, w.memringGround(onCopies, "--copies", "2"), []string{"kill"}); err != nil {
+			if err := w.play(ctx, w.memringGround(onCopies, "--copies", "2"), []string{"kill"}); err != nil {
 				return err
 			}
 		}
@@ -128,21 +119,6 @@ func (w *warmth) all(ctx context.Context) error {
 
 func (w *warmth) without(event string) []string {
 	return slices.DeleteFunc(slices.Clone(w.events), func(e string) bool { return e == event })
-}
-
-func (w *warmth) copies() bool {
-	said, err := exec.Command(w.memring, "-h").Output()
-	return err == nil && keepsCopies(string(said))
-}
-
-// keepsCopies reports whether a memring's help knows --copies, and does not only take it for later.
-func keepsCopies(help string) bool {
-	for line := range strings.Lines(help) {
-		if strings.Contains(line, "--copies") {
-			return !strings.Contains(line, "not there yet")
-		}
-	}
-	return false
 }
 
 // play has a ground go through its events, in their order.

@@ -13,19 +13,6 @@ import (
 	"github.com/memring/memring/benchmarks/warm"
 )
 
-func TestKeepsCopies(t *testing.T) {
-	f := func(help string, want bool) {
-		t.Helper()
-		if got := keepsCopies(help); got != want {
-			t.Errorf("%q: %v", help, got)
-		}
-	}
-	f("", false)
-	f("  -c, --conn-limit\n", false)
-	f("  --copies int  members that keep each item; not there yet, so only 1 (default 1)\n", false)
-	f("  --weight int  not there yet\n  --copies NUMBER  members that keep each item (default 1)\n", true)
-}
-
 func TestOwnerNumber(t *testing.T) {
 	f := func(said string, want int) {
 		t.Helper()
@@ -90,7 +77,7 @@ func TestRoutes(t *testing.T) {
 func TestWarmResults(t *testing.T) {
 	good := warm.Outcome{Steady: 93, Low: 92.9, LowDetected: 92.9, Recovered: true, Quiet: warm.Window{P99: time.Millisecond}, Meanwhile: warm.Window{P99: time.Millisecond}}
 	bad := good
-	bad.LowDetected, bad.Errors, bad.Stale, bad.Meanwhile.P99 = 80, 1, 2, 3*time.Millisecond
+	bad.LowDetected, bad.Errors, bad.Stale, bad.Meanwhile.P99, bad.Thin = 80, 1, 2, 3*time.Millisecond, 5
 	at := warm.Times{Quiet: 0, Event: 2 * time.Second, Settled: 3 * time.Second, End: 4 * time.Second}
 	var r warm.Recording
 	for i := range 400 {
@@ -119,7 +106,7 @@ func TestWarmResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(w.out, "warm.md"))
-	for _, want := range []string{"**Interrupted.** memring holds 3 of 7 bars", "4 were stale", "join, memring: 1 times `SERVER_ERROR x`", "another server 3 times"} {
+	for _, want := range []string{"**Interrupted.** memring holds 3 of 7 bars", "4 were stale", "join, memring: 1 times `SERVER_ERROR x`", "another server 3 times", "5 seconds after the event"} {
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%v: no %q in\n%s", err, want, text)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"time"
 
@@ -57,14 +56,7 @@ func plotWarmth(path string, rows []warmRow) error {
 			both[i][j].Draw(c)
 		}
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if _, err := canvas.WriteTo(f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return f.Close()
+	return save(path, canvas)
 }
 
 const leastDrawn, mostDrawn = 0.1, 10_000 // ms

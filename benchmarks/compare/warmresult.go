@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/csv"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,7 +117,7 @@ func (w *warmth) notes() string {
 (always a miss), %d sets of a new version. What misses is set: cache-aside. Three nodes of -m %d at first; the fourth joins, the second is drained, the third is restarted or killed. After
 each event all keys are asked for, and what misses is set. A request counts in the second in which it was sent, and its time from when it was due (if its client was free: from when it was sent).
 
-- "Steady" is the hit ratio of the %v before the event. A "second" is any second, they slide by 250 ms (but for those with less than a twentieth of their requests). "Points below" is by how much the worst second after the event lies below
+- "Steady" is the hit ratio of the %v before the event. A "second" is any second, they slide by 250 ms (but for those with less than a twentieth of their requests, which are listed below). "Points below" is by how much the worst second after the event lies below
   steady (after a kill: the worst that begins after all nodes know of it); the bar is %.1f. "Steady after" is when the last second ended that was further below.
 - An error is what a client sees: an error line, an answer that does not come within %v, is cut short or strange, and a connection refused or closed. The last is no error if not a
   byte of the answer had come and that server was being stopped, or was stopped since the connection was opened: then the client asks another server the same. The bar is none on join, drain and restart.
@@ -148,7 +147,7 @@ func (w *warmth) routes() string {
 	return "## Times by route\n\n" + t.markdown() + fmt.Sprintf("\nBy the owners of the %d most popular keys before and after the event.\n", asked)
 }
 
-// errors lists what clients saw.
+// errors lists what clients saw, and what they could not see.
 func (w *warmth) errors() string {
 	var text strings.Builder
 	for _, r := range w.rows {
@@ -158,17 +157,15 @@ func (w *warmth) errors() string {
 		if t := r.recording.Tally; t.Moved+t.Late > 0 {
 			fmt.Fprintf(&text, "- %s, %s: clients went to another server %d times, theirs having been stopped; %d values read were of a set that was never answered\n", r.event, r.on, t.Moved, t.Late)
 		}
+		if n := r.outcome.Thin; n > 0 {
+			fmt.Fprintf(&text, "- %s, %s: %d seconds after the event (they slide by 250 ms) had too few requests to count: the machine or the cluster stood still\n", r.event, r.on, n)
+		}
 	}
-	return "## Errors, and connections lost with their server\n\n" + text.String()
+	return "## Errors, connections lost with their server, and seconds that do not count\n\n" + text.String()
 }
 
 // writeWindows leaves every step of every event.
-func (w *warmth) writeWindows(path string) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	out := csv.NewWriter(f)
+func (w *warmth) writeWindows(path string) error {
 	rows := [][]string{{"event", "on", "seconds", "requests", "hit ratio %", "of a second %", "errors", "p50 ms", "p99 ms", "p99.9 ms"}}
 	for _, r := range w.rows {
 		for _, step := range r.recording.Sliding(0, r.times.End, warm.Step) {
@@ -182,8 +179,5 @@ func (w *warmth) writeWindows(path string) (err error) {
 			})
 		}
 	}
-	if err := out.WriteAll(rows); err != nil {
-		return err
-	}
-	return f.Close()
+	return writeCSV(path, rows)
 }
