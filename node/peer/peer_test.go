@@ -193,7 +193,7 @@ func until(tb testing.TB, what string, holds func() bool) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for began := time.Now(); !holds(); <-tick.C {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > time.Minute {
 			tb.Fatal("waited in vain: " + what)
 		}
 	}
@@ -337,7 +337,11 @@ func TestWhateverThePeerDoesRequestsEnd(t *testing.T) {
 	f := func(name string, serve func(net.Conn), want protocol.Status) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
-			p := peersOf(t, peer.Config{Lanes: 1})
+			cfg := peer.Config{Lanes: 1}
+			if want == protocol.PeerLost {
+				cfg.Deadline = slack // on a busy machine it may take the peer longer than the other to do what it does
+			}
+			p := peersOf(t, cfg)
 			h := newHost(t, serve)
 			link := p.Link("there", h.addr)
 			began := time.Now()
@@ -391,14 +395,14 @@ func TestRefusedConnectionFailsAtOnce(t *testing.T) {
 		t.Fatalf("status %d", status)
 	}
 	// During the pause nobody dials, nor waits.
-	dials := p.Stats().Dials.Load()
+	dials, began := p.Stats().Dials.Load(), time.Now()
 	for range 1000 {
 		if status, _ := ask(t, link, get("k")); status != protocol.PeerLost {
 			t.Fatalf("status %d", status)
 		}
 	}
-	if more := p.Stats().Dials.Load() - dials; more > 5 {
-		t.Fatalf("dialed %d times meanwhile", more)
+	if more, took := p.Stats().Dials.Load()-dials, time.Since(began); more > 5+int64(took/(500*time.Millisecond)) {
+		t.Fatalf("dialed %d times in %v", more, took)
 	}
 	if p.Stats().DialErrors.Load() == 0 || p.Stats().Lost.Load() < 1001 {
 		t.Fatalf("%d dial errors, %d lost", p.Stats().DialErrors.Load(), p.Stats().Lost.Load())
@@ -471,6 +475,7 @@ func (g *gate) Handle(req *protocol.Request, resp *protocol.Response) *protocol.
 func TestLateAnswersAreDropped(t *testing.T) {
 	g := &gate{open: make(chan struct{}, 100)}
 	h := member(t, g)
+	t.Cleanup(func() { close(g.open) })
 	p := peersOf(t, peer.Config{Lanes: 1})
 	link := p.Link("there", h.addr)
 	ask(t, link, get("warm"))
@@ -556,6 +561,8 @@ func TestPeerThatStopsReading(t *testing.T) {
 		})
 	}
 	callers.Wait()
+	mu.Lock()
+	defer mu.Unlock()
 	for _, far := range ends {
 		far.Close()
 	}
@@ -628,6 +635,7 @@ func TestOverload(t *testing.T) {
 	h := newHost(t, rogue(false, nil))
 	f := func(name string, cfg peer.Config, fit int) {
 		t.Helper()
+		cfg.Deadline = time.Second // all are sent before the first is overdue
 		p := peersOf(t, cfg)
 		link := p.Link("there", h.addr)
 		set := &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: make([]byte, 1000)}
@@ -712,7 +720,7 @@ func TestOverdueAnswersFailTheNextAtOnce(t *testing.T) {
 
 func TestLinks(t *testing.T) {
 	a, b := member(t, echo{}), member(t, echo{})
-	p := peersOf(t, peer.Config{})
+	p := peersOf(t, peer.Config{Deadline: time.Second})
 	link := p.Link("there", a.addr)
 	if p.Link("there", a.addr) != link {
 		t.Fatal("another link to the same member")
@@ -843,13 +851,13 @@ func (s *sluggish) Handle(req *protocol.Request, resp *protocol.Response) *proto
 
 // What was told to be lost is not sent later, when its sender may have asked for something newer elsewhere: not by the system either.
 func TestWhatIsLostIsNotSentLater(t *testing.T) {
-	over, end := make(chan struct{}), make(chan error, 1)
+	over, end := make(chan struct{}), make(chan error, 30)
 	h := newHost(t, func(nc net.Conn) {
 		<-over // as if its link were down
 		_, err := io.Copy(io.Discard, nc)
 		end <- err
 	})
-	p := peersOf(t, peer.Config{Lanes: 1})
+	p := peersOf(t, peer.Config{Lanes: 1, Deadline: time.Second}) // all are sent before the lane is given up, and no other is opened
 	link := p.Link("there", h.addr)
 	var waiting []*protocol.Pending
 	for range 30 { // more than the sockets hold

@@ -37,7 +37,7 @@ func (n *notebook) says(words ...string) bool {
 func TestWrongMemberIsNotTalkedTo(t *testing.T) {
 	var log notebook
 	h := member(t, echo{})
-	p := peersOf(t, peer.Config{Self: peer.Self{ID: "here", Cluster: "other", Print: 7}, Lanes: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	p := peersOf(t, peer.Config{Self: peer.Self{ID: "here", Cluster: "other", Print: 7}, Lanes: 1, Deadline: slack, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if status, _ := ask(t, p.Link("there", h.addr), get("k")); status != protocol.PeerLost {
 		t.Fatalf("status %d", status)
 	}

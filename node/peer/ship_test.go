@@ -227,7 +227,7 @@ func TestLongValueIsGivenUp(t *testing.T) {
 		w.next = atOwner.Door(nil)
 		converse(nc, session.New(w, frame.NewCodec(), 1))
 	})
-	link := peersOf(t, peer.Config{Lanes: 1}).Link("there", h.addr)
+	link := peersOf(t, peer.Config{Lanes: 1, Deadline: time.Second}).Link("there", h.addr)
 	status, _ := ask(t, link, &protocol.Request{Op: protocol.Set, Key: []byte("k"), Value: pattern(8 << 20)})
 	close(w.late)
 	if status != protocol.PeerTimeout {
