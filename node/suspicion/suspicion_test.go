@@ -278,7 +278,7 @@ func TestAVerdictHasABound(t *testing.T) {
 	}
 	w.crash("b")
 	w.all["a"].Lost("b")
-	w.wait("b to be down", func() bool { return w.down("b") == "ac" })
+	w.wait("both to be told of it and of its end", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.changes["a"] >= 2 && w.changes["c"] >= 2 })
 	w.wait("the end of it", func() bool { return w.down("b") == "" })
 	w.all["a"].Lost("b")
 	w.all["c"].Lost("b")
