@@ -532,7 +532,7 @@ func TestWalkMeetsAll(t *testing.T) {
 			h.Release()
 		}
 	}()
-	for range 100 {
+	for rounds := 0; rounds < 100 || s.Stats().Moved == 0; rounds++ { // the other goroutine may be slow
 		met := map[string]int{}
 		for c, more := (Cursor{}), true; more; {
 			c, more = s.Walk(c, even, func(key []byte, _ Item) bool {
@@ -549,8 +549,8 @@ func TestWalkMeetsAll(t *testing.T) {
 	}
 	close(stop)
 	<-ended
-	if st := s.Stats(); st.Evictions != 0 || st.Moved == 0 {
-		t.Errorf("the test is to move items and evict none: %+v", st)
+	if st := s.Stats(); st.Evictions != 0 {
+		t.Errorf("the test is to evict none: %+v", st)
 	}
 	if n := s.Drop(even); n == 0 {
 		t.Error("nothing dropped")
