@@ -112,7 +112,7 @@ func TestAMemberThatIsBackInTimeFindsItsPlace(t *testing.T) {
 // A member that is not back in time loses its place.
 func TestAMemberThatStaysDownLosesItsPlace(t *testing.T) {
 	t.Parallel()
-	c := nodetest.Start(t, 3, twoCopies(2*time.Second))
+	c := nodetest.Start(t, 3, twoCopies(6*time.Second)) // gossip needs four at most to tell all of it
 	before := holdersOf(c.Nodes[0].Table())
 	c.Crash(1)
 	waitTable(c, 3, 1)

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,9 +52,11 @@ func gone(t *testing.T, c *nodetest.Cluster, crash int) (took, stalled time.Dura
 			t.Fatalf("set: %q", answer)
 		case !failed.IsZero():
 			return time.Since(failed), late() - stalled
+		case c.Nodes[0].Table() != table:
+			return 0, 0 // another has taken over before anything was asked
 		}
 	}
-	t.Fatal("the keys of the killed member are not answered for again, or always were")
+	t.Fatal("the keys of the killed member are not answered for again, or always were by the table in which it is")
 	return 0, 0
 }
 
@@ -110,9 +113,18 @@ func TestAKilledProcessIsMissedAtOnce(t *testing.T) {
 	f("of two", 2)
 }
 
+// apart puts a node on a loopback address that nobody else takes ports of: who is started again finds its old ones free. Where there is no such address it changes nothing.
+func apart(cfg *node.Config) {
+	const address = "127.77.0.1:0"
+	if port, err := net.Listen("tcp", address); err == nil {
+		port.Close()
+		cfg.Listen = []node.Listener{{Address: address}}
+	}
+}
+
 // A member that is restarted at once, on its old ports, is no longer the one that was missed.
 func TestAKilledProcessThatIsBackAtOnceIsThere(t *testing.T) {
-	c := nodetest.Start(t, 3, twoCopies(time.Minute))
+	c := nodetest.Start(t, 3, apart, twoCopies(time.Minute))
 	before, self := c.Nodes[0].Table().Print(), c.Nodes[2].Self()
 	_, _ = gone(t, c, 2)
 	c.Launch(func(cfg *node.Config) {

@@ -117,17 +117,11 @@ func TestReadiness(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	admin, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := admin.Addr().String()
-	admin.Close()
 	c := nodetest.Start(t, 1, func(cfg *node.Config) {
-		cfg.Join, cfg.AdminListen = []string{silent.Addr().String()}, address
+		cfg.Join, cfg.AdminListen = []string{silent.Addr().String()}, "127.0.0.1:0"
 	})
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
-	resp, err := client.Get("http://" + address + "/readyz")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	resp, err := client.Get("http://" + c.Nodes[0].AdminAddr() + "/readyz")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ type keeping struct {
 
 func startKeeping(t *testing.T, size int, options ...nodetest.Option) *keeping {
 	k := &keeping{t: t, dir: t.TempDir()}
-	k.Cluster = nodetest.Start(t, size, append(options, func(cfg *node.Config) { cfg.SnapshotDir, cfg.SnapshotWait = k.dir, 500*time.Millisecond })...)
+	k.Cluster = nodetest.Start(t, size, append(options, apart, func(cfg *node.Config) { cfg.SnapshotDir, cfg.SnapshotWait = k.dir, 500*time.Millisecond })...)
 	for _, n := range k.Nodes {
 		k.ids, k.gossip = append(k.ids, n.Self().ID), append(k.gossip, n.Self().Gossip)
 	}
