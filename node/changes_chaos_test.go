@@ -363,19 +363,35 @@ func (c *changes) settle() {
 
 // audit reads all keys, and counts the items in all stores.
 func (c *changes) audit() {
-	for _, k := range c.clerks { // what is of unknown end may still be done until then
-		for _, until := range k.shut {
-			<-time.After(time.Until(until))
-		}
-		clear(k.shut)
-	}
-	c.together((*clerk).sweep)
+	c.sweep()
 	present := 0
 	for _, k := range c.clerks {
 		present += k.book.present()
 	}
 	if !c.t.Failed() { // what was given away, and what nobody is to keep, is dropped by and by
 		c.Wait("each item is in two stores and no more", func() bool { return itemsOf(c.t, c.Cluster) == 2*present })
+	}
+}
+
+// sweep has all keys read when nothing is the matter with any member: so of each it is known then whether it is there.
+func (c *changes) sweep() {
+	for sure := false; !sure && !c.t.Failed(); {
+		for _, k := range c.clerks { // what is of unknown end may still be done until then
+			for _, until := range k.shut {
+				<-time.After(time.Until(until))
+			}
+			clear(k.shut)
+		}
+		var before weather
+		c.Wait("fine weather", func() bool {
+			before = c.weather()
+			if before.stalling+before.splitting > 0 {
+				c.settle()
+			}
+			return before.crashing+before.stalling+before.splitting == 0
+		})
+		c.together((*clerk).sweep)
+		sure = !c.weather().mayFail(before)
 	}
 }
 
