@@ -86,6 +86,11 @@ func (r *Replicator) forgetLocked(c *copying, part int) {
 	}
 	r.copies.Store(part, nil)
 	r.dirt.Soil(part)
+	r.leaveLocked(c, part)
+}
+
+// leaveLocked notes that a partition is not among the copies of a session any more.
+func (r *Replicator) leaveLocked(c *copying, part int) {
 	if c.parts.Remove(part); c.parts.Empty() {
 		delete(r.sessions, c.number)
 		c.over.Store(true)
@@ -428,15 +433,14 @@ func (r *Replicator) Yield(parts piece.Set) (kept piece.Set) {
 func (r *Replicator) yieldLocked(parts piece.Set, good func(c *copying, part int) bool) (kept piece.Set) {
 	kept = piece.NewSet(r.copies.Len())
 	for part := range parts.All() {
-		c := r.copies.Load(part)
-		if c == nil {
-			continue
-		}
-		may, number := c.heard.Load() && good(c, part), c.number
-		if r.forgetLocked(c, part); may {
+		if c := r.copies.Load(part); c != nil && c.heard.Load() && good(c, part) {
+			number := c.number
+			r.copies.Store(part, nil) // and it is not dirty, not for a moment: a sweep that begins then would drop it
+			r.leaveLocked(c, part)
 			kept.Add(part)
-			r.dirt.Cleaned(part)
 			r.taken.Store(part, &number)
+		} else if c != nil {
+			r.forgetLocked(c, part)
 		}
 	}
 	r.stats.Taken.Add(int64(kept.Len()))

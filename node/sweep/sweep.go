@@ -57,13 +57,6 @@ func (s *Sweep) Soil(part int) {
 	s.due.Remove(part)
 }
 
-// Cleaned notes that somebody has use of what is here of a partition.
-func (s *Sweep) Cleaned(part int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cleanedLocked(part)
-}
-
 func (s *Sweep) cleanedLocked(part int) {
 	s.dirty.Remove(part)
 	s.due.Remove(part)
