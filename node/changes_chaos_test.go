@@ -109,7 +109,7 @@ func (w weather) split(before weather) bool { return before.splitting > 0 || w.s
 func newChanges(t *testing.T, seed uint64, size, items int) *changes {
 	c := &changes{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), size: size, kinds: map[string]int{}, doors: map[string]*door{}, ended: map[string]time.Time{}}
 	log := c.newLog()
-	c.Cluster = nodetest.Start(t, 1, func(cfg *node.Config) {
+	c.Cluster = nodetest.Start(t, 1, nodetest.AllPartitions, func(cfg *node.Config) {
 		cfg.Ring.Copies, cfg.RebalanceDelay, cfg.PeerDeadline, cfg.GetErrors = 2, changesGrace, changesDeadline, true
 		cfg.MaxBytes, cfg.HandoverRate, cfg.DrainTimeout = 64<<20, 256<<20, changesDrain
 		cfg.Log = log.With("node", cfg.ID)

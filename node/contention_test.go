@@ -18,7 +18,7 @@ import (
 // kind, the runtime's own included, in hundreds of the processor time taken: with -cpu 2 at most 1 is wanted.
 func BenchmarkContention(b *testing.B) {
 	const conns, batch, keys = 32, 16, 10_000
-	c := nodetest.Start(b, 1)
+	c := nodetest.Start(b, 1, nodetest.AllPartitions)
 	value := strings.Repeat("v", 100)
 	talk := func(client, rounds int, conn net.Conn) {
 		in := make([]byte, 4<<10)

@@ -53,6 +53,7 @@ func shutDown(cfg *node.Config) { cfg.EnableShutdown = true }
 
 // Any member may be asked to drain another, which then hands over all it has and leaves, as when it is told by a signal.
 func TestDrainIsAskedFor(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Start(t, 3, shutDown)
 	fill(t, c, 0, 300)
 	refused := func(at int, order, want string) {
@@ -101,6 +102,7 @@ func TestDrainIsAskedFor(t *testing.T) {
 
 // Of the last two that are told to drain at once one stays at least, whatever gossip has told by then, and says why: else all that the cluster has would be lost.
 func TestTheLastOfThoseWhoDrainStays(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Start(t, 2, shutDown)
 	fill(t, c, 0, 100)
 	var answers [2]string
@@ -222,6 +224,7 @@ func TestClusterStatus(t *testing.T) {
 
 // A member that is gone for good is forgotten: its grace ends at once, everywhere, and copies are made of what is there but once.
 func TestForgottenMemberKeepsNoPlace(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Start(t, 4, func(cfg *node.Config) { cfg.Ring.Copies, cfg.RebalanceDelay = 2, 10*time.Minute })
 	fill(t, c, 0, 200)
 	c.WaitCopied()
@@ -327,11 +330,14 @@ func TestExplainTellsTheTruth(t *testing.T) {
 
 	// Evicted, among many: those of which it is told were there, and are not.
 	value := strings.Repeat("x", 4000)
-	for i := range 10_000 {
-		do("STORED", "set full-%d 0 0 4000\r\n%s", i, value)
+	const many, batch = 10_000, 500
+	for i := 0; i < many; i += batch {
+		if stored := k.batch("full-", i, batch, value); stored != batch {
+			t.Fatalf("%d of %d stored", stored, batch)
+		}
 	}
 	evicted := 0
-	for i := 0; i < 10_000; i += 20 {
+	for i := 0; i < many; i += 100 {
 		key := fmt.Sprintf("full-%d", i)
 		lines := answerTo(t, c.Dial(0), "explain "+key)
 		owner := about(lines, "HOLDER "+about(lines, "KEY "+key)["owner"])

@@ -38,16 +38,14 @@ func slow(cfg *node.Config) { cfg.HandoverRate = 64 << 10 }
 // fill stores so many kilobytes through a node.
 func fill(t *testing.T, c *nodetest.Cluster, at, kilobytes int) {
 	t.Helper()
-	k := newAsker(t, c.Dial(at))
-	for i := range kilobytes {
-		if got := k.line("set k%d 0 0 1000\r\n%01000d", i, i); got != "STORED" {
-			t.Fatalf("set: %s", got)
-		}
+	if stored := newAsker(t, c.Dial(at)).batch("k", 0, kilobytes, strings.Repeat("v", 1000)); stored != kilobytes {
+		t.Fatalf("%d of %d stored", stored, kilobytes)
 	}
 }
 
 // Who waits for a node to stop is told why it takes so long, once a second at most; so is whoever asks for moves, at both ends.
 func TestDrainIsTold(t *testing.T) {
+	t.Parallel()
 	told := &diary{}
 	c := nodetest.Start(t, 2, slow, func(cfg *node.Config) {
 		cfg.Log, cfg.DrainTimeout = slog.New(slog.NewTextHandler(told, nil)), 20*time.Second
@@ -110,6 +108,7 @@ func TestDrainIsTold(t *testing.T) {
 
 // --drain-timeout bounds the drain, and what is lost then is said; 0 leaves it out.
 func TestDrainHasABound(t *testing.T) {
+	t.Parallel()
 	f := func(limit time.Duration, want string, lines int) {
 		t.Helper()
 		told := &diary{}

@@ -17,6 +17,7 @@ func TestFlushAllWithClocksApart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three clusters, with moves")
 	}
+	t.Parallel()
 	const keys = 200
 	f := func(skew, delay int) {
 		t.Helper()

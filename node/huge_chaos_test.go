@@ -19,7 +19,7 @@ func TestChaosHugeItemsAreMoved(t *testing.T) {
 		options := func(cfg *node.Config) {
 			cfg.MaxItemBytes, cfg.MaxBytes, cfg.PeerDeadline, cfg.Ring.Copies = 100<<20, 512<<20, 20*time.Second, copies
 		}
-		c := nodetest.Start(t, 1, options)
+		c := nodetest.Start(t, 1, nodetest.AllPartitions, options)
 		k := newAsker(t, c.Dial(0))
 		setAll(t, k, small)
 		value := strings.Repeat("x", 70<<20)

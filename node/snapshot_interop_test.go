@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/nodetest"
 )
 
 // TestInteropAGigabyteIsBackInTime: a node that is full of 1 GB is stopped, and started again serves what it had in under ten seconds, at one of three tries.
@@ -22,7 +23,7 @@ func TestInteropAGigabyteIsBackInTime(t *testing.T) {
 	if testing.Short() {
 		entries = 50_000
 	}
-	k := startKeeping(t, 1, func(cfg *node.Config) { cfg.MaxBytes = 1 << 30 })
+	k := startKeeping(t, 1, nodetest.AllPartitions, func(cfg *node.Config) { cfg.MaxBytes = 1 << 30 })
 	conn := k.Dial(0)
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)

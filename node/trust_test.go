@@ -98,7 +98,7 @@ func figure(t *testing.T, c *nodetest.Cluster, i int, group, name string) (value
 
 // Who reaches the ports for members and is none comes to nothing, and disturbs nobody.
 func TestHostilesComeToNothing(t *testing.T) {
-	c := nodetest.Start(t, 3, keyed(t, oneKey))
+	c := nodetest.Start(t, 3, nodetest.AllPartitions, keyed(t, oneKey))
 	print := c.Nodes[0].Table().Print()
 	talk := startChatter(t, c)
 	h := nodetest.Attack(t, c.Nodes[0].Self(), "memring", oneKey)

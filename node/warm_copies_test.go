@@ -86,7 +86,7 @@ func TestAFullCacheWithCopiesStaysWarm(t *testing.T) {
 		t.Skip("fills stores")
 	}
 	t.Parallel()
-	const hot, cold, batch = 600, 40_000, 1000
+	const hot, cold, batch = 600, 24_000, 1000
 	c := copied(t, 3, func(cfg *node.Config) { cfg.MaxBytes = 8 << 20 })
 	k := newAsker(t, c.Dial(0))
 	value := strings.Repeat("v", 1000)

@@ -240,7 +240,7 @@ func (s *scene) end() {
 }
 
 func TestTheCacheStaysWarm(t *testing.T) {
-	s := begin(t, 2)
+	s := begin(t, 2, nodetest.AllPartitions)
 	f := func(what string, do func()) {
 		t.Helper()
 		s.step(what, do)

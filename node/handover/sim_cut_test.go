@@ -351,7 +351,7 @@ func TestSimCut(t *testing.T) {
 		tellStory(t, cutPlan(uint64(*seedFlag)))
 		return
 	}
-	simulate(t, cutPlan, seedsOf(80))
+	simulate(t, cutPlan, seedsOf(24))
 	for _, seed := range []uint64{
 		433,                       // two give each other the same at once
 		2030,                      // a member has a tombstone, and both sides hold its partition
@@ -369,5 +369,5 @@ func TestSimFull(t *testing.T) {
 		tellStory(t, fullPlan(uint64(*seedFlag)))
 		return
 	}
-	simulate(t, fullPlan, seedsOf(12))
+	simulate(t, fullPlan, seedsOf(6))
 }

@@ -43,7 +43,7 @@ const (
 	hostilePause    = 2 * time.Millisecond   // between tries, so that there is processor left to see whether others are served
 )
 
-// Attack begins to attack a member of a cluster of that name and key.
+// Attack begins to attack a member of a cluster of that name and key, whose ring is as by default (AllPartitions).
 func Attack(t testing.TB, target membership.Member, cluster, key string) *Hostiles {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hostiles{t: t, target: target, cluster: cluster, key: key, cancel: cancel}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node"
+	"github.com/memring/memring/ring"
 )
 
 const (
@@ -21,6 +22,8 @@ const (
 	patience = time.Minute
 	// look is the pause between two looks at a condition.
 	look = 5 * time.Millisecond
+	// partitions is for small clusters. Tables are made, and partitions taken over, whenever a member comes or goes; with as many as by default that was most of the time of most tests under the race detector.
+	partitions = 1021
 	// deadline is PeerDeadline here: a machine that runs many tests at once may be slow without anything being wrong.
 	deadline = 10 * time.Second
 )
@@ -59,6 +62,9 @@ func (l *testLog) end() {
 
 // An Option changes the configuration of every node.
 type Option func(*node.Config)
+
+// AllPartitions cuts the keys into as many partitions as by default: for large clusters, and for tests to which that matters.
+func AllPartitions(cfg *node.Config) { cfg.Ring.Partitions = ring.DefaultParams().Partitions }
 
 // Start starts a cluster of size nodes and waits until all route alike and have their partitions. The nodes still running are stopped when the test ends.
 func Start(t testing.TB, size int, options ...Option) *Cluster {
@@ -113,6 +119,7 @@ func (c *Cluster) config(number int, options []Option) node.Config {
 	cfg.MaxBytes = 16 << 20
 	cfg.LeaveGrace = 500 * time.Millisecond
 	cfg.PeerDeadline = deadline
+	cfg.Ring.Partitions = partitions
 	cfg.Log = slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", cfg.ID)
 	for _, n := range c.running() {
 		cfg.Join = append(cfg.Join, n.Self().Gossip.String())
