@@ -240,7 +240,7 @@ func (s *scene) end() {
 }
 
 func TestTheCacheStaysWarm(t *testing.T) {
-	s := begin(t, 2, nodetest.AllPartitions)
+	s := begin(t, 2)
 	f := func(what string, do func()) {
 		t.Helper()
 		s.step(what, do)
@@ -256,7 +256,7 @@ func TestTheCacheStaysWarm(t *testing.T) {
 
 // What moves again while it is still on its way is served all the time.
 func TestMembersComeAndGoDuringAHandover(t *testing.T) {
-	s := begin(t, 2, func(cfg *node.Config) { cfg.HandoverRate = 300 << 10 })
+	s := begin(t, 2, nodetest.AllPartitions, func(cfg *node.Config) { cfg.HandoverRate = 300 << 10 })
 	s.step("a third joins", func() { s.c.Launch() })
 	s.step("a fourth joins meanwhile", func() { s.c.Launch() })
 	s.step("the third leaves again", func() { s.c.Stop(2) })
