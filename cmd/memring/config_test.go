@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -240,12 +241,12 @@ func TestHangUpChangesSettings(t *testing.T) {
 
 // askLines gives the lines of an answer up to END or OK.
 func askLines(address, command string) (lines []string, err error) {
-	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	conn, err := net.DialTimeout("tcp", address, waitBound)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(waitBound))
 	fmt.Fprintf(conn, "%s\r\n", command)
 	scanner := bufio.NewScanner(conn)
 	for scanner.Scan() {
@@ -292,7 +293,15 @@ func TestNoKeysInTheLog(t *testing.T) {
 		"set " + secret + " 0 0 9999999", "set " + secret + " 0 0 x", "get " + strings.Repeat(secret, 100), secret, "mg " + secret + " v k\r\nmn",
 		"ms " + secret + " 6\r\n" + secret + "\r\nmd " + secret + "\r\nstats " + secret, "\x80" + secret + strings.Repeat(secret, 10), "verbosity 0 " + secret,
 	} {
-		_, _ = askLines(net.JoinHostPort("127.0.0.1", port), command+"\r\nversion\r\nquit")
+		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(waitBound))
+		fmt.Fprintf(conn, "%s\r\nversion\r\nquit\r\n", command)
+		_ = conn.(*net.TCPConn).CloseWrite() // some wait for more than is said
+		_, _ = io.Copy(io.Discard, conn)
+		conn.Close()
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -65,9 +65,9 @@ func serve(o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	removePIDFile, err := writePIDFile(o.pidFile)
-	if err == nil {
-		err = writePorts(o.portFile, n.Listening)
+	var removePIDFile func()
+	if err = writePorts(o.portFile, n.Listening); err == nil { // first: whoever waits for the pid file finds the ports
+		removePIDFile, err = writePIDFile(o.pidFile)
 	}
 	if err != nil {
 		return errors.Join(err, stop(n.Stop, o.stopBound(), signals, o.node.Log))

@@ -18,7 +18,7 @@ func TestTellsItsSupervisor(t *testing.T) {
 	defer socket.Close()
 	heard := func() string {
 		t.Helper()
-		_ = socket.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = socket.SetReadDeadline(time.Now().Add(waitBound))
 		text := make([]byte, 256)
 		n, err := socket.Read(text)
 		if err != nil {
