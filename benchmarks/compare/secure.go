@@ -38,7 +38,7 @@ func (s *speed) securePair(ctx context.Context) (servers [2]*server, end func() 
 
 // secured is r with a second port, the encrypted one.
 func (r recipe) secured(certificate [2]string) (recipe, error) {
-	ports, err := freePorts(1)
+	ports, err := lastingPorts(1)
 	if err != nil {
 		return r, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,7 +17,7 @@ import (
 )
 
 const (
-	startBound = 15 * time.Second      // until a server answers
+	startBound = time.Minute           // until a server answers
 	stopBound  = 30 * time.Second      // from SIGTERM to SIGKILL; memring takes four seconds at most, where it has a processor
 	pollEvery  = 20 * time.Millisecond // while it starts
 	askBound   = 5 * time.Second       // for an answer to version
@@ -42,7 +43,7 @@ func asRoot() []string {
 
 func memcachedAt(path string) recipe {
 	return recipe{name: "memcached", path: path, args: func() ([]string, string, error) {
-		ports, err := freePorts(1)
+		ports, err := lastingPorts(1)
 		if err != nil {
 			return nil, "", err
 		}
@@ -53,7 +54,7 @@ func memcachedAt(path string) recipe {
 // memringAt starts memring alone: nobody to join, nothing for operators.
 func memringAt(path string) recipe {
 	return recipe{name: "memring", path: path, args: func() ([]string, string, error) {
-		ports, err := freePorts(3)
+		ports, err := lastingPorts(3)
 		if err != nil {
 			return nil, "", err
 		}
@@ -62,18 +63,22 @@ func memringAt(path string) recipe {
 	}}
 }
 
-// freePorts finds ports that nobody listens on. Somebody may come first before the server does; then it says so and the run ends.
-func freePorts(n int) (ports []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+// lastingPorts finds ports below those that systems give to whoever asks for any: nobody comes first, and a node that is down for a moment finds its own
+// again.
+func lastingPorts(n int) (ports []string, err error) {
+	const least, most, tries = 15_000, 32_000, 100
+	for range tries {
+		port := strconv.Itoa(least + rand.IntN(most-least))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer func() { _ = l.Close() }()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("no %d free ports from %d to %d", n, least, most)
 }
 
 // version is what -V says, without the name: memring says memcached's version on the wire, and which of its own builds it is only here.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -75,23 +74,6 @@ func (w *warmth) memcachedGround() *ground {
 func lasting(name, path, port string, args []string) recipe {
 	args = append(args, asRoot()...)
 	return recipe{name: name, path: path, args: func() ([]string, string, error) { return args, "127.0.0.1:" + port, nil }}
-}
-
-// lastingPorts finds ports below those that systems give to whoever asks for any: a node that is down for a moment must find its own again.
-func lastingPorts(n int) (ports []string, err error) {
-	const least, most, tries = 15_000, 32_000, 100
-	for range tries {
-		port := strconv.Itoa(least + rand.IntN(most-least))
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		defer func() { _ = l.Close() }()
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, fmt.Errorf("no %d free ports from %d to %d", n, least, most)
 }
 
 // start starts the first nodes, until they see one another.

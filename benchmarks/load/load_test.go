@@ -2,10 +2,13 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -279,13 +282,18 @@ func startMemcached(t *testing.T) string {
 	if _, err := exec.LookPath("memcached"); err != nil {
 		t.Skip("no memcached here")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := "", errors.New("not tried yet")
+	for tries := 0; err != nil && tries < 100; tries++ {
+		port = strconv.Itoa(15_000 + rand.IntN(17_000)) // below those that the system gives away: nobody comes first
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = l.Close()
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(addr)
+	addr := "127.0.0.1:" + port
 	server := exec.Command("memcached", "-u", "root", "-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "512", "-t", "1")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -294,7 +302,7 @@ func startMemcached(t *testing.T) string {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = conn.Close()

@@ -5,10 +5,12 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,21 +128,27 @@ func agree(nodes []*process) error {
 	return nil
 }
 
-// freePorts gives ports that are free now for TCP and UDP; that they stay so until a server takes them is likely enough.
+// Ports for servers lie below those that Linux gives to whoever does not choose (32768 and more): so no connection, and nobody who listens on port 0, takes one before its server
+// does, or while that is down. Those below firstPort have services, or are such as a browser does not ask (10080).
+const firstPort, lastPort = 12000, 32000
+
+// freePorts gives ports that are free now for TCP and UDP.
 func freePorts(t *testing.T, n int) (ports []string) {
-	for len(ports) < n {
-		tcp, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for tries := 0; len(ports) < n; tries++ {
+		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort))
+		address := net.JoinHostPort("127.0.0.1", port)
+		tcp, err := net.Listen("tcp", address)
+		if err == nil {
+			defer tcp.Close() // after all are found: no port is given twice
+			var udp net.PacketConn
+			if udp, err = net.ListenPacket("udp", address); err == nil {
+				defer udp.Close()
+				ports = append(ports, port)
+			}
 		}
-		defer tcp.Close() // after all are found: no port is given twice
-		udp, err := net.ListenPacket("udp", tcp.Addr().String())
-		if err != nil {
-			continue
+		if tries > 100*n {
+			t.Fatalf("no free ports: %v", err)
 		}
-		defer udp.Close()
-		_, port, _ := net.SplitHostPort(tcp.Addr().String())
-		ports = append(ports, port)
 	}
 	return ports
 }
