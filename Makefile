@@ -27,7 +27,7 @@ tagged = $(shell grep -rlE --include='*_test.go' '^//go:build .*\b$(1)\b' cmd no
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check interop chaos upgrade bench bench-go bench-hitratio bench-measuring bench-scale bench-cluster bench-fill bench-warm soak fuzz fmt
+.PHONY: help run build test fetch check interop chaos upgrade bench bench-go bench-hitratio bench-measuring bench-scale bench-cluster bench-fill bench-warm soak fuzz fmt
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,12 @@ test: ## run all tests, with the race detector where there is a C compiler
 	@test -n "$(race)" || echo 'no C compiler: the race detector is off'
 	go test $(race) -timeout 12m ./...
 
-check: ## formatting, vet, staticcheck, the layout, no allocations, go.mod, every benchmark once, every fuzz target for FUZZTIME (5s)
+fetch: ## fetch what check needs from the network, again when that fails for a moment
+	@.make/again go list -deps -test -tags interop,chaos ./... >/dev/null
+	@.make/again $(gofumpt) -version >/dev/null
+	@.make/again $(staticcheck) -version >/dev/null
+
+check: fetch ## formatting, vet, staticcheck, the layout, no allocations, go.mod, every benchmark once, every fuzz target for FUZZTIME (5s)
 	@echo gofumpt -l .; out=$$($(gofumpt) -l .) && test -z "$$out" || { echo "$$out"; echo 'not formatted: make fmt'; exit 1; }
 	go vet ./...
 	go vet -tags interop,chaos ./...
@@ -51,7 +56,7 @@ check: ## formatting, vet, staticcheck, the layout, no allocations, go.mod, ever
 	go test -count=1 ./cmd
 	go test -count=1 -run Alloc ./...
 	go mod verify
-	go mod tidy -diff
+	.make/again go mod tidy -diff
 	go test -run '^$$' -bench . -benchtime 1x ./...
 	@.make/fuzz $(FUZZTIME)
 
@@ -59,7 +64,7 @@ interop: ## talk to one real node, and to three, with other people's clients (De
 	@.make/install $(packages)
 	@command -v npm >/dev/null || .make/install nodejs npm
 	@set -o pipefail; echo go test -tags interop -run Interop $(call tagged,interop); \
-	go test -tags interop -count=1 -timeout 15m -v -run Interop $(call tagged,interop) | grep -v '^=== '
+	go test -tags interop -count=1 -timeout 12m -v -run Interop $(call tagged,interop) | grep -v '^=== '
 
 chaos: ## hurt running clusters and see what they promise still hold, an hour; SHORT=-short for less of it (as root: network namespaces)
 	@test -n "$(call tagged,chaos)" || echo 'there are no chaos tests yet'

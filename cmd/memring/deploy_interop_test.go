@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,10 +17,10 @@ import (
 )
 
 const (
-	helm = "helm.sh/helm/v3/cmd/helm@v3.19.2"
+	helmPackage = "helm.sh/helm/v3/cmd/helm@v3.19.2"
 	// kubernetes is what the chart is rendered for: helm without its own build takes an old one.
-	kubernetes = "1.33.0"
-	nfpm       = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4"
+	kubernetes  = "1.33.0"
+	nfpmPackage = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4"
 )
 
 // root is the repository's, seen from this package.
@@ -39,6 +40,15 @@ func outputOf(t *testing.T, environment []string, name string, args ...string) s
 	return out.String()
 }
 
+// tool builds a program of a package for the length of the test.
+func tool(t *testing.T, of string) (program string) {
+	t.Helper()
+	dir := t.TempDir()
+	fetched(t, "env", "GOBIN="+dir, "go", "install", of)
+	name, _, _ := strings.Cut(path.Base(of), "@")
+	return filepath.Join(dir, name)
+}
+
 // static builds the binary as it is released.
 func static(t *testing.T) (path string) {
 	t.Helper()
@@ -50,14 +60,15 @@ func static(t *testing.T) (path string) {
 // The chart is what helm takes, with all that can be switched on and with all that can be switched off.
 func TestInteropHelm(t *testing.T) {
 	const chart = "deploy/helm/memring"
+	helm := tool(t, helmPackage)
 	f := func(kinds string, sets ...string) {
 		t.Helper()
 		var args []string
 		for _, set := range sets {
 			args = append(args, "--set", set)
 		}
-		outputOf(t, nil, "go", append([]string{"run", helm, "lint", "--strict", chart}, args...)...)
-		text := outputOf(t, nil, "go", append([]string{"run", helm, "template", "warm", chart, "--kube-version", kubernetes}, args...)...)
+		outputOf(t, nil, helm, append([]string{"lint", "--strict", chart}, args...)...)
+		text := outputOf(t, nil, helm, append([]string{"template", "warm", chart, "--kube-version", kubernetes}, args...)...)
 		got := map[string]int{}
 		for line := range strings.Lines(text) {
 			if kind, is := strings.CutPrefix(line, "kind: "); is {
@@ -73,7 +84,7 @@ func TestInteropHelm(t *testing.T) {
 		"serviceMonitor.enabled=true", "prometheusRule.enabled=true", "grafanaDashboard.enabled=true", "clusterKey.existingSecret=k", "tls.existingSecret=t", "auth.existingSecret=a",
 		"snapshots.enabled=true", "snapshots.storageClass=fast")
 	f("map[ConfigMap:1 Service:2 StatefulSet:1]", "podDisruptionBudget.enabled=false", "clusterKey.enabled=false", "serviceAccount.create=false", "zones.enabled=false")
-	cmd := exec.Command("go", "run", helm, "template", "warm", chart, "--kube-version", kubernetes, "--set", "copies=9")
+	cmd := exec.Command(helm, "template", "warm", chart, "--kube-version", kubernetes, "--set", "copies=9")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("copies")) {
 		t.Errorf("nine copies: %v\n%s", err, out)
@@ -82,8 +93,9 @@ func TestInteropHelm(t *testing.T) {
 
 // The settings that the chart gives are settings that memring takes, with TLS and users as well.
 func TestInteropHelmSettings(t *testing.T) {
+	helm := tool(t, helmPackage)
 	render := func(sets ...string) (settings string) {
-		text := outputOf(t, nil, "go", append([]string{"run", helm, "template", "warm", "deploy/helm/memring", "--kube-version", kubernetes}, sets...)...)
+		text := outputOf(t, nil, helm, append([]string{"template", "warm", "deploy/helm/memring", "--kube-version", kubernetes}, sets...)...)
 		_, file, _ := strings.Cut(text, "memring.yaml: |\n")
 		for line := range strings.Lines(file) {
 			inner, is := strings.CutPrefix(line, "    ")
@@ -145,7 +157,7 @@ func TestInteropScratch(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	client := memcache.New(address)
-	client.Timeout = time.Second
+	client.Timeout = 10 * time.Second
 	waitFor(t, "it answers", client.Ping)
 	if err := client.Set(&memcache.Item{Key: "k", Value: []byte("v")}); err != nil {
 		t.Errorf("%v\n%s", err, &logged)
@@ -162,8 +174,9 @@ func TestInteropPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	outputOf(t, nil, "make", "build")
+	nfpm := tool(t, nfpmPackage)
 	for _, kind := range []string{"deb", "rpm"} {
-		outputOf(t, []string{"VERSION=0.0.1", "ARCH=amd64"}, "go", "run", nfpm, "package", "-f", "deploy/packages/nfpm.yaml", "-p", kind, "-t", filepath.Join(dir, "memring."+kind))
+		outputOf(t, []string{"VERSION=0.0.1", "ARCH=amd64"}, nfpm, "package", "-f", "deploy/packages/nfpm.yaml", "-p", kind, "-t", filepath.Join(dir, "memring."+kind))
 	}
 	listed := outputOf(t, nil, "dpkg-deb", "--contents", filepath.Join(dir, "memring.deb"))
 	for _, want := range []string{"./usr/bin/memring\n", "./usr/lib/systemd/system/memring.service\n", "./etc/memring/memring.yaml\n"} {

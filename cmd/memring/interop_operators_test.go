@@ -19,7 +19,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
 )
@@ -84,7 +83,7 @@ func damemtop(t *testing.T, servers []string) {
 		os.WriteFile(filepath.Join(home, ".damemtop", "damemtop.yaml"), []byte(configuration), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // it shows what has changed within a second, again and again
+	ctx, cancel := context.WithTimeout(t.Context(), waitBound) // it shows what has changed within a second, again and again
 	defer cancel()
 	top := exec.CommandContext(ctx, "script", "-qec", "stty rows 40 cols 160; exec perl "+scripts+"/damemtop", "/dev/null")
 	top.Env = append(os.Environ(), "HOME="+home, "TERM=xterm")
@@ -163,7 +162,7 @@ func exporter(t *testing.T, version, binary string, servers []string) {
 // testdata/exporter/go.mod (the last one that the proxy gives out here).
 func buildExporter(t *testing.T) (binary string) {
 	binary = filepath.Join(t.TempDir(), "memcached_exporter")
-	execute(t, "go", "-C", filepath.Join("testdata", "exporter"), "build", "-o", binary, "github.com/prometheus/memcached_exporter/cmd/memcached_exporter")
+	fetched(t, "go", "-C", filepath.Join("testdata", "exporter"), "build", "-o", binary, "github.com/prometheus/memcached_exporter/cmd/memcached_exporter")
 	return binary
 }
 

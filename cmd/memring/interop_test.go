@@ -79,7 +79,7 @@ func talk(t *testing.T, servers []string, command ...string) {
 // npmInstall installs packages from the npm registry, for the length of the test, and returns where they are.
 func npmInstall(t *testing.T, packages ...string) (modules string) {
 	dir := t.TempDir()
-	execute(t, "npm", append([]string{"install", "--prefix", dir, "--no-audit", "--no-fund", "--no-save", "--ignore-scripts"}, packages...)...)
+	fetched(t, append([]string{"npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--no-save", "--ignore-scripts"}, packages...)...)
 	return filepath.Join(dir, "node_modules")
 }
 
@@ -139,7 +139,7 @@ func goMemcache(t *testing.T, servers []string) {
 	clients := make([]*memcache.Client, len(servers))
 	for i, server := range servers {
 		clients[i] = memcache.New(server)
-		clients[i].Timeout = 5 * time.Second
+		clients[i].Timeout = waitBound
 		defer clients[i].Close()
 	}
 	must := func(err error) {
@@ -276,15 +276,33 @@ func startMemcached(t *testing.T) (address string) {
 	return address
 }
 
-// executeBound is far more than any client here needs: it ends one that waits for an answer that does not come.
-const executeBound = 3 * time.Minute
+const (
+	// executeBound is far more than any client here needs: it ends one that waits for an answer that does not come.
+	executeBound = 4 * time.Minute
+
+	// fetchBound is for what comes from the network, or is compiled for the first time on a slow machine.
+	fetchBound = 8 * time.Minute
+)
 
 // execute runs a command to its end and gives what it printed; it must end well.
 func execute(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), executeBound)
+	return executeWithin(t, executeBound, name, args...)
+}
+
+// fetched runs a command that asks the network for something, a few times if need be.
+func fetched(t *testing.T, command ...string) {
+	t.Helper()
+	executeWithin(t, fetchBound, filepath.Join(root, ".make", "again"), command...)
+}
+
+func executeWithin(t *testing.T, bound time.Duration, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	printed, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = 10 * time.Second // for what it has begun itself
+	printed, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, printed)
 	}
