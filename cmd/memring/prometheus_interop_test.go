@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -51,7 +52,7 @@ func TestInteropPrometheus(t *testing.T) {
 	})
 	for i, node := range servers {
 		page := scrapeExporter(t, exporter, node)
-		server.has(t, page, admins[i])
+		waitFor(t, "Prometheus has what memcached_exporter shows", func() error { return server.has(t, page, admins[i]) })
 	}
 	t.Run("the mixin's queries", func(t *testing.T) { // of Grafana's memcached mixin: its dashboard and its alert, without its choice of a namespace
 		for _, query := range []string{
@@ -60,9 +61,7 @@ func TestInteropPrometheus(t *testing.T) {
 			`memcached_read_bytes_total > 0`, `memcached_written_bytes_total > 0`, `count by (instance, version) (memcached_version)`, `memcached_uptime_seconds`,
 			`memcached_up`, `memcached_limit_bytes`, `memcached_max_connections`,
 		} {
-			if found := server.query(t, query); len(found) == 0 {
-				t.Errorf("nothing for %s", query)
-			}
+			waitFor(t, "there is something for "+query, func() error { return server.finds(t, query) })
 		}
 		if down := server.query(t, "memcached_up == 0"); len(down) != 0 {
 			t.Errorf("down: %v", down)
@@ -90,8 +89,8 @@ func alerts(t *testing.T, server prometheusServer) {
 	}
 	// A rule that looks for a series that nobody makes is silent for ever. (Only a node with TLS has a certificate.)
 	for _, name := range regexp.MustCompile(`(?:memring|memcached)_\w+`).FindAllString(string(text), -1) {
-		if name != "memring_certificate_expiry_timestamp_seconds" && name != "memring_evicted_age_seconds" && len(server.query(t, name)) == 0 {
-			t.Errorf("there is no series %s", name)
+		if name != "memring_certificate_expiry_timestamp_seconds" && name != "memring_evicted_age_seconds" {
+			waitFor(t, "there is a series "+name, func() error { return server.finds(t, name) })
 		}
 	}
 	var loaded struct {
@@ -102,7 +101,9 @@ func alerts(t *testing.T, server prometheusServer) {
 		}
 	}
 	waitFor(t, "the rules were evaluated", func() error {
-		server.get(t, "/api/v1/rules", &loaded)
+		if server.get(t, "/api/v1/rules", &loaded); len(loaded.Data.Groups) == 0 {
+			return errors.New("there are none")
+		}
 		for _, group := range loaded.Data.Groups {
 			for _, rule := range group.Rules {
 				if rule.Health != "ok" {
@@ -165,7 +166,7 @@ func (p prometheusServer) get(t *testing.T, path string, into any) {
 	}
 }
 
-// query gives the series that an expression has now, by their labels.
+// query gives the series that an expression has now, by their labels. A node that was too slow for the last scrape, on a busy machine, has none until the next.
 func (p prometheusServer) query(t *testing.T, expression string) (series []map[string]string) {
 	t.Helper()
 	var answer struct {
@@ -180,9 +181,19 @@ func (p prometheusServer) query(t *testing.T, expression string) (series []map[s
 	return series
 }
 
-// has fails the test for each series of memcached_exporter's page that Prometheus has not got of an instance, with the same labels and the same type.
-func (p prometheusServer) has(t *testing.T, page, instance string) {
+// finds says that an expression has no series now.
+func (p prometheusServer) finds(t *testing.T, expression string) error {
 	t.Helper()
+	if len(p.query(t, expression)) == 0 {
+		return errors.New("nothing")
+	}
+	return nil
+}
+
+// has tells of each series of memcached_exporter's page that Prometheus has not got of an instance, with the same labels and the same type.
+func (p prometheusServer) has(t *testing.T, page, instance string) (wrong error) {
+	t.Helper()
+	miss := func(format string, args ...any) { wrong = errors.Join(wrong, fmt.Errorf(format, args...)) }
 	var metadata struct {
 		Data []struct{ Metric, Type string }
 	}
@@ -206,16 +217,17 @@ func (p prometheusServer) has(t *testing.T, page, instance string) {
 			labels[pair[1]] = pair[2]
 		}
 		if !slices.Contains(got, seriesName(labels)) {
-			t.Errorf("%s: there is no %s", instance, line[0])
+			miss("%s: there is no %s", instance, line[0])
 		}
 		kind := regexp.MustCompile(`(?m)^# TYPE ` + line[1] + ` (\w+)$`).FindStringSubmatch(page)
 		if kind == nil || types[line[1]] != kind[1] {
-			t.Errorf("%s: %s is a %s, want %v", instance, line[1], types[line[1]], kind)
+			miss("%s: %s is a %s, want %v", instance, line[1], types[line[1]], kind)
 		}
 	}
 	if wanted < 70 {
-		t.Errorf("memcached_exporter makes only %d series:\n%s", wanted, page)
+		miss("memcached_exporter makes only %d series:\n%s", wanted, page)
 	}
+	return wrong
 }
 
 // seriesName writes labels in one order, without those that Prometheus puts to them.

@@ -5,9 +5,9 @@ const assert = require('node:assert');
 const { chromium } = require('playwright-core');
 
 const [address, shot, wants] = process.argv.slice(2);
-const patience = 30000;
+const patience = 60000; // not how soon, but whether: a busy machine takes its time to start a browser, and to draw
 
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const flags = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 const requests = (s) => ['cmd_get', 'cmd_set', 'cmd_touch', 'cmd_meta', 'delete_hits', 'delete_misses', 'incr_hits', 'incr_misses', 'decr_hits', 'decr_misses']
   .reduce((sum, name) => sum + s[name], 0);
@@ -79,8 +79,9 @@ const read = () => ({
 });
 
 (async () => {
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags, timeout: patience });
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, colorScheme: 'light' });
+  page.setDefaultTimeout(patience);
   const complaints = [], elsewhere = [], said = [];
   page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => complaints.push(String(error)));

@@ -7,14 +7,14 @@ async function main() {
   const servers = process.argv.slice(2);
   const ports = servers.map((server) => server.split(":")[1]).sort();
   for (const server of servers) {
-    const client = new MemcachePlus({ hosts: [server], autodiscover: true, netTimeout: 5000, onNetError(err) { throw err; } });
+    const client = new MemcachePlus({ hosts: [server], autodiscover: true, netTimeout: 30000, onNetError(err) { throw err; } });
     for (let i = 0; i < 200; i++) {
       await client.set(`plus-${server}-${i}`, { n: i });
     }
     assert.deepEqual(Object.keys(client.connections).map((host) => host.split(":")[1]).sort(), ports);
 
     // What it has shared out by its own rule, a client that knows no other node finds at one.
-    const one = new MemcachePlus({ hosts: [servers[0]], netTimeout: 5000 });
+    const one = new MemcachePlus({ hosts: [servers[0]], netTimeout: 30000 });
     for (let i = 0; i < 200; i++) {
       assert.deepEqual(await one.get(`plus-${server}-${i}`), { n: i });
     }

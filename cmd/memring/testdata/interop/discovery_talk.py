@@ -28,7 +28,7 @@ def check(got, want):
 def ask(server, question, end):
     """Sends the question, and reads to the end of its answer and no further; then nothing more may have come than what a version is answered."""
     host, port = server.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), timeout=5) as conn:
+    with socket.create_connection((host, int(port)), timeout=30) as conn:
         conn.sendall(question)
         answer = b""
         while not answer.endswith(end):
@@ -66,7 +66,7 @@ for server in servers:
 
     # As Amazon's client for Java asks on the binary wire: opcode 0x60, key "cluster".
     host, port = server.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), timeout=5) as conn, conn.makefile("rb") as answers:
+    with socket.create_connection((host, int(port)), timeout=30) as conn, conn.makefile("rb") as answers:
         conn.sendall(struct.pack(">BBHBBHIIQ", 0x80, 0x60, 7, 0, 0, 0, 7, 0xBEEF, 0) + b"cluster")
         magic, opcode, key, extras, _, status, body, opaque, _ = struct.unpack(">BBHBBHIIQ", answers.read(24))
         check((magic, opcode, key, extras, status, opaque), (0x81, 0x60, 0, 4, 0, 0xBEEF))
@@ -76,14 +76,14 @@ check(len(heard), 1)  # every node says the same, on each wire
 # A client that knows one node finds all, and shares its keys among them by its own rule.
 for server in servers:
     if AWSElastiCacheHashClient:
-        finder = AWSElastiCacheHashClient(server, default_noreply=False, timeout=5)
+        finder = AWSElastiCacheHashClient(server, default_noreply=False, timeout=30)
     else:
         payload = ask(server, b"config get cluster\r\n", b"\n\r\nEND\r\n")[: -len(b"\n\r\nEND\r\n")]
         finder = HashClient([(ip, int(port)) for _, ip, port in (node.split("|") for node in payload.decode().splitlines()[-1].split(" "))],
-                            default_noreply=False, timeout=5)
+                            default_noreply=False, timeout=30)
     check(sorted(int(client.server[1]) for client in finder.clients.values()), ports)
     found = {f"found-{server}-{i}": b"%d" % i for i in range(200)}
     check(finder.set_many(found), [])
-    check(Client(servers[0], timeout=5).get_many(list(found)), found)
+    check(Client(servers[0], timeout=30).get_many(list(found)), found)
 
 print("ok")

@@ -20,7 +20,7 @@ sub listed { my ($of) = @_; return join ' ', map { "$_=$of->{$_}" } sort keys %$
 
 sub connect_to {
     my ($servers, %options) = @_;
-    return Cache::Memcached::Fast->new({ servers => $servers, io_timeout => 5, utf8 => 1, %options });
+    return Cache::Memcached::Fast->new({ servers => $servers, connect_timeout => 30, io_timeout => 30, utf8 => 1, %options });
 }
 
 sub talk {
@@ -86,9 +86,9 @@ sub talk {
     check($here->set($key->('past'), 'x', time() - 10), 1);
     check($there->get($key->('past')), undef);
     check($here->set($key->('second'), 'x', 1), 1);
-    my $end = time() + 5;
+    my $end = time() + 30;
     while (defined $there->get($key->('second'))) {
-        die "an item of one second is there after five\n" if time() > $end;
+        die "an item of one second is there after thirty\n" if time() > $end;
         sleep 0.1;
     }
     check($here->delete($key->('a')), 1);

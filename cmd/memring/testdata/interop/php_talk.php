@@ -9,7 +9,7 @@ function check($got, $want): void {
 
 function connect(array $servers, array $options = []): Memcached {
     $client = new Memcached();
-    $client->setOptions($options + [Memcached::OPT_RECV_TIMEOUT => 5000000, Memcached::OPT_POLL_TIMEOUT => 5000]);
+    $client->setOptions($options + [Memcached::OPT_RECV_TIMEOUT => 30000000, Memcached::OPT_POLL_TIMEOUT => 30000, Memcached::OPT_CONNECT_TIMEOUT => 30000]);
     foreach ($servers as $server) {
         [$host, $port] = explode(':', $server);
         $client->addServer($host, (int) $port);
@@ -106,7 +106,7 @@ function talk(Memcached $here, Memcached $there, string $name): void {
     check($here->set($key('past'), 'x', time() - 10), true);
     check($there->get($key('past')), false);
     check($here->set($key('second'), 'x', 1), true);
-    for ($end = time() + 5; $there->get($key('second')) !== false; usleep(100000)) {
+    for ($end = time() + 30; $there->get($key('second')) !== false; usleep(100000)) {
         check(time() < $end, true);
     }
     check($here->delete($key('a')), true);

@@ -5,6 +5,7 @@ import sys
 import pylibmc
 
 servers = sys.argv[1:]
+patient = {"receive_timeout": 30_000_000, "_poll_timeout": 30_000}  # in microseconds, and in milliseconds
 
 
 def check(got, want):
@@ -84,7 +85,7 @@ def talk(here, there, name):
 
 
 for i, server in enumerate(servers):
-    options = {"cas": True, "tcp_nodelay": True, "receive_timeout": 5_000_000}
+    options = {"cas": True, "tcp_nodelay": True, **patient}
     neighbour = servers[(i + 1) % len(servers)]
     # On each wire, and with one of each.
     for ours, theirs in ((False, False), (True, True), (True, False)):
@@ -93,12 +94,12 @@ for i, server in enumerate(servers):
         talk(here, there, f"{i}-{ours}-{theirs}")
 
 # A client that shares its keys among the nodes by its own rule, and one that sends without waiting.
-hashing = pylibmc.Client(servers, behaviors={"ketama": True})
+hashing = pylibmc.Client(servers, behaviors={"ketama": True, **patient})
 check(hashing.set_multi({f"lib-hash-{i}": i for i in range(300)}), [])
-one = pylibmc.Client(servers[:1])
+one = pylibmc.Client(servers[:1], behaviors=patient)
 check(one.get_multi([f"lib-hash-{i}" for i in range(300)]), {f"lib-hash-{i}": i for i in range(300)})
 
-noreply = pylibmc.Client(servers[-1:], behaviors={"_noreply": True})
+noreply = pylibmc.Client(servers[-1:], behaviors={"_noreply": True, **patient})
 for i in range(100):
     noreply.set("lib-quiet", i)
 check(noreply.get("lib-quiet"), 99)

@@ -17,7 +17,7 @@ context.verify_hostname = true
 context.cert = OpenSSL::X509::Certificate.new(File.read(cert))
 context.key = OpenSSL::PKey.read(File.read(key))
 
-client = Dalli::Client.new(server, ssl_context: context, socket_timeout: 5, value_max_bytes: 1024 * 1024)
+client = Dalli::Client.new(server, ssl_context: context, socket_timeout: 30, value_max_bytes: 1024 * 1024)
 client.set("k", "v", 60)
 check(client.get("k"), "v")
 large = "0123456789abcdef" * 56 * 1024
