@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,9 +34,9 @@ func (r *trial) judge(told []*op, tally *tally) {
 			tally.slowest = max(tally.slowest, o.ret-o.call)
 		}
 	}
-	condemned := r.condemned()
+	condemned, wrongly := r.condemned()
 	switch {
-	case condemned && r.kind.strict:
+	case wrongly:
 		tally.void++
 		r.t.Logf("void: a member was condemned that nothing was done to")
 		return
@@ -204,10 +206,24 @@ func notNewest(ops []*op, final *op) string {
 
 func (k opKind) writes() bool { return k != opGet && k != opTouch && k != opVanish }
 
-// condemned reports whether some node has taken another one for dead.
-func (r *trial) condemned() bool {
-	return slices.ContainsFunc(r.nodes, func(m *member) bool {
+// lost is how a node tells that it has taken another one for dead.
+var lost = regexp.MustCompile(`member lost.*\bmember"?[:=]"?node-(\d+)`)
+
+// condemned reports whether some node has taken another one for dead; wrongly, if nothing was done that would explain it.
+func (r *trial) condemned() (ever, wrongly bool) {
+	gone := func(i int) bool { return r.dead[i] || !r.kind.strict && r.nodes[i].told.Load() > 0 }
+	for _, m := range r.nodes {
 		log, err := os.ReadFile(m.log.Name())
-		return err == nil && bytes.Contains(log, []byte("member lost"))
-	})
+		if err != nil {
+			r.t.Error(err)
+		}
+		if bytes.Count(log, []byte("member lost")) != len(lost.FindAll(log, -1)) {
+			r.t.Errorf("node-%d tells in other words who is lost", m.number+1)
+		}
+		for _, found := range lost.FindAllSubmatch(log, -1) {
+			number, _ := strconv.Atoi(string(found[1]))
+			ever, wrongly = true, wrongly || !r.cut && !gone(m.number) && !gone(number-1)
+		}
+	}
+	return ever, wrongly
 }

@@ -24,9 +24,7 @@ func TestChaosAPausedMemberForgets(t *testing.T) {
 		return other.Set(&memcache.Item{Key: fmt.Sprintf("k%d", n), Value: []byte(value)})
 	}
 	for n := range keys {
-		if err := set(n, "old"); err != nil {
-			t.Fatal(err)
-		}
+		waitFor(t, "a key is written", func() error { return set(n, "old") })
 	}
 	if err := victim.running.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -80,7 +78,11 @@ func TestChaosAPausedMemberForgets(t *testing.T) {
 	f("at once")
 	waitFor(t, "all agree", func() error { return agree(nodes) })
 	f("later") // whatever would come back late
-	if hits, want := f("in the end"), len(nodes)*keys*2/3; hits < want*99/100 {
+	hits, want := 0, len(nodes)*keys*2/3
+	for try := 0; try < hurtTries && hits < want*99/100; try++ { // who has to wait too long for another gives up
+		hits = f("in the end")
+	}
+	if hits < want*99/100 {
 		t.Errorf("%d of %d reads found what was written", hits, want)
 	}
 }

@@ -135,6 +135,7 @@ func (r *trial) playBlink() {
 
 // cutOff takes nodes off the others for a while.
 func (r *trial) cutOff(apart []int, how cut, d time.Duration) *split {
+	r.cuts()
 	s := &split{apart: slices.Clone(apart), how: how, from: r.now()}
 	for _, i := range apart {
 		r.tell("node-%d is cut off, %v", i+1, how)
@@ -175,6 +176,7 @@ func (r *trial) playOneWay() {
 
 func (r *trial) playSlow() {
 	i := r.pick(1)[0]
+	r.cuts()
 	r.tell("node-%d sends slowly", i+1)
 	r.net.slow(i)
 	r.wait(r.between(2*time.Second, 3*time.Second))

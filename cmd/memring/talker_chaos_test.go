@@ -290,6 +290,9 @@ func (k *talker) flush() {
 	}
 }
 
+// auditTries is how often a question is asked: a busy machine may stand still for longer than a node waits for another.
+const auditTries = 3
+
 // audit reads every key through a node.
 func (k *talker) audit(node int) error {
 	k.connect(node)
@@ -297,8 +300,14 @@ func (k *talker) audit(node int) error {
 		if k.conn == nil {
 			return fmt.Errorf("node-%d does not answer", node+1)
 		}
-		o := &op{kind: opGet, key: key}
-		if k.ask(o); o.outcome == unknown {
+		o := &op{}
+		for try := 0; try < auditTries && k.conn != nil && o.outcome == unknown; try++ {
+			o = &op{kind: opGet, key: key}
+			if k.ask(o); k.conn == nil {
+				k.connect(node)
+			}
+		}
+		if o.outcome == unknown {
 			return fmt.Errorf("nothing happens any more, and still: %v", o)
 		}
 	}

@@ -94,9 +94,12 @@ func TestChaosRollingUpgrade(t *testing.T) {
 	if said.Tally.Moved == 0 {
 		t.Error("no client lost its node: nothing was upgraded under load")
 	}
-	if problems := problemsAt(t, nodes[0]); len(problems) > 0 {
-		t.Errorf("at the end: %v", problems)
-	}
+	waitFor(t, "nothing is wrong at the end", func() error {
+		if problems := problemsAt(t, nodes[0]); len(problems) > 0 {
+			return fmt.Errorf("%v", problems)
+		}
+		return nil
+	})
 }
 
 // buildAs builds this code under a name of a build.
