@@ -64,6 +64,13 @@ func (f *fake) refuse(key string) {
 	f.refuses = key
 }
 
+// asked reports whether a client has come.
+func (f *fake) asked() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.conns) > 0
+}
+
 func (f *fake) stop() {
 	f.mu.Lock()
 	f.stopped = true
