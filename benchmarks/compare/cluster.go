@@ -76,7 +76,7 @@ func (c *cluster) run(ctx context.Context) (err error) {
 		}
 		for i, n := range c.sizes {
 			row, ratio := c.row(w.name, rounds, i)
-			c.progress.say("%-18s %3s nodes %8s us  x %s  bar %s %s", row[0], row[1], row[2], row[3], row[4], row[5])
+			c.progress.Say("%-18s %3s nodes %8s us  x %s  bar %s %s", row[0], row[1], row[2], row[3], row[4], row[5])
 			t.rows = append(t.rows, row)
 			marks = append(marks, mark{line: w.name, series: fmt.Sprintf("%d nodes", n), value: ratio})
 		}
@@ -90,14 +90,14 @@ func (c *cluster) run(ctx context.Context) (err error) {
 	if err := t.write(c.out, "cluster", "![ratios of CPU](cluster.svg)\n\n"+c.circumstances(), fmt.Sprintf(clusterNotes, c.rounds, c.slice)+forwarded); err != nil {
 		return err
 	}
-	c.progress.say("%s", filepath.Join(c.out, "cluster.md"))
+	c.progress.Say("%s", filepath.Join(c.out, "cluster.md"))
 	return plotRatios(filepath.Join(c.out, "cluster.svg"), "CPU of a request, all nodes together", "times that of the smallest cluster", marks)
 }
 
 // formed starts a cluster that holds all keys. stop ends what has started, also after an error.
 func (c *cluster) formed(ctx context.Context, n int, flags func(i int) []string) (nodes []*server, stop func() error, err error) {
-	c.progress.begin("starting %d nodes", n)
-	c.progress.at(0, 1)
+	c.progress.Begin("starting %d nodes", n)
+	c.progress.At(0, 1)
 	nodes, err = startCluster(ctx, c.memring, n, c.limits[0], flags)
 	stop = func() (err error) {
 		for _, s := range nodes {
@@ -151,7 +151,7 @@ func (c *cluster) settle(ctx context.Context, nodes []*server) error {
 		if err == nil || errors.Is(err, errWrong) || ctx.Err() != nil {
 			return err
 		}
-		c.progress.say("%d nodes have not settled: %v", len(nodes), err)
+		c.progress.Say("%d nodes have not settled: %v", len(nodes), err)
 	}
 }
 

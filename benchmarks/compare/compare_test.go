@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/memring/memring/benchmarks/load"
+	"github.com/memring/memring/benchmarks/progress"
 	"github.com/memring/memring/benchmarks/trace"
 )
 
@@ -178,7 +179,7 @@ func buildMemring(t *testing.T) string {
 // TestFindings: what has grown is told, and what was there before is not.
 func TestFindings(t *testing.T) {
 	flat := func(n int) *soak {
-		s := &soak{bench: &bench{progress: newProgress(os.Stderr)}}
+		s := &soak{bench: &bench{progress: progress.New(os.Stderr)}}
 		for i := range n {
 			r := soaked{report: load.Report{Times: hdrhistogram.New(1000, 1e9, 3)}, wire: load.Wire(i % 3), rss: 100 << 20, descriptors: 50, goroutines: 200}
 			if err := r.report.Times.RecordValue(1e6); err != nil {
@@ -209,7 +210,7 @@ func TestFindings(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	h := &hitRatio{bench: &bench{out: t.TempDir(), progress: newProgress(os.Stderr)}, only: regexp.MustCompile("")}
+	h := &hitRatio{bench: &bench{out: t.TempDir(), progress: progress.New(os.Stderr)}, only: regexp.MustCompile("")}
 	some := outcome{all: trace.Tally{Gets: 10, Misses: 5}}
 	late := some
 	late.late = 3 * time.Second

@@ -89,7 +89,7 @@ func (f *fill) run(ctx context.Context) error {
 	if err2 := t.write(f.out, "fill", before, fmt.Sprintf(fillNotes, f.laps)); err2 != nil {
 		return errors.Join(err, err2)
 	}
-	f.progress.say("%s", filepath.Join(f.out, "fill.md"))
+	f.progress.Say("%s", filepath.Join(f.out, "fill.md"))
 	return errors.Join(err, plotRatios(filepath.Join(f.out, "fill.svg"), "Items per GB of RSS beside memcached (right of 1: memring holds more)", "memring's items per GB / memcached's", marks))
 }
 
@@ -99,7 +99,7 @@ func (f *fill) fillAll(ctx context.Context, t *table) (marks []mark, err error) 
 		for _, size := range f.sizes {
 			var got [2]held
 			for i, rival := range f.rivals() {
-				f.progress.begin("-m %d, values of %s to %s", limit, size.name, rival.name)
+				f.progress.Begin("-m %d, values of %s to %s", limit, size.name, rival.name)
 				if got[i], err = f.fill(ctx, rival, limit, size); err != nil {
 					return marks, fmt.Errorf("-m %d, values of %s to %s: %w", limit, size.name, rival.name, err)
 				}
@@ -116,7 +116,7 @@ func (f *fill) fillAll(ctx context.Context, t *table) (marks []mark, err error) 
 				megabytes(bound), within, fmt.Sprintf("%.0f", a.perGigabyte()), fmt.Sprintf("%.0f", b.perGigabyte()), fmt.Sprintf("%.3f", ratio),
 				strconv.FormatUint(a.refused, 10), strconv.FormatUint(b.refused, 10),
 			})
-			f.progress.say("-m %-4d %-6s items %d  %d (say %d, %d)  RSS %s  %s MB, peak %s of %s MB  items per GB x %.3f", limit, size.name, a.items, b.items, a.told, b.told,
+			f.progress.Say("-m %-4d %-6s items %d  %d (say %d, %d)  RSS %s  %s MB, peak %s of %s MB  items per GB x %.3f", limit, size.name, a.items, b.items, a.told, b.told,
 				megabytes(a.rss), megabytes(b.rss), megabytes(b.peak), megabytes(bound), ratio)
 			marks = append(marks, mark{line: size.name, series: fmt.Sprintf("-m %d", limit), value: ratio})
 		}
@@ -139,7 +139,7 @@ func (f *fill) fill(ctx context.Context, r recipe, limit int, size fillSize) (h 
 
 	keys := uint64(f.laps*float64(limit)*(1<<20)) / size.mean
 	step := max(1, keys/sampledItems, keys*size.mean/sampledBytes)
-	p.Played = func(n uint64) { f.progress.at(n, keys+keys/step) }
+	p.Played = func(n uint64) { f.progress.At(n, keys+keys/step) }
 	written, err := p.Play(ctx, requests(trace.Set, keys, 1, size))
 	if err != nil {
 		return h, err

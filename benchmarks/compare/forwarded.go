@@ -49,7 +49,7 @@ func (c *cluster) forwarded(ctx context.Context, alone party) (text string, err 
 		if w.extra > 0 {
 			row[9], row[10] = f("%.0f", w.extra), whether(more, w.extra)
 		}
-		c.progress.say("forwarded, %-18s %s us, %s us  x %s %s  p50 + %s us %s", row[0], row[1], row[2], row[3], row[5], row[8], row[10])
+		c.progress.Say("forwarded, %-18s %s us, %s us  x %s %s  p50 + %s us %s", row[0], row[1], row[2], row[3], row[5], row[8], row[10])
 		t.rows = append(t.rows, row)
 	}
 	return fmt.Sprintf(forwardedNotes, heaviest, heaviest+1) + t.markdown(), nil

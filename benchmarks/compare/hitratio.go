@@ -133,7 +133,7 @@ func (h *hitRatio) recorded() (all []*trace.Trace, err error) {
 		return nil, err
 	}
 	if len(paths) == 0 {
-		h.progress.say("no recorded traces in %s: only generated ones are played", h.directory)
+		h.progress.Say("no recorded traces in %s: only generated ones are played", h.directory)
 	}
 	for _, path := range paths {
 		if !h.only.MatchString(strings.TrimSuffix(filepath.Base(path), ".csv.gz")) {
@@ -159,7 +159,7 @@ func (h *hitRatio) add(ctx context.Context, cases *[]*hitCase, t *trace.Trace, l
 	c := &hitCase{name: t.Name, limit: limit, requests: len(t.Requests), tenants: tenants, factor: factor}
 	c.footprint, c.keys = fitted.Footprint()
 	for i, rival := range h.rivals() {
-		h.progress.begin("-m %d, %s (%s MB) to %s", limit, t.Name, megabytes(c.footprint), rival.name)
+		h.progress.Begin("-m %d, %s (%s MB) to %s", limit, t.Name, megabytes(c.footprint), rival.name)
 		o, err := h.play(ctx, rival, fitted, limit)
 		if err != nil {
 			return fmt.Errorf("-m %d, %s to %s: %w", limit, t.Name, rival.name, err)
@@ -167,7 +167,7 @@ func (h *hitRatio) add(ctx context.Context, cases *[]*hitCase, t *trace.Trace, l
 		c.outcomes[i] = o
 	}
 	a, b := c.outcomes[0], c.outcomes[1]
-	h.progress.say("-m %-4d %-12s %6s MB  misses %.4f  %.4f  x %.3f   RSS %s  %s MB", limit, t.Name, megabytes(c.footprint),
+	h.progress.Say("-m %-4d %-12s %6s MB  misses %.4f  %.4f  x %.3f   RSS %s  %s MB", limit, t.Name, megabytes(c.footprint),
 		a.all.MissRatio(), b.all.MissRatio(), c.ratio(), megabytes(a.rss), megabytes(b.rss))
 	*cases = append(*cases, c)
 	return nil
@@ -185,7 +185,7 @@ func (h *hitRatio) play(ctx context.Context, r recipe, t *trace.Trace, limit int
 		return o, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	p.Played = func(n uint64) { h.progress.at(n, uint64(len(t.Requests))) }
+	p.Played = func(n uint64) { h.progress.At(n, uint64(len(t.Requests))) }
 	if t.Paced {
 		p.Rate = h.rate
 	}
@@ -228,7 +228,7 @@ func (h *hitRatio) write(cases []*hitCase, word string) error {
 	if err := t.write(h.out, "hitratio", before, hitRatioNotes); err != nil {
 		return err
 	}
-	h.progress.say("%s\n%s", summary(cases), filepath.Join(h.out, "hitratio.md"))
+	h.progress.Say("%s\n%s", summary(cases), filepath.Join(h.out, "hitratio.md"))
 	return plotHitRatio(filepath.Join(h.out, "hitratio.svg"), cases)
 }
 

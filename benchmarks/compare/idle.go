@@ -23,7 +23,7 @@ func (s *speed) idle(servers [2]*server) (row []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.progress.say("%-24s %7.0f  %7.0f bytes", idleName, each[0], each[1])
+	s.progress.Say("%-24s %7.0f  %7.0f bytes", idleName, each[0], each[1])
 	return []string{
 		idleName + ", bytes", fmt.Sprintf("%.0f", each[0]), fmt.Sprintf("%.0f", each[1]), "", strconv.Itoa(idleBar), whether(each[1], idleBar), strconv.Itoa(idleAim), "", "", "", "", "", "",
 	}, nil

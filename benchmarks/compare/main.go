@@ -22,6 +22,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/memring/memring/benchmarks/progress"
 )
 
 func main() {
@@ -43,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 		return errors.New(usage)
 	}
 	flags := flag.NewFlagSet("compare "+args[0], flag.ContinueOnError)
-	b := bench{command: "go run ./benchmarks/compare " + strings.Join(args, " "), progress: newProgress(os.Stderr)}
+	b := bench{command: "go run ./benchmarks/compare " + strings.Join(args, " "), progress: progress.New(os.Stderr)}
 	b.processors, _ = allowed() // elsewhere than on Linux none are given out
 	switch args[0] {
 	case "measuring":
@@ -106,7 +108,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		b.versions = append(b.versions, rival.name+" "+version)
 	}
-	defer b.progress.clear()
+	defer b.progress.Clear()
 	return do(ctx)
 }
 
@@ -119,7 +121,7 @@ type bench struct {
 	certificate        [2]string // files of the servers' chain and key; "": without TLS
 	processors         []int     // that this process may run on; nil: that is not known
 	versions           []string  // of the rivals, with their names
-	progress           *progress
+	progress           *progress.Progress
 	instead            func() []recipe // nil: memcached and memring
 }
 

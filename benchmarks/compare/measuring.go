@@ -104,13 +104,13 @@ func (m *measuring) run(ctx context.Context) error {
 		held := whether(ratio, measuringBar)
 		without, with := median(of(func(m measurement) float64 { return m.cost[0] })), median(of(func(m measurement) float64 { return m.cost[1] }))
 		t.rows = append(t.rows, []string{w.name, f(without), f(with), f(ratio), f(deviation), f(measuringBar), held, f(slices.Min(ratios)), f(slices.Max(ratios))})
-		m.progress.say("%-18s %7.3f  %7.3f us  x %.3f +- %.3f  (%.3f to %.3f)  bar %.2f %s", w.name, without, with, ratio, deviation, slices.Min(ratios), slices.Max(ratios), measuringBar, held)
+		m.progress.Say("%-18s %7.3f  %7.3f us  x %.3f +- %.3f  (%.3f to %.3f)  bar %.2f %s", w.name, without, with, ratio, deviation, slices.Min(ratios), slices.Max(ratios), measuringBar, held)
 	}
 	head := fmt.Sprintf("Made by\n\n    %s\n\nwith %s; %s.", m.command, strings.Join(m.versions, " and "), machine())
 	if err := t.write(m.out, "measuring", head, fmt.Sprintf(measuringNotes, m.starts, m.layouts, m.rounds, m.slice, m.threads, m.pinnedWords(true, m.threads))); err != nil {
 		return err
 	}
-	m.progress.say("%s", filepath.Join(m.out, "measuring.md"))
+	m.progress.Say("%s", filepath.Join(m.out, "measuring.md"))
 	return nil
 }
 

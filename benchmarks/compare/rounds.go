@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/benchmarks/load"
+	"github.com/memring/memring/benchmarks/progress"
 )
 
 // A slice is what one server did in one.
@@ -72,11 +73,11 @@ func cpuOf(servers []*server) (sum time.Duration, err error) {
 }
 
 // measure asks the parties in turn, each for a slice in every round, and gives slices[round][party].
-func measure(ctx context.Context, p *progress, parties []party, name string, c load.Config, count int, length time.Duration) ([][]slice, error) {
+func measure(ctx context.Context, p *progress.Progress, parties []party, name string, c load.Config, count int, length time.Duration) ([][]slice, error) {
 	rounds := make([][]slice, count)
 	for round := range rounds {
-		p.begin("%s, round %d", name, round+1)
-		p.at(uint64(round), uint64(count))
+		p.Begin("%s, round %d", name, round+1)
+		p.At(uint64(round), uint64(count))
 		rounds[round] = make([]slice, len(parties))
 		for turn := range parties {
 			i := (turn + round) % len(parties) // who begins changes

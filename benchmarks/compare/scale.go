@@ -85,7 +85,7 @@ func (s *scale) run(ctx context.Context) (err error) {
 			}
 		}
 		t.rows = append(t.rows, line)
-		s.progress.say("%-28s %7.2f %7.2f us  x %.2f  p99 %.0f %.0f us %s", name, m.cost[0], m.cost[1], m.ratio, m.p99[0], m.p99[1], line[10])
+		s.progress.Say("%-28s %7.2f %7.2f us  x %.2f  p99 %.0f %.0f us %s", name, m.cost[0], m.cost[1], m.ratio, m.p99[0], m.p99[1], line[10])
 		for i, server := range servers {
 			marks = append(marks, mark{line: name, series: server.name, value: m.p99[i] / m.p99[0]})
 		}
@@ -119,14 +119,14 @@ func (s *scale) run(ctx context.Context) (err error) {
 	if err := t.write(s.out, "scale", "![times of answers](scale.svg)\n\n"+s.circumstances(), fmt.Sprintf(scaleNotes, s.rounds, s.slice, s.threads, s.pinnedWords(s.pinned, s.threads), s.rate)); err != nil {
 		return err
 	}
-	s.progress.say("%s", filepath.Join(s.out, "scale.md"))
+	s.progress.Say("%s", filepath.Join(s.out, "scale.md"))
 	return plotRatios(filepath.Join(s.out, "scale.svg"), "p99 at the same rate over more and more connections", "times memcached's", marks)
 }
 
 // crowded asks one server, that has idle connections as well. One after the other, since a process may not have so many files.
 func (s *scale) crowded(ctx context.Context, servers [2]*server, i int, config load.Config, rounds [][]slice) error {
-	s.progress.begin("%s, %d beside %d idle ones", servers[i].name, s.busy, s.idle)
-	s.progress.at(0, 1)
+	s.progress.Begin("%s, %d beside %d idle ones", servers[i].name, s.busy, s.idle)
+	s.progress.At(0, 1)
 	silent, err := openIdle(servers[i], s.idle)
 	defer func() {
 		for _, c := range silent {

@@ -93,14 +93,14 @@ func (s *soak) periods(ctx context.Context, nodes []*server) error {
 	}
 	for range s.length / s.period {
 		config.Wire, config.Seed = load.Wire(len(s.rows)%len(load.Wires)), config.Seed+1
-		s.progress.begin("period %d, %v", len(s.rows)+1, config.Wire)
-		s.progress.at(uint64(len(s.rows)), uint64(s.length/s.period))
+		s.progress.Begin("period %d, %v", len(s.rows)+1, config.Wire)
+		s.progress.At(uint64(len(s.rows)), uint64(s.length/s.period))
 		row, err := s.one(ctx, nodes, config)
 		if err != nil {
 			return err
 		}
 		s.rows = append(s.rows, row)
-		s.progress.say("%3d  %s", len(s.rows), strings.Join(row.words(), "  "))
+		s.progress.Say("%3d  %s", len(s.rows), strings.Join(row.words(), "  "))
 	}
 	return nil
 }

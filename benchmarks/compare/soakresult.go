@@ -72,7 +72,7 @@ func (s *soak) findings() (all []finding) {
 // judge is an error if anything has.
 func (s *soak) judge() (err error) {
 	for _, v := range s.findings() {
-		if s.progress.say("%s  %s", map[bool]string{true: "held", false: "NOT HELD"}[v.held], v.what); !v.held {
+		if s.progress.Say("%s  %s", map[bool]string{true: "held", false: "NOT HELD"}[v.held], v.what); !v.held {
 			err = errors.Join(err, errors.New(v.what))
 		}
 	}
@@ -97,7 +97,7 @@ func (s *soak) write(word string) error {
 	if err := t.write(s.out, "soak", word+s.circumstances(), after); err != nil {
 		return err
 	}
-	s.progress.say("%s", filepath.Join(s.out, "soak.md"))
+	s.progress.Say("%s", filepath.Join(s.out, "soak.md"))
 	return nil
 }
 

@@ -110,7 +110,7 @@ func (s *speed) run(ctx context.Context) (err error) {
 	asked := s.askAll(ctx, plain, chosen, func(w workload, m measurement) {
 		t.rows = append(t.rows, m.rows(w)...)
 		marks = append(marks, mark{line: w.name, series: "measured", value: m.ratio}, mark{line: w.name, series: "bar", value: w.bar})
-		s.progress.say("%-24s %7.2f  %7.2f us  x %.2f (%.2f to %.2f)  bar %.2f %s", w.name, m.cost[0], m.cost[1], m.ratio, m.lowest, m.highest, w.bar, whether(m.ratio, w.bar))
+		s.progress.Say("%-24s %7.2f  %7.2f us  x %.2f (%.2f to %.2f)  bar %.2f %s", w.name, m.cost[0], m.cost[1], m.ratio, m.lowest, m.highest, w.bar, whether(m.ratio, w.bar))
 	})
 	if idle {
 		t.rows = append(t.rows, idleRow)
@@ -122,7 +122,7 @@ func (s *speed) run(ctx context.Context) (err error) {
 	if err := t.write(s.out, "speed", before, fmt.Sprintf(speedNotes, s.rounds, s.slice, s.threads, s.pinnedWords(s.pinned, s.threads), idleConns, idleFirst)); err != nil {
 		return errors.Join(asked, err)
 	}
-	s.progress.say("%s", filepath.Join(s.out, "speed.md"))
+	s.progress.Say("%s", filepath.Join(s.out, "speed.md"))
 	return errors.Join(asked, plotRatios(filepath.Join(s.out, "speed.svg"), "CPU of a request beside memcached (left of 1: memring takes less)", "memring's CPU per request / memcached's", marks))
 }
 

@@ -131,8 +131,8 @@ func (w *warmth) play(ctx context.Context, g *ground, events []string) (err erro
 			n.kill() // what they hold is worth nothing now
 		}
 	}()
-	w.progress.begin("%s: starting %d nodes", g.name, nodesAtFirst)
-	w.progress.at(0, 1)
+	w.progress.Begin("%s: starting %d nodes", g.name, nodesAtFirst)
+	w.progress.At(0, 1)
 	if err := g.start(ctx); err != nil {
 		return fmt.Errorf("%s: %w", g.name, err)
 	}
@@ -140,7 +140,7 @@ func (w *warmth) play(ctx context.Context, g *ground, events []string) (err erro
 	if err != nil {
 		return err
 	}
-	w.progress.begin("%s: making it warm", g.name)
+	w.progress.Begin("%s: making it warm", g.name)
 	if _, _, err := g.warm(ctx, fleet); err != nil {
 		return fmt.Errorf("%s: %w", g.name, err)
 	}
@@ -150,7 +150,7 @@ func (w *warmth) play(ctx context.Context, g *ground, events []string) (err erro
 			return fmt.Errorf("%s, %s: %w", g.name, event, err)
 		}
 		w.rows = append(w.rows, *row)
-		w.progress.say("%s", row.say())
+		w.progress.Say("%s", row.say())
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/memring/memring/benchmarks/warm"
+
+	"github.com/memring/memring/benchmarks/progress"
 )
 
 func TestOwnerNumber(t *testing.T) {
@@ -84,7 +86,7 @@ func TestWarmResults(t *testing.T) {
 		r.Samples = append(r.Samples, warm.Sample{Sent: time.Duration(i) * 10 * time.Millisecond, Took: time.Millisecond, Result: warm.Hit})
 	}
 	r.Tally.Add(warm.Tally{Errors: map[string]int{"SERVER_ERROR x": 1}, Moved: 3})
-	w := &warmth{bench: &bench{out: t.TempDir(), limits: []int{64}, progress: newProgress(os.Stderr)}, rows: []warmRow{
+	w := &warmth{bench: &bench{out: t.TempDir(), limits: []int{64}, progress: progress.New(os.Stderr)}, rows: []warmRow{
 		{event: "join", on: onMemring, times: at, recording: r, outcome: good},
 		{event: "drain", on: onMemring, times: at, recording: r, outcome: bad},
 		{event: "kill", on: onCopies, times: at, recording: r, outcome: bad},

@@ -190,7 +190,7 @@ func (h *happening) look(ctx context.Context) {
 			h.moved = now.at
 		}
 		h.mu.Unlock()
-		h.progress.begin("%s, %s: hit ratio %.2f %%", h.ground.name, h.name, now.since(counts[max(len(counts)-2, 0)]))
-		h.progress.at(uint64(now.at), uint64(connecting+h.quiet+h.after))
+		h.progress.Begin("%s, %s: hit ratio %.2f %%", h.ground.name, h.name, now.since(counts[max(len(counts)-2, 0)]))
+		h.progress.At(uint64(now.at), uint64(connecting+h.quiet+h.after))
 	}
 }

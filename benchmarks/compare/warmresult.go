@@ -50,7 +50,7 @@ func (w *warmth) write(word string) error {
 	if err := w.writeWindows(filepath.Join(w.out, "warm-windows.csv")); err != nil {
 		return err
 	}
-	w.progress.say("%s\n%s", w.summary(), filepath.Join(w.out, "warm.md"))
+	w.progress.Say("%s\n%s", w.summary(), filepath.Join(w.out, "warm.md"))
 	return plotWarmth(filepath.Join(w.out, "warm.svg"), w.rows)
 }
 

@@ -89,6 +89,7 @@ func (e *eventLoop) run(ctx context.Context) error {
 	}
 	for {
 		now = since(e.begun)
+		e.soFar(now)
 		if !e.over(ctx, now) {
 			if err := e.askDue(now); err != nil {
 				return err

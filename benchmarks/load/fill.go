@@ -21,20 +21,28 @@ func Fill(ctx context.Context, config Config) error {
 	}
 	addrs := slices.Clone(config.Addrs)
 	slices.Sort(addrs)
-	for _, addr := range slices.Compact(addrs) {
-		if err := errors.Join(fillKeys(ctx, &config, addr), fillCounters(addr, uint32(config.Keys))); err != nil {
+	addrs = slices.Compact(addrs)
+	keys := uint64(config.Keys)
+	for i, addr := range addrs {
+		played := func(n uint64) {
+			if config.Filled != nil {
+				config.Filled(uint64(i)*keys+n, uint64(len(addrs))*keys)
+			}
+		}
+		if err := errors.Join(fillKeys(ctx, &config, addr, played), fillCounters(addr, uint32(config.Keys))); err != nil {
 			return fmt.Errorf("fill %s: %w", addr, err)
 		}
 	}
 	return nil
 }
 
-func fillKeys(ctx context.Context, c *Config, addr string) (err error) {
+func fillKeys(ctx context.Context, c *Config, addr string, played func(uint64)) (err error) {
 	p, err := trace.Dial(addr)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	p.Played = played
 	t, err := p.Play(ctx, func(yield func(trace.Request) bool) {
 		for key := range uint32(c.Keys) {
 			if !yield(trace.Request{Key: key, Size: c.sizeOf(key), Op: trace.Set}) {

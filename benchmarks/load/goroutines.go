@@ -59,6 +59,7 @@ func (t *thread) goroutines(ctx context.Context) error {
 // converse asks, reads, and asks again.
 func (t *thread) converse(ctx context.Context, link net.Conn, c *conn) error {
 	for now := since(t.begun); *c.left > 0 && ctx.Err() == nil && (t.config.Duration <= 0 || now < int64(t.config.Duration)); now = since(t.begun) {
+		t.soFar(now)
 		c.ask(now)
 		if err := link.SetDeadline(time.Now().Add(quietBound)); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/memring/memring/benchmarks/trace"
 )
 
@@ -44,6 +45,12 @@ type Config struct {
 
 	// Begun and Ended are called by each thread between connecting, asking, and closing: what they measure is asking alone. May be nil.
 	Begun, Ended func()
+
+	// Meanwhile is called about each second while it asks, never twice at once, with what has come of it so far; it may read that until it returns. May be nil.
+	Meanwhile func(soFar *Report)
+
+	// Filled is told, by Fill alone, how many of all sets are done. May be nil.
+	Filled func(done, all uint64)
 }
 
 // A Mix is how often each command comes, as weights.
@@ -69,6 +76,9 @@ const (
 	maxConns      = 20_000
 	maxDepth      = maxOpen
 	maxValueBytes = 1 << 20
+
+	// meanwhileEvery is how often a thread (over TLS a conn) adds what it has to what Meanwhile is told.
+	meanwhileEvery = time.Second
 
 	// quietBound is the longest without any answer while some are awaited: then the server is taken for dead.
 	quietBound = 10 * time.Second

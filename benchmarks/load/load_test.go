@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,14 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/memring/memring/benchmarks/trace"
 	"go.uber.org/goleak"
+
+	"github.com/memring/memring/benchmarks/trace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -245,8 +249,75 @@ func byGoroutines(ctx context.Context, c Config) (*Report, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	report := newReport()
-	return &report, newThread(&c, 0, trace.NewValues(), &report, time.Now()).goroutines(ctx)
+	report, all := newReport(), &total{report: newReport(), meanwhile: c.Meanwhile}
+	err := newThread(&c, 0, trace.NewValues(), &report, all, time.Now()).goroutines(ctx)
+	all.take(&report)
+	return &all.report, err
+}
+
+// TestRunTellsMeanwhile: what is told grows, and nothing of it is lost at the end, or counted twice.
+func TestRunTellsMeanwhile(t *testing.T) {
+	f := func(c Config, run func(context.Context, Config) (*Report, error)) {
+		t.Helper()
+		server := startEmpty(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var requests uint64
+		calls := 0
+		c.Addrs, c.Conns, c.Depth, c.Duration = []string{server.addr}, 4, 10, time.Hour
+		c.Meanwhile = func(soFar *Report) {
+			if calls++; calls == 2 {
+				cancel()
+			}
+			if soFar.Requests <= requests || soFar.Elapsed < time.Duration(calls)*meanwhileEvery || soFar.Times.TotalCount() != int64(soFar.Requests) {
+				t.Errorf("told %+v after %d requests", *soFar, requests)
+			}
+			requests = soFar.Requests
+		}
+		r, err := run(ctx, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answered := server.answered.Load(); r.Requests != answered || r.Misses != answered || r.Times.TotalCount() != int64(answered) || r.Requests < requests || r.Elapsed < 2*meanwhileEvery {
+			t.Errorf("%+v of %d answers, %d of which were told", *r, answered, requests)
+		}
+	}
+	f(Config{Threads: 2, Rate: 2000}, Run)
+	f(Config{Threads: 1}, byGoroutines)
+}
+
+// An empty is a server that has no key, and counts what it is asked.
+type empty struct {
+	addr     string
+	answered atomic.Uint64
+}
+
+// startEmpty gives one that ends with the test.
+func startEmpty(t *testing.T) *empty {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &empty{addr: l.Addr().String()}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			all.Go(func() {
+				defer func() { _ = c.Close() }()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					e.answered.Add(1)
+					if _, err := c.Write([]byte("END\r\n")); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return e
 }
 
 // TestRunKeepsTheRate: never more, and as many unless the machine is too busy at the end: then in another try.

@@ -20,24 +20,56 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	defer cancel()
 	values := trace.NewValues()
 	reports, errs := make([]Report, config.Threads), make([]error, config.Threads)
+	all := &total{report: newReport(), meanwhile: config.Meanwhile}
 	begun := time.Now()
 	var threads sync.WaitGroup
 	for i := range config.Threads {
 		reports[i] = newReport()
 		threads.Go(func() {
-			t := newThread(&config, i, values, &reports[i], begun)
+			t := newThread(&config, i, values, &reports[i], all, begun)
 			if errs[i] = t.run(ctx); errs[i] != nil {
 				cancel() // a run without one of its threads measures something else
 			}
 		})
 	}
 	threads.Wait()
-	all := newReport()
 	for i := range reports {
-		all.Add(&reports[i])
-		all.Elapsed = max(all.Elapsed, reports[i].Elapsed)
+		all.take(&reports[i])
 	}
-	return &all, errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err != nil {
+		err = fmt.Errorf("after %d requests: %w", all.report.Requests, err)
+	}
+	return &all.report, err
+}
+
+// A total is what all threads have told so far.
+type total struct {
+	meanwhile func(*Report)
+
+	mu     sync.Mutex // guards what follows
+	report Report
+	told   time.Duration // the report's Elapsed when meanwhile was called last
+}
+
+// take adds a report that goes on: what is taken is not in it any more.
+func (t *total) take(r *Report) {
+	t.report.Add(r)
+	t.report.Elapsed = max(t.report.Elapsed, r.Elapsed)
+	r.Times.Reset()
+	*r = Report{Times: r.Times}
+}
+
+// tell takes a report of a run that has lasted so long, and tells of all, unless another thread has just done so.
+func (t *total) tell(r *Report, elapsed time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.Elapsed = elapsed
+	t.take(r)
+	if t.report.Elapsed-t.told >= meanwhileEvery {
+		t.told = t.report.Elapsed
+		t.meanwhile(&t.report)
+	}
 }
 
 // A thread drives its share of the conns.
@@ -50,10 +82,13 @@ type thread struct {
 	left   uint64 // requests to ask
 	begun  time.Time
 	pace   pace
+
+	total *total
+	told  int64 // when the report was added to the total last
 }
 
-func newThread(c *Config, number int, values trace.Values, report *Report, begun time.Time) *thread {
-	t := &thread{config: c, number: number, report: report, begun: begun, left: math.MaxUint64}
+func newThread(c *Config, number int, values trace.Values, report *Report, all *total, begun time.Time) *thread {
+	t := &thread{config: c, number: number, report: report, total: all, begun: begun, left: math.MaxUint64}
 	if c.Requests > 0 {
 		t.left = share(c.Requests, number, c.Threads)
 	}
@@ -73,10 +108,7 @@ func (t *thread) run(ctx context.Context) error {
 	if t.config.TLS != nil {
 		drive = t.goroutines
 	}
-	if err := drive(ctx); err != nil {
-		return fmt.Errorf("after %d requests: %w", t.report.Requests, err)
-	}
-	return nil
+	return drive(ctx)
 }
 
 // start begins the time that counts.
@@ -93,6 +125,14 @@ func (t *thread) stop() {
 	t.report.Elapsed = time.Since(t.begun)
 	if t.config.Ended != nil {
 		t.config.Ended()
+	}
+}
+
+// soFar adds to the total now and then, if anybody wants to know.
+func (t *thread) soFar(now int64) {
+	if t.total.meanwhile != nil && now-t.told >= int64(meanwhileEvery) {
+		t.told = now
+		t.total.tell(t.report, time.Duration(now))
 	}
 }
 

@@ -20,11 +20,12 @@ import (
 	"time"
 
 	"github.com/memring/memring/benchmarks/load"
+	"github.com/memring/memring/benchmarks/progress"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout, progress.New(os.Stderr))
 	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(2)
@@ -35,7 +36,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+// run tells the result to out.
+func run(ctx context.Context, args []string, out io.Writer, far *progress.Progress) error {
 	var config load.Config
 	flags := flag.NewFlagSet("loadgen", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "tell the result as JSON")
@@ -69,6 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	defer far.Clear()
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q is no flag", flags.Arg(0))
 	}
@@ -80,11 +83,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if *overTLS {
 			return errors.New("-fill writes without TLS: fill before, and say -fill=false")
 		}
+		far.Begin("setting all keys")
+		config.Filled = far.At
 		if err := load.Fill(ctx, config); err != nil {
 			return err
 		}
 	}
+	if far.Seen() {
+		config.Meanwhile = meanwhile(far, config)
+	}
 	report, err := load.Run(ctx, config)
+	far.Clear() // the result may go to the same terminal
 	if err != nil {
 		return err
 	}
@@ -92,6 +101,31 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		err = fmt.Errorf("%d answers hold another value than was set", report.Wrong)
 	}
 	return errors.Join(tell(out, report, *asJSON), err)
+}
+
+// meanwhile gives what shows how a run of this Config goes on.
+func meanwhile(far *progress.Progress, c load.Config) func(*load.Report) {
+	var before load.Report // but for its Times
+	return func(soFar *load.Report) {
+		far.Begin("%s", soFarWords(soFar, &before, &c))
+		before = *soFar
+		before.Times = nil
+		if c.Requests > 0 {
+			far.At(soFar.Requests, c.Requests)
+		} else {
+			far.At(uint64(soFar.Elapsed), uint64(c.Duration))
+		}
+	}
+}
+
+// soFarWords say what is done or left, how fast it goes since what was before, and what has come of it all.
+func soFarWords(soFar, before *load.Report, c *load.Config) string {
+	how := fmt.Sprintf("%.0f s left", max(c.Duration-soFar.Elapsed, 0).Seconds())
+	if c.Requests > 0 {
+		how = fmt.Sprintf("%d of %d requests", soFar.Requests, c.Requests)
+	}
+	now := load.Report{Requests: soFar.Requests - before.Requests, Elapsed: soFar.Elapsed - before.Elapsed}
+	return fmt.Sprintf("%s, %.0f a second, p99 so far %d us, %d refused, %d wrong", how, now.PerSecond(), soFar.Times.ValueAtQuantile(99)/1000, soFar.Errors, soFar.Wrong)
 }
 
 // A result is a Report in words that stay the same.

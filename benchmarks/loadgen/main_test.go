@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/memring/memring/benchmarks/load"
+	"github.com/memring/memring/benchmarks/progress"
 )
 
 func TestMixOf(t *testing.T) {
@@ -59,10 +62,29 @@ func TestTell(t *testing.T) {
 	}
 }
 
+func TestSoFarWords(t *testing.T) {
+	times := hdrhistogram.New(1000, 1e9, 3)
+	if err := times.RecordValue(5_000_000); err != nil {
+		t.Fatal(err)
+	}
+	soFar := load.Report{Requests: 700, Errors: 3, Wrong: 1, Elapsed: 4 * time.Second, Times: times}
+	f := func(c load.Config, before load.Report, want string) {
+		t.Helper()
+		if got := soFarWords(&soFar, &before, &c); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	const all = ", p99 so far 5001 us, 3 refused, 1 wrong" // the histogram has three digits
+	f(load.Config{Duration: 10 * time.Second}, load.Report{}, "6 s left, 175 a second"+all)
+	f(load.Config{Duration: 10 * time.Second}, load.Report{Requests: 600, Elapsed: 3 * time.Second}, "6 s left, 100 a second"+all)
+	f(load.Config{Duration: 10 * time.Second, Requests: 1000}, load.Report{}, "700 of 1000 requests, 175 a second"+all)
+	f(load.Config{Duration: 3 * time.Second}, load.Report{}, "0 s left, 175 a second"+all)
+}
+
 func TestRunRefuses(t *testing.T) {
 	f := func(args ...string) {
 		t.Helper()
-		if err := run(context.Background(), args, &bytes.Buffer{}); err == nil {
+		if err := run(context.Background(), args, &bytes.Buffer{}, progress.New(io.Discard)); err == nil {
 			t.Errorf("%q is taken", args)
 		}
 	}
