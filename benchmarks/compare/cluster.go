@@ -52,6 +52,7 @@ func clusterWorkloads() []workload {
 	}
 }
 
+// run writes what it has also when it is interrupted, or a workload fails: the results then say so.
 func (c *cluster) run(ctx context.Context) (err error) {
 	if c.rounds < 1 || c.slice <= 0 {
 		return errors.New("-rounds and -slice must be above 0")
@@ -69,29 +70,39 @@ func (c *cluster) run(ctx context.Context) (err error) {
 		"workload", "nodes", "us of all nodes", fmt.Sprintf("times that of %d", c.sizes[0]), "bar", "held", "requests/s", "p99.9 us",
 	}}
 	var marks []mark
-	for _, w := range clusterWorkloads() {
-		rounds, err := measure(ctx, c.progress, parties, w.name, w.config, c.rounds, c.slice)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
-		}
+	asked := c.askAll(ctx, parties, func(w workload, rounds [][]slice) {
 		for i, n := range c.sizes {
 			row, ratio := c.row(w.name, rounds, i)
 			c.progress.Say("%-18s %3s nodes %8s us  x %s  bar %s %s", row[0], row[1], row[2], row[3], row[4], row[5])
 			t.rows = append(t.rows, row)
 			marks = append(marks, mark{line: w.name, series: fmt.Sprintf("%d nodes", n), value: ratio})
 		}
+	})
+	if len(t.rows) == 0 {
+		return asked
 	}
 	forwarded := ""
-	if c.sizes[0] == 1 {
-		if forwarded, err = c.forwarded(ctx, parties[0]); err != nil {
-			return fmt.Errorf("forwarded: %w", err)
-		}
+	if asked == nil && c.sizes[0] == 1 {
+		forwarded, asked = c.forwarded(ctx, parties[0])
 	}
-	if err := t.write(c.out, "cluster", "![ratios of CPU](cluster.svg)\n\n"+c.circumstances(), fmt.Sprintf(clusterNotes, c.rounds, c.slice)+forwarded); err != nil {
-		return err
+	before := "![ratios of CPU](cluster.svg)\n\n" + partial(ctx, asked) + c.circumstances()
+	if err := t.write(c.out, "cluster", before, fmt.Sprintf(clusterNotes, c.rounds, c.slice)+forwarded); err != nil {
+		return errors.Join(asked, err)
 	}
 	c.progress.Say("%s", filepath.Join(c.out, "cluster.md"))
-	return plotRatios(filepath.Join(c.out, "cluster.svg"), "CPU of a request, all nodes together", "times that of the smallest cluster", marks)
+	return errors.Join(asked, plotRatios(filepath.Join(c.out, "cluster.svg"), "CPU of a request, all nodes together", "times that of the smallest cluster", marks))
+}
+
+// askAll measures one workload after the other, and tells each as it is done.
+func (c *cluster) askAll(ctx context.Context, parties []party, done func(workload, [][]slice)) error {
+	for _, w := range clusterWorkloads() {
+		rounds, err := measure(ctx, c.progress, parties, w.name, w.config, c.rounds, c.slice)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		done(w, rounds)
+	}
+	return nil
 }
 
 // formed starts a cluster that holds all keys. stop ends what has started, also after an error.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -224,6 +226,86 @@ func TestInterrupted(t *testing.T) {
 	if err := h.run(ctx); err == nil {
 		t.Error("a cancelled run ends well")
 	}
+}
+
+// TestInterruptedRunsKeepWhatTheyHave: one that is interrupted after its first figures leaves them, says so, and leaves no server behind (TestMain
+// would see who waits for it).
+func TestInterruptedRunsKeepWhatTheyHave(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	memring := buildMemring(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	bench := func(said string) *bench {
+		ctx, cancel = context.WithCancel(t.Context())
+		return &bench{memring: memring, out: t.TempDir(), limits: []int{64}, progress: progress.New(&interrupting{text: said, interrupt: cancel})}
+	}
+	f := func(name string, run func(context.Context) error, out string, rows int) {
+		t.Helper()
+		defer cancel()
+		if err := run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+		text, err := os.ReadFile(filepath.Join(out, name+".md"))
+		if err != nil || !strings.Contains(string(text), "**Interrupted: some of it is missing.**") {
+			t.Errorf("%s.md: %v\n%s", name, err, text)
+		}
+		lines, err := os.ReadFile(filepath.Join(out, name+".csv"))
+		if got := strings.Count(string(lines), "\n"); err != nil || got != 1+rows {
+			t.Errorf("%s.csv: %d lines, want %d, %v", name, got, 1+rows, err)
+		}
+	}
+	const short = 200 * time.Millisecond
+
+	b := bench("1   ")
+	b.instead = func() []recipe { return []recipe{memringAt(memring), memringAt(memring)} }
+	s := newScale(b, flag.NewFlagSet("", flag.ContinueOnError))
+	s.rounds, s.slice, s.conns, s.idle, s.busy = 1, short, []int{1, 2}, 10, 5
+	f("scale", s.run, b.out, 2) // the idle ones too
+
+	b = bench("50 connections")
+	c := newCluster(b, flag.NewFlagSet("", flag.ContinueOnError))
+	c.rounds, c.slice, c.sizes = 1, short, []int{1}
+	f("cluster", c.run, b.out, 1)
+
+	b = bench("forwarded, 1 connection")
+	c = newCluster(b, flag.NewFlagSet("", flag.ContinueOnError))
+	c.rounds, c.slice, c.sizes = 1, short, []int{1}
+	f("cluster", c.run, b.out, len(clusterWorkloads()))
+	if text, err := os.ReadFile(filepath.Join(b.out, "cluster.md")); err != nil || !strings.Contains(string(text), "| 1 connection |") {
+		t.Errorf("what was forwarded is lost: %v\n%s", err, text)
+	}
+
+	b = bench("")
+	b.progress = progress.New(io.Discard)
+	m := newMeasuring(b, flag.NewFlagSet("", flag.ContinueOnError))
+	m.rounds, m.slice, m.builds = 1, short, t.TempDir()
+	for _, name := range []string{"bare-1", "full-1"} {
+		if err := os.Symlink(memring, filepath.Join(m.builds, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	starts, builds := 0, b.instead
+	b.instead = func() []recipe {
+		if starts++; starts > leastStarts {
+			cancel()
+		}
+		return builds()
+	}
+	f("measuring", m.run, b.out, len(measuringWorkloads()))
+}
+
+// An interrupting is a log that interrupts whoever writes a line with a text to it.
+type interrupting struct {
+	text      string
+	interrupt func()
+}
+
+func (i *interrupting) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), i.text) {
+		i.interrupt()
+	}
+	return len(p), nil
 }
 
 func TestPartial(t *testing.T) {

@@ -12,14 +12,14 @@ import (
 // heaviest is the greatest --weight: of two nodes, of which one has it and the other has 1, the former owns so many of heaviest+1 keys.
 const heaviest = 32
 
-// forwarded asks the light one of two nodes, so that nearly all is forwarded, beside a node alone, and gives a table.
+// forwarded asks the light one of two nodes, so that nearly all is forwarded, beside a node alone, and gives a table: with an error, that of what was measured before, if anything.
 func (c *cluster) forwarded(ctx context.Context, alone party) (text string, err error) {
 	pair, stop, err := c.formed(ctx, 2, func(i int) []string {
 		return []string{"--weight", strconv.Itoa([]int{1, heaviest}[i])}
 	})
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("forwarded: %w", err)
 	}
 	parties := []party{alone, {pair[:1], pair}}
 	t := table{columns: []string{"forwarded", "us of one node", "us of both", "times", "bar", "held", "p50 us of one node", "p50 us", "more", "bar", "held"}}
@@ -32,9 +32,10 @@ func (c *cluster) forwarded(ctx context.Context, alone party) (text string, err 
 		{workload{name: "50 connections", config: load.Config{Conns: 50, Mix: gets}, bar: 1.6}, 0},
 		{workload{name: "64 in flight", config: load.Config{Conns: 4, Depth: 16, Mix: gets}, bar: 1.4}, 0},
 	} {
-		rounds, err := measure(ctx, c.progress, parties, "forwarded, "+w.name, w.config, c.rounds, c.slice)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", w.name, err)
+		rounds, failed := measure(ctx, c.progress, parties, "forwarded, "+w.name, w.config, c.rounds, c.slice)
+		if failed != nil {
+			err = fmt.Errorf("forwarded, %s: %w", w.name, failed)
+			break
 		}
 		over := func(f func([]slice) float64) float64 { return medianOver(rounds, f) }
 		ratio, more := over(func(r []slice) float64 { return r[1].cost / r[0].cost }), over(func(r []slice) float64 { return r[1].p50 - r[0].p50 })
@@ -52,7 +53,10 @@ func (c *cluster) forwarded(ctx context.Context, alone party) (text string, err 
 		c.progress.Say("forwarded, %-18s %s us, %s us  x %s %s  p50 + %s us %s", row[0], row[1], row[2], row[3], row[5], row[8], row[10])
 		t.rows = append(t.rows, row)
 	}
-	return fmt.Sprintf(forwardedNotes, heaviest, heaviest+1) + t.markdown(), nil
+	if len(t.rows) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf(forwardedNotes, heaviest, heaviest+1) + t.markdown(), err
 }
 
 const forwardedNotes = `

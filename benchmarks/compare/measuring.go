@@ -26,8 +26,13 @@ type measuring struct {
 	starts  int
 }
 
-// measuringBar is how much of a bare request's CPU one may take.
-const measuringBar = 1.02
+const (
+	// measuringBar is how much of a bare request's CPU one may take.
+	measuringBar = 1.02
+
+	// leastStarts have a mean that deviates.
+	leastStarts = 2
+)
 
 func newMeasuring(b *bench, flags *flag.FlagSet) *measuring {
 	m := &measuring{speed: &speed{bench: b, only: regexp.MustCompile("")}}
@@ -70,8 +75,9 @@ func measuringWorkloads() []workload {
 	}
 }
 
+// run writes what it has also when it is interrupted, or a start fails, once two of them were whole: the results then say so.
 func (m *measuring) run(ctx context.Context) error {
-	if m.rounds < 1 || m.starts < 2 || m.slice <= 0 {
+	if m.rounds < 1 || m.starts < leastStarts || m.slice <= 0 {
 		return errors.New("-rounds and -slice must be above 0, -starts above 1")
 	}
 	workloads := slices.DeleteFunc(measuringWorkloads(), func(w workload) bool { return !m.only.MatchString(w.name) })
@@ -84,11 +90,18 @@ func (m *measuring) run(ctx context.Context) error {
 		}
 	}
 	each := make([][]measurement, len(workloads))
-	for start := range m.starts {
-		m.layout = 1 + start%m.layouts
-		if err := m.again(ctx, workloads, each); err != nil {
-			return fmt.Errorf("start %d: %w", start+1, err)
+	starts, asked := 0, error(nil)
+	for asked == nil && starts < m.starts {
+		m.layout = 1 + starts%m.layouts
+		if asked = m.again(ctx, workloads, each); asked == nil {
+			starts++
 		}
+	}
+	if asked != nil {
+		asked = fmt.Errorf("start %d: %w", starts+1, asked)
+	}
+	if starts < leastStarts {
+		return asked
 	}
 	t := table{title: "What metrics and hot keys cost", columns: []string{"workload", "us without", "us with", "ratio", "+-", "bar", "held", "lowest", "highest"}}
 	for i, w := range workloads {
@@ -106,12 +119,12 @@ func (m *measuring) run(ctx context.Context) error {
 		t.rows = append(t.rows, []string{w.name, f(without), f(with), f(ratio), f(deviation), f(measuringBar), held, f(slices.Min(ratios)), f(slices.Max(ratios))})
 		m.progress.Say("%-18s %7.3f  %7.3f us  x %.3f +- %.3f  (%.3f to %.3f)  bar %.2f %s", w.name, without, with, ratio, deviation, slices.Min(ratios), slices.Max(ratios), measuringBar, held)
 	}
-	head := fmt.Sprintf("Made by\n\n    %s\n\nwith %s; %s.", m.command, strings.Join(m.versions, " and "), machine())
-	if err := t.write(m.out, "measuring", head, fmt.Sprintf(measuringNotes, m.starts, m.layouts, m.rounds, m.slice, m.threads, m.pinnedWords(true, m.threads))); err != nil {
-		return err
+	head := partial(ctx, asked) + fmt.Sprintf("Made by\n\n    %s\n\nwith %s; %s.", m.command, strings.Join(m.versions, " and "), machine())
+	if err := t.write(m.out, "measuring", head, fmt.Sprintf(measuringNotes, starts, m.layouts, m.rounds, m.slice, m.threads, m.pinnedWords(true, m.threads))); err != nil {
+		return errors.Join(asked, err)
 	}
 	m.progress.Say("%s", filepath.Join(m.out, "measuring.md"))
-	return nil
+	return asked
 }
 
 // again starts both anew, and adds to each workload's measurements.

@@ -52,6 +52,7 @@ func newScale(b *bench, flags *flag.FlagSet) *scale {
 	return s
 }
 
+// run writes what it has also when it is interrupted, or a number of connections fails: the results then say so.
 func (s *scale) run(ctx context.Context) (err error) {
 	if s.rounds < 1 || s.slice <= 0 || s.rate <= 0 || s.idle < 1 || s.busy < 1 {
 		return errors.New("-rounds, -slice, -rate, -idle and -busy must be above 0")
@@ -69,13 +70,12 @@ func (s *scale) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config := load.Config{Mix: load.Mix{Get: 90, Set: 10}, Rate: s.rate}
-	if err := fillBoth(ctx, servers, config); err != nil {
-		return err
-	}
 	var marks []mark
 	few := 0.0
-	row := func(name string, m measurement, bar float64) {
+	asked := s.askAll(ctx, servers, func(name string, m measurement, bar float64) {
+		if name == strconv.Itoa(fewConns) {
+			few = m.p99[1]
+		}
 		f := func(x float64) string { return fmt.Sprintf("%.0f", x) }
 		line := []string{name, fmt.Sprintf("%.2f", m.cost[0]), fmt.Sprintf("%.2f", m.cost[1]), fmt.Sprintf("%.2f", m.ratio), f(m.p50[0]), f(m.p50[1]), f(m.p99[0]), f(m.p99[1]), "", "", ""}
 		if few > 0 {
@@ -89,6 +89,23 @@ func (s *scale) run(ctx context.Context) (err error) {
 		for i, server := range servers {
 			marks = append(marks, mark{line: name, series: server.name, value: m.p99[i] / m.p99[0]})
 		}
+	})
+	t.rows = append(t.rows, []string{
+		"bytes of each idle one", fmt.Sprintf("%.0f", idle[0]), fmt.Sprintf("%.0f", idle[1]), "", "", "", "", "", "", strconv.Itoa(idleBar), whether(idle[1], idleBar),
+	})
+	before := "![times of answers](scale.svg)\n\n" + partial(ctx, asked) + s.circumstances()
+	if err := t.write(s.out, "scale", before, fmt.Sprintf(scaleNotes, s.rounds, s.slice, s.threads, s.pinnedWords(s.pinned, s.threads), s.rate)); err != nil {
+		return errors.Join(asked, err)
+	}
+	s.progress.Say("%s", filepath.Join(s.out, "scale.md"))
+	return errors.Join(asked, plotRatios(filepath.Join(s.out, "scale.svg"), "p99 at the same rate over more and more connections", "times memcached's", marks))
+}
+
+// askAll asks over each number of connections, then the busy ones beside those that say nothing, and tells each as it is done. Only the last has a bar.
+func (s *scale) askAll(ctx context.Context, servers [2]*server, done func(name string, m measurement, bar float64)) error {
+	config := load.Config{Mix: load.Mix{Get: 90, Set: 10}, Rate: s.rate}
+	if err := fillBoth(ctx, servers, config); err != nil {
+		return err
 	}
 	for _, config.Conns = range s.conns {
 		name := strconv.Itoa(config.Conns)
@@ -96,11 +113,7 @@ func (s *scale) run(ctx context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s connections: %w", name, err)
 		}
-		m := summed(rounds)
-		if config.Conns == fewConns {
-			few = m.p99[1]
-		}
-		row(name, m, 0)
+		done(name, summed(rounds), 0)
 	}
 	config.Conns = s.busy
 	rounds := make([][]slice, s.rounds)
@@ -112,15 +125,8 @@ func (s *scale) run(ctx context.Context) (err error) {
 			return fmt.Errorf("%d beside %d: %w", s.busy, s.idle, err)
 		}
 	}
-	row(fmt.Sprintf("%d beside %d idle ones", s.busy, s.idle), summed(rounds), manyBar)
-	t.rows = append(t.rows, []string{
-		"bytes of each idle one", fmt.Sprintf("%.0f", idle[0]), fmt.Sprintf("%.0f", idle[1]), "", "", "", "", "", "", strconv.Itoa(idleBar), whether(idle[1], idleBar),
-	})
-	if err := t.write(s.out, "scale", "![times of answers](scale.svg)\n\n"+s.circumstances(), fmt.Sprintf(scaleNotes, s.rounds, s.slice, s.threads, s.pinnedWords(s.pinned, s.threads), s.rate)); err != nil {
-		return err
-	}
-	s.progress.Say("%s", filepath.Join(s.out, "scale.md"))
-	return plotRatios(filepath.Join(s.out, "scale.svg"), "p99 at the same rate over more and more connections", "times memcached's", marks)
+	done(fmt.Sprintf("%d beside %d idle ones", s.busy, s.idle), summed(rounds), manyBar)
+	return nil
 }
 
 // crowded asks one server, that has idle connections as well. One after the other, since a process may not have so many files.
