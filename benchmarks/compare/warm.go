@@ -15,7 +15,7 @@ import (
 
 // warmth asks a cluster cache-aside while a node joins, is drained, is restarted or is killed; then three memcacheds behind ketama likewise.
 //
-//	for each ground (memring, memring with copies, memcached): start three nodes
+//	for each ground (memring, memring with copies for a kill alone, memcached): start three nodes
 //	    for each event: make it warm -> a quiet time under load -> the event -> until it is steady again -> a row, a panel
 //
 // The load never stops from the quiet time on, so an event is compared with the seconds before it.
@@ -102,7 +102,7 @@ func (w *warmth) run(ctx context.Context) error {
 
 func (w *warmth) all(ctx context.Context) error {
 	if slices.Contains(w.on, "memring") {
-		if err := w.play(ctx, w.memringGround(onMemring), w.without("kill")); err != nil {
+		if err := w.play(ctx, w.memringGround(onMemring), w.events); err != nil {
 			return err
 		}
 		if slices.Contains(w.events, "kill") {
@@ -115,10 +115,6 @@ func (w *warmth) all(ctx context.Context) error {
 		return w.play(ctx, w.memcachedGround(), w.events)
 	}
 	return nil
-}
-
-func (w *warmth) without(event string) []string {
-	return slices.DeleteFunc(slices.Clone(w.events), func(e string) bool { return e == event })
 }
 
 // play has a ground go through its events, in their order.
@@ -195,8 +191,8 @@ func (w *warmth) measure(ctx context.Context, g *ground, fleet *warm.Fleet, even
 
 // bars says which ones an event has: that of the hit ratio, of errors, of times.
 func (r *warmRow) bars() (ratio, errorless, fast bool) {
-	memring := r.on != onMemcached
-	return memring, memring && r.event != "kill", memring && r.event != "kill"
+	orderly := r.on != onMemcached && r.event != "kill"
+	return orderly || r.on == onCopies, orderly, orderly // whoever is killed takes what only it has
 }
 
 func (r *warmRow) say() string {

@@ -91,6 +91,7 @@ func TestWarmResults(t *testing.T) {
 		{event: "drain", on: onMemring, times: at, recording: r, outcome: bad},
 		{event: "kill", on: onCopies, times: at, recording: r, outcome: bad},
 		{event: "join", on: onMemcached, times: at, recording: r, outcome: bad},
+		{event: "kill", on: onMemring, times: at, recording: r, outcome: bad},
 	}}
 	w.config.Keys = 100
 	f := func(row int, want ...string) {
@@ -104,17 +105,18 @@ func TestWarmResults(t *testing.T) {
 	f(1, "NO", "NO", "NO")
 	f(2, "NO", "", "")
 	f(3, "", "", "")
+	f(4, "", "", "")
 	if err := w.write("**Interrupted.** "); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(w.out, "warm.md"))
-	for _, want := range []string{"**Interrupted.** memring holds 3 of 7 bars", "4 were stale", "join, memring: 1 times `SERVER_ERROR x`", "another server 3 times", "5 seconds after the event"} {
+	for _, want := range []string{"**Interrupted.** memring holds 3 of 7 bars", "6 were stale", "join, memring: 1 times `SERVER_ERROR x`", "another server 3 times", "5 seconds after the event"} {
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%v: no %q in\n%s", err, want, text)
 		}
 	}
 	windows, err := os.ReadFile(filepath.Join(w.out, "warm-windows.csv"))
-	if lines := strings.Count(string(windows), "\n"); err != nil || lines != 1+4*16 {
+	if lines := strings.Count(string(windows), "\n"); err != nil || lines != 1+5*16 {
 		t.Errorf("%d lines of windows, %v", lines, err)
 	}
 	if svg, err := os.ReadFile(filepath.Join(w.out, "warm.svg")); err != nil || !strings.Contains(string(svg), "<svg") {

@@ -94,8 +94,11 @@ func panel(rows []warmRow, event string, width time.Duration, figure func(warm.W
 			return nil, err
 		}
 		line.Width, line.Color = vg.Points(1.5), hue(0)
-		if r.on == onMemcached {
+		switch r.on {
+		case onMemcached:
 			line.Color = hue(1)
+		case onCopies:
+			line.Color = hue(2)
 		}
 		if width == warm.Second && (event == rows[0].event || r.on == onCopies) { // once each
 			p.Legend.Add(r.on, line)

@@ -118,7 +118,7 @@ func (w *warmth) notes() string {
 each event all keys are asked for, and what misses is set. A request counts in the second in which it was sent, and its time from when it was due (if its client was free: from when it was sent).
 
 - "Steady" is the hit ratio of the %v before the event. A "second" is any second, they slide by 250 ms (but for those with less than a twentieth of their requests, which are listed below). "Points below" is by how much the worst second after the event lies below
-  steady (after a kill: the worst that begins after all nodes know of it); the bar is %.1f. "Steady after" is when the last second ended that was further below.
+  steady (after a kill: the worst that begins after all nodes know of it); the bar is %.1f. "Steady after" is when the last second ended that was further below. A kill with one copy has no bars: what the node had is gone.
 - An error is what a client sees: an error line, an answer that does not come within %v, is cut short or strange, and a connection refused or closed. The last is no error if not a
   byte of the answer had come and that server was being stopped, or was stopped since the connection was opened: then the client asks another server the same. The bar is none on join, drain and restart.
 - "Meanwhile" is from the event until the hand-over is over: the process has started or ended, and no node's number of items changes any more. The p99 of all requests in it may be
