@@ -159,7 +159,7 @@ func (f *fill) fill(ctx context.Context, r recipe, limit int, size fillSize) (h 
 		return h, err
 	}
 	h.items, h.refused = read.Hits*step, written.Refused
-	h.told, err = s.stat("curr_items")
+	h.told, err = s.stat("", "curr_items")
 	return h, err
 }
 

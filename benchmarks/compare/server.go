@@ -168,9 +168,9 @@ func (s *server) ask(request, last string) (lines []string, err error) {
 	}
 }
 
-// stat gives one figure of the server's own statistics, 0 if it has none of that name.
-func (s *server) stat(name string) (uint64, error) {
-	lines, err := s.ask("stats\r\n", "END")
+// stat gives one figure of a group of the server's own statistics ("": the general ones), 0 if it has none of that name.
+func (s *server) stat(group, name string) (uint64, error) {
+	lines, err := s.ask(strings.TrimSpace("stats "+group)+"\r\n", "END")
 	if err != nil {
 		return 0, err
 	}

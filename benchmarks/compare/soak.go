@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -34,11 +35,14 @@ type soak struct {
 type soaked struct {
 	report                  load.Report
 	wire                    load.Wire
-	rss                     uint64 // bytes of the three nodes that stay, together, as all below
+	rss, store              uint64 // bytes of the three nodes that stay, together, as all below; and what of them the items' store has taken
 	descriptors, goroutines int
 }
 
-const soakMembers = 3
+const (
+	soakMembers = 3
+	soakConns   = 60
+)
 
 func newSoak(b *bench, flags *flag.FlagSet) *soak {
 	s := &soak{bench: b}
@@ -81,7 +85,7 @@ func (s *soak) run(ctx context.Context) (err error) {
 // periods fills the nodes, and asks them for one period after the other.
 func (s *soak) periods(ctx context.Context, nodes []*server) error {
 	config := load.Config{
-		Conns: 60, Rate: s.rate, Mix: load.Mix{Get: 75, Set: 15, MultiGet: 2, Touch: 4, Incr: 4}, PerGet: 20,
+		Conns: soakConns, Rate: s.rate, Mix: load.Mix{Get: 75, Set: 15, MultiGet: 2, Touch: 4, Incr: 4}, PerGet: 20,
 		Keying: load.Keying{Zipf: 0.99}, ValueBytes: load.Range{Least: 50, Most: 5000}, Duration: s.period,
 	}
 	config.Addrs = []string{nodes[0].addr} // any node takes every key
@@ -125,16 +129,39 @@ func (s *soak) one(ctx context.Context, nodes []*server, config load.Config) (ro
 		return row, fmt.Errorf("%d answers hold another value than was set", report.Wrong)
 	}
 	row = soaked{report: *report, wire: config.Wire}
+	if err := idle(ctx, nodes); err != nil {
+		return row, err
+	}
 	for i, n := range nodes {
 		rss, _, err1 := n.memory()
+		store, err4 := n.stat("slabs", "total_malloced")
 		descriptors, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/fd", n.cmd.Process.Pid))
 		goroutines, err3 := goroutinesAt(ctx, s.admins[i])
-		if err := errors.Join(err1, err2, err3); err != nil {
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			return row, err
 		}
-		row.rss, row.descriptors, row.goroutines = row.rss+rss, row.descriptors+len(descriptors), row.goroutines+goroutines
+		row.rss, row.store = row.rss+rss, row.store+store
+		row.descriptors, row.goroutines = row.descriptors+len(descriptors), row.goroutines+goroutines
 	}
 	return row, nil
+}
+
+// idle waits until nodes have no connections but the one that asks how many there are: those of the load are neither what grows nor what was there before.
+func idle(ctx context.Context, nodes []*server) error {
+	ctx, cancel := context.WithTimeout(ctx, formBound)
+	defer cancel()
+	for _, n := range nodes {
+		for {
+			conns, err := n.stat("", "curr_connections")
+			if err == nil && conns <= 1 {
+				break
+			}
+			if pause(ctx, pollEvery) != nil {
+				return fmt.Errorf("%s has %d connections after all have ended: %w", n.addr, conns, cmp.Or(err, ctx.Err()))
+			}
+		}
+	}
+	return nil
 }
 
 // visit has a node join, and leave in order, until those that stay know.

@@ -270,6 +270,6 @@ func ownerNumber(read *bufio.Reader) (uint8, error) {
 
 // itemsOf counts a node's items: none while it does not answer.
 func itemsOf(addr string) uint64 {
-	n, _ := (&server{addr: addr}).stat("curr_items")
+	n, _ := (&server{addr: addr}).stat("", "curr_items")
 	return n
 }
