@@ -4,14 +4,14 @@ import "github.com/memring/memring/storage/arena"
 
 // What is charged for memory on Go's heap, in twentieths: the collector needs some more than is in use, and Go's allocator
 // some for itself. (It holds if the process runs with GOGC=10: see DESIGN.md.)
-const heapTwentieths = 23
+const heapTwentieths = 24
 
 const (
 	// leastSegments a stripe gets whatever the limit: one open in each log, the spare ones, and some to hold items.
 	leastSegments = 6
 
 	// While a stripe has not been through all its segments, what its index will need is not known: 1/16 is kept back for it.
-	// Later, 1/128: item sizes change.
+	// Later, 1/256: item sizes change.
 	reserveEarly = 16
 	reserveLater = 256
 
