@@ -127,7 +127,7 @@ var (
 
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
-	"node":            1735, // it names every setting and every room once, to wire them
+	"node":            1755, // it names every setting and every room once, to wire them
 	"node/membership": 1040, // the only room that knows memberlist, so all that gossip tells is told here
 	"node/handover":   1945, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1850, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number

@@ -203,12 +203,20 @@ func (n *Node) bind() error {
 		return err
 	}
 	client := n.clientAddr()
-	bound, err := n.bindLanes(netip.AddrPortFrom(client.Addr(), uint16(n.cfg.PeerPort)))
+	bound, err := n.bindLanes(netip.AddrPortFrom(n.memberHost(), uint16(n.cfg.PeerPort)))
 	if err != nil {
 		return fmt.Errorf("peer port: %w (change it with --peer-port)", err)
 	}
 	lanes := netip.MustParseAddrPort(bound)
-	if n.cfg.Advertise.IsValid() {
+	switch {
+	case n.cfg.alone():
+		n.log.Info("a node alone: its ports for members are on loopback, as nothing would keep strangers out; --cluster-key-file on all nodes, and --join, make a cluster")
+		host, err := membership.Reachable(client.Addr())
+		if err != nil {
+			return err
+		}
+		client = netip.AddrPortFrom(host, client.Port())
+	case n.cfg.Advertise.IsValid():
 		client, lanes = netip.AddrPortFrom(n.cfg.Advertise, client.Port()), netip.AddrPortFrom(n.cfg.Advertise, lanes.Port())
 	}
 	n.self = membership.Member{
@@ -280,6 +288,14 @@ func (n *Node) clientAddr() netip.AddrPort {
 	return netip.MustParseAddrPort(n.listening[0])
 }
 
+// memberHost is where other members reach this node: at the address of its clients, unless none are meant to.
+func (n *Node) memberHost() netip.Addr {
+	if n.cfg.alone() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return n.clientAddr().Addr()
+}
+
 // join makes this node known, and known to itself: gossip, links, the first table.
 func (n *Node) join() error {
 	var err error
@@ -288,7 +304,7 @@ func (n *Node) join() error {
 		Params:    n.cfg.Ring,
 		Cluster:   n.cfg.Cluster,
 		Identity:  n.cfg.Trust.gossip(),
-		Bind:      netip.AddrPortFrom(n.clientAddr().Addr(), uint16(n.cfg.GossipPort)),
+		Bind:      netip.AddrPortFrom(n.memberHost(), uint16(n.cfg.GossipPort)),
 		Advertise: n.cfg.Advertise,
 		AnyPort:   n.cfg.GiveWay.Gossip,
 		Seeds:     n.cfg.Join,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/memring/memring/node"
+	"github.com/memring/memring/node/membership"
 	"github.com/memring/memring/node/nodetest"
 )
 
@@ -70,6 +71,25 @@ func TestPortsGiveWay(t *testing.T) {
 	second := nodetest.Start(t, 1, taken).Nodes[0]
 	if a, b := first.Self(), second.Self(); a.Peer == b.Peer || a.Gossip == b.Gossip {
 		t.Errorf("the same ports: %+v, %+v", a, b)
+	}
+}
+
+// A node that others reach, of which nothing says that it has others, opens no port for members to strangers; those who look for nodes to ask are told where clients reach it.
+func TestANodeAloneHasNoPortsForMembers(t *testing.T) {
+	open := func(c *node.Config) {
+		c.Listen[0].Address = "0.0.0.0:0"
+		c.GiveWay = node.GiveWay{Peer: true, Gossip: true, Admin: true}
+	}
+	self := nodetest.Start(t, 1, open).Nodes[0].Self()
+	if !self.Peer.Addr().IsLoopback() || !self.Gossip.Addr().IsLoopback() {
+		t.Errorf("members reach it at %v and %v", self.Peer, self.Gossip)
+	}
+	if want, err := membership.Reachable(netip.IPv4Unspecified()); err != nil || self.Client.Addr() != want {
+		t.Errorf("clients reach it at %v, want %v, %v", self.Client, want, err)
+	}
+	self = nodetest.Start(t, 1, open, func(c *node.Config) { c.Trust.Insecure = true }).Nodes[0].Self()
+	if want := self.Client.Addr(); self.Peer.Addr() != want || self.Gossip.Addr() != want {
+		t.Errorf("members reach it at %v and %v, clients at %v", self.Peer, self.Gossip, want)
 	}
 }
 

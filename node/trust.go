@@ -30,13 +30,22 @@ type Trust struct {
 	Insecure bool
 }
 
+// alone reports whether no other member is meant to find this node: other machines reach its clients' port, and there is neither a key by which they would know each other, nor a word of a
+// cluster. Then its ports for members are on loopback: so -l 0.0.0.0 alone does what it does with memcached.
+func (c Config) alone() bool {
+	t := &c.Trust
+	trusts := t.KeyFile != "" || t.ChainFile != "" || t.Insecure
+	told := len(c.Join) > 0 || c.Advertise.IsValid() || c.Ring.Copies > 1 || !c.GiveWay.Peer || !c.GiveWay.Gossip
+	return !trusts && !told && len(c.Listen) > 0 && !onLoopback(c.Listen[0].Address)
+}
+
 // validateTrust refuses ports for members at which anybody could be one.
 func (c Config) validateTrust() error {
 	t := &c.Trust
 	switch {
 	case (t.ChainFile == "") != (t.AuthorityFile == "") || t.CertKeyFile != "" && t.ChainFile == "":
 		return errors.New("--peer-tls-cert, --peer-tls-key and --peer-tls-ca: a certificate, its private key and the authorities of the others' go together")
-	case t.KeyFile != "" || t.Insecure || len(c.Listen) == 0 || onLoopback(c.Listen[0].Address):
+	case t.KeyFile != "" || t.Insecure || len(c.Listen) == 0 || onLoopback(c.Listen[0].Address) || c.alone():
 		return nil
 	case t.ChainFile != "":
 		return errors.New("--peer-tls-cert protects the lanes between members, not gossip, which other machines reach here: --cluster-key-file FILE does that, with a key that " +
@@ -44,7 +53,7 @@ func (c Config) validateTrust() error {
 	}
 	return errors.New("-l: other machines reach the ports for gossip and for other members here, and could read, change and join: " +
 		"--cluster-key-file FILE, with a key that all members have (openssl rand -base64 32 makes one), keeps them out; " +
-		"--insecure-peers takes the risk, where only members reach these ports; -l 127.0.0.1 is for a node alone")
+		"--insecure-peers takes the risk, where only members reach these ports")
 }
 
 // maxStrangers bounds the connections to the peer port that have not shown yet who they are. A member makes a few at a time, and is through in milliseconds.

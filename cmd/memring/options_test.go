@@ -78,6 +78,7 @@ func TestFlags(t *testing.T) {
 	f("-p -1", func(c *node.Config) { c.Listen, c.PeerPort, c.ID = at("127.0.0.1:0"), 0, anyID })
 	f("-p 0", func(c *node.Config) { c.Listen, c.PeerPort, c.ID = nil, 0, anyID })
 	f("-l 0.0.0.0 --insecure-peers", func(c *node.Config) { c.Listen, c.Trust.Insecure = at("0.0.0.0:11211"), true })
+	f("-l 0.0.0.0", func(c *node.Config) { c.Listen = at("0.0.0.0:11211") }) // alone, as memcached
 	f("-l 0.0.0.0 --cluster-key-file f", func(c *node.Config) { c.Listen, c.Trust.KeyFile = at("0.0.0.0:11211"), "f" })
 	f("--peer-tls-cert c --peer-tls-key k --peer-tls-ca a", func(c *node.Config) {
 		c.Trust.ChainFile, c.Trust.CertKeyFile, c.Trust.AuthorityFile = "c", "k", "a"
@@ -349,8 +350,11 @@ func TestRefusals(t *testing.T) {
 	f("-U 11211 -l 0.0.0.0", "--udp-off-loopback")
 	f("-U 11211 -l 127.0.0.1 -l cache.local", "UDP on cache.local:11211")
 	f("-U 11211 -l *", "--udp-off-loopback")
-	f("-l 10.0.0.1", "--cluster-key-file FILE")
-	f("-l *", "--insecure-peers")
+	f("-l 10.0.0.1 --join 10.0.0.2", "--cluster-key-file FILE")
+	f("-l 10.0.0.1 --copies 2", "--cluster-key-file FILE")
+	f("-l 0.0.0.0 --advertise 10.0.0.1", "--cluster-key-file FILE")
+	f("-l 10.0.0.1 --peer-port 1", "--cluster-key-file FILE")
+	f("-l * --gossip-port 7946", "--insecure-peers")
 	f("-l cache.local --peer-tls-cert c --peer-tls-ca a", "--cluster-key-file FILE")
 	f("--peer-tls-cert c", "--peer-tls-ca")
 	f("--peer-tls-ca a", "--peer-tls-cert")

@@ -18,7 +18,7 @@ func trustFlags(t *node.Trust, set *pflag.FlagSet) {
 	set.StringVar(&t.ChainFile, "peer-tls-cert", "", "PEM `FILE` of this node's certificate for other members, for its --id, instead of one made by the cluster key")
 	set.StringVar(&t.CertKeyFile, "peer-tls-key", "", "PEM `FILE` of its private key (default: it is in --peer-tls-cert)")
 	set.StringVar(&t.AuthorityFile, "peer-tls-ca", "", "PEM `FILE` of the authorities that sign the certificates of members, and nobody else's")
-	set.BoolVar(&t.Insecure, "insecure-peers", false, "open the ports for members without --cluster-key-file where other machines reach them")
+	set.BoolVar(&t.Insecure, "insecure-peers", false, "open the ports for members without --cluster-key-file where other machines reach them; else a node alone has them on loopback")
 }
 
 // openTrust reads the cluster keys, and the certificates for members.

@@ -205,8 +205,8 @@ func notInHost(r rune) bool {
 // anywhere is an address that is kept for documentation: no packet will go there.
 const anywhere = "192.0.2.1:9"
 
-// chooseAdvertise finds the address that others most likely reach us at, when we listen on bind.
-func chooseAdvertise(bind netip.Addr) (netip.Addr, error) {
+// Reachable finds the address that others most likely reach us at, when we listen on bind.
+func Reachable(bind netip.Addr) (netip.Addr, error) {
 	if !bind.IsUnspecified() {
 		return bind, nil
 	}

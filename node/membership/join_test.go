@@ -162,11 +162,11 @@ func TestMemberlistSaysOneMessage(t *testing.T) {
 	}
 }
 
-func TestChooseAdvertise(t *testing.T) {
+func TestReachable(t *testing.T) {
 	f := func(bind string) {
 		t.Helper()
 		ip := netip.MustParseAddr(bind)
-		got, err := chooseAdvertise(ip)
+		got, err := Reachable(ip)
 		if err != nil || !got.IsValid() || got.IsUnspecified() || !ip.IsUnspecified() && got != ip {
 			t.Errorf("%s: %v, %v", bind, got, err)
 		}

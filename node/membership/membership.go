@@ -335,7 +335,7 @@ func (m *Membership) gossipConfig() (*memberlist.Config, error) {
 		advertise := m.cfg.Advertise
 		if !advertise.IsValid() {
 			var err error
-			if advertise, err = chooseAdvertise(m.cfg.Bind.Addr()); err != nil {
+			if advertise, err = Reachable(m.cfg.Bind.Addr()); err != nil {
 				return nil, err
 			}
 		}

@@ -3,8 +3,6 @@ package arena
 import (
 	"encoding/binary"
 	"unsafe"
-
-	"github.com/memring/memring/storage/prefetch"
 )
 
 // fastcache's Get counts, locks, and looks the record's place up in a map: three or four cache lines, to be told what the mirror knows already. So
@@ -44,9 +42,6 @@ func (g *Segment) Peek(number, position, offset, length int) []byte {
 		return nil
 	}
 	head := g.lies[chunk][at:]
-	if prefetch.Works { // the end is where a reader begins: both are waited for together
-		prefetch.Lines(unsafe.Pointer(&g.lies[chunk][at]), headBytes+offset+length)
-	}
 	if len(head) < headBytes+offset+length || head[1] != 8 || offset+length > int(binary.BigEndian.Uint16(head[2:])) {
 		return nil
 	}
