@@ -108,13 +108,17 @@ func (g *segment) fetchMeta(n uint32) {
 }
 
 func (g *segment) fetchRecord(n uint32) {
-	number, first, offset, length := g.lies(n)
-	head := g.records.Head(first)
-	if head == nil || g.packs(number) {
-		return
+	if number, first, offset, length := g.lies(n); !g.packs(number) {
+		g.fetch(first, offset, length)
 	}
-	prefetch.Lines(head, 1)
-	prefetch.Lines(unsafe.Add(head, arena.OverheadBytes+offset), min(length, fetchedBytes))
+}
+
+// fetch asks for what lies in the arena's record that begins at position first: its head, and length bytes from offset on.
+func (g *segment) fetch(first, offset, length int) {
+	if head := g.records.Head(first); head != nil {
+		prefetch.Lines(head, 1)
+		prefetch.Lines(unsafe.Add(head, arena.OverheadBytes+offset), min(length, fetchedBytes))
+	}
 }
 
 // drainAhead prepares for what a drain, which examines record n of g now, will soon look up: each item is in another table, but for its metas, which lie

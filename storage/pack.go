@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/memring/memring/storage/arena"
+	"github.com/memring/memring/storage/prefetch"
 )
 
 // Small records are added to the arena some at a time, as one: there each costs a head and a place in fastcache's map, together some 50 bytes.
@@ -80,6 +81,9 @@ func (g *segment) look(n uint32) []byte {
 	number, first, offset, length := g.lies(n)
 	if g.packs(number) {
 		return g.log.pack.bytes[offset:][:length]
+	}
+	if prefetch.Works {
+		g.fetch(first, offset, length) // a reader begins at the end, after Peek has read the head: both are waited for together
 	}
 	return g.records.Peek(number, first, offset, length)
 }
