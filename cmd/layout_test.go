@@ -129,7 +129,7 @@ var (
 var largeRooms = map[string]int{
 	"node":            1755, // it names every setting and every room once, to wire them
 	"node/membership": 1040, // the only room that knows memberlist, so all that gossip tells is told here
-	"node/handover":   1945, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
+	"node/handover":   1990, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1850, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1680, // every flag and word that memcached has, a line or two each
 	"node/peer":       1040, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)

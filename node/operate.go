@@ -15,7 +15,7 @@ import (
 
 // operatorConfig is what an operator may ask of this node over the client port.
 func (n *Node) operatorConfig() operator.Config {
-	source := &dump.Source{Store: n.store, Holds: n.handover.Holds, Held: n.handover.Held}
+	source := &dump.Source{Store: n.store, Holds: n.handover.Holds, Held: n.handover.Held, Short: n.handover.Short}
 	cfg := operator.Config{
 		Version:     n.cfg.Version,
 		Stats:       n.statsLines,

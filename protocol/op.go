@@ -139,7 +139,7 @@ var table = [opCount]struct {
 	Suspect: {name: "suspect", needs: Internal}, // on copy lanes: does the member Key, started as Delta, refuse you as well? (node/suspicion)
 
 	// Of backups.
-	Export:  {name: "export", needs: Admin | Read},                              // Value: partitions, a bit each, or none for all; of those that the node holds all items
+	Export:  {name: "export", needs: Admin | Read},                              // Value: partitions, a bit each, or none for all; of those that the node holds all items. Delta: how many milliseconds it looks back
 	Install: {name: "install", needs: Admin | Write, keyed: true, writes: true}, // Value: an item (node/piece), which is stored as it is unless ours is newer; with Vivify also one that was flushed
 
 	Uses: {name: "uses", needs: Internal}, // on copy lanes: Value is hashes of items that are used where they are held (node/uses)

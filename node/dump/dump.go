@@ -3,8 +3,10 @@ package dump
 
 import (
 	"slices"
+	"time"
 
 	"github.com/memring/memring/node/operator"
+	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
 	"github.com/memring/memring/storage"
 )
@@ -12,8 +14,9 @@ import (
 // A Source is where items are listed from. What a store still has of partitions that it has given away is listed by their new holders.
 type Source struct {
 	Store *storage.Store
-	Holds func(part uint32) bool            // whether this node answers for a partition
-	Held  func(part uint32) (number uint64) // of the time since when all of a partition is here, see handover.Handover.Held; 0: it is not
+	Holds func(part uint32) bool             // whether this node answers for a partition
+	Held  func(part uint32) (number uint64)  // of the time since when all of a partition is here, see handover.Handover.Held; 0: it is not
+	Short func(span time.Duration) piece.Set // the partitions that began within a span with less than there was of them, see handover.Handover.Short
 }
 
 // A stream lists a table of the store's index at a time: so its memory is bounded by the items of a table, some thousands, and nobody waits.

@@ -3,6 +3,7 @@ package dump
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/memring/memring/node/piece"
 	"github.com/memring/memring/protocol"
@@ -11,14 +12,17 @@ import (
 
 // An export gives the items of the partitions that are all here, values and all, as a stream:
 //
-//	EXPORT partitions, of these here, about so many bytes\r\n
+//	EXPORT partitions, of these here, about so many bytes, 3\r\n
 //	pieces, each: length 4 | items as node/piece writes them
-//	0 4 | a bit for each partition: it is complete
+//	0 4 | complete | gone | short: a bit for each partition
 //
-// Numbers in pieces are little-endian. Complete is what was here all the while: of the others some items may have gone with them. Items that change meanwhile are
-// given in one version or the other.
+// Numbers in pieces are little-endian. Complete is what was here all the while. Gone was here when it began, and is not any more, or has been away: some items may have gone with it, and whoever
+// has it now may have begun without them. Short are those of all partitions, wherever they are now, that began here with less than there was of them, or went on so, within the span that was
+// asked for; who names no span gets only what is complete, and no 3. Items that change meanwhile are given in one version or the other.
 type export struct {
 	source *Source
+	asked  time.Time
+	span   time.Duration // before that, in which what is short became so; 0: it is not asked for
 	began  bool
 	done   bool
 	held   []uint64 // by partition: its number when the export began; 0: it is not wanted, or not here
@@ -29,18 +33,21 @@ type export struct {
 
 const (
 	lengthBytes = 4
+	// endSets is how many sets are at the end.
+	endSets = 3
 	// sendBytes is how much of a longer item is given at a time.
 	sendBytes = pieceBytes
 	// maxKept bounds the memory that is kept between two pieces.
 	maxKept = 4 * pieceBytes
 )
 
-// Export begins to give the items of parts, a bit each, or of all partitions if that is empty; ok is false for bytes that are no partitions.
-func (s *Source) Export(parts []byte) (stream protocol.Stream, ok bool) {
+// Export begins to give the items of parts, a bit each, or of all partitions if that is empty, and with a span above 0 tells at the end also what is gone and short; ok is false for bytes that
+// are no partitions.
+func (s *Source) Export(parts []byte, span time.Duration) (stream protocol.Stream, ok bool) {
 	if len(parts) > 0 && !piece.Set(parts).Fits(s.Store.Partitions()) {
 		return nil, false
 	}
-	e := &export{source: s, held: make([]uint64, s.Store.Partitions())}
+	e := &export{source: s, asked: time.Now(), span: span, held: make([]uint64, s.Store.Partitions())}
 	for part := range e.held {
 		if len(parts) == 0 || piece.Set(parts).Has(part) {
 			e.held[part] = s.Held(uint32(part))
@@ -78,7 +85,11 @@ func (e *export) begin(dst []byte) []byte {
 		}
 	}
 	bytes := float64(e.source.Store.Stats().Bytes) * float64(wanted) / float64(max(all, wanted, 1))
-	return fmt.Appendf(dst, "EXPORT %d %d %d\r\n", len(e.held), wanted, int64(bytes))
+	dst = fmt.Appendf(dst, "EXPORT %d %d %d", len(e.held), wanted, int64(bytes))
+	if e.span > 0 {
+		dst = fmt.Appendf(dst, " %d", endSets)
+	}
+	return append(dst, "\r\n"...)
 }
 
 // still reports whether a partition has been here all the while.
@@ -111,12 +122,18 @@ func (e *export) fill() {
 	if len(out) == lengthBytes { // nothing is left: this is the end's length already
 		e.left = out[:0]
 	}
-	complete := piece.NewSet(len(e.held))
+	complete, gone := piece.NewSet(len(e.held)), piece.NewSet(len(e.held))
 	for part := range e.held {
-		if e.still(uint32(part)) {
+		switch {
+		case e.still(uint32(part)):
 			complete.Add(part)
+		case e.held[part] != 0:
+			gone.Add(part)
 		}
 	}
 	e.left = append(append(e.left, make([]byte, lengthBytes)...), complete...)
+	if e.span > 0 {
+		e.left = append(append(e.left, gone...), e.source.Short(e.span+time.Since(e.asked))...)
+	}
 	e.piece = e.left
 }

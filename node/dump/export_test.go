@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memring/memring/node/dump"
 	"github.com/memring/memring/node/piece"
@@ -18,12 +19,18 @@ const partitions = 8
 // holder is a store, and when its partitions became held.
 type holder struct {
 	*storage.Store
-	held [partitions]uint64
+	held  [partitions]uint64
+	short piece.Set
+	span  time.Duration // that was asked for last
 }
 
 func (h *holder) source() *dump.Source {
 	return &dump.Source{
 		Store: h.Store, Holds: func(part uint32) bool { return h.held[part] != 0 }, Held: func(part uint32) uint64 { return h.held[part] },
+		Short: func(span time.Duration) piece.Set {
+			h.span = span
+			return h.short
+		},
 	}
 }
 
@@ -94,12 +101,36 @@ func exported(t *testing.T, s protocol.Stream, f func()) (items map[string]stora
 	return items, complete
 }
 
+// TestExportTellsWhatIsGone: who asks for it hears what was here and went away, and what is short since as long as he says and the export took.
+func TestExportTellsWhatIsGone(t *testing.T) {
+	h := newHolder(t, 20_000) // more than one piece
+	h.held[1], h.short = 0, piece.Set{0x12}
+	s, ok := h.source().Export([]byte{0x0f}, time.Minute)
+	if !ok {
+		t.Fatal("refused")
+	}
+	out, more := s.Next(nil)
+	if first, _, _ := strings.Cut(string(out), "\r\n"); !strings.HasPrefix(first, "EXPORT 8 3 ") || !strings.HasSuffix(first, " 3") {
+		t.Errorf("begins %q", first)
+	}
+	h.held[2] += 2
+	for more {
+		out, more = s.Next(out)
+	}
+	if end := "\x00\x00\x00\x00\x09\x04\x12"; !strings.HasSuffix(string(out), end) {
+		t.Errorf("ends %x, want %x: the partitions that are complete, gone, and short", out[max(len(out)-len(end), 0):], end)
+	}
+	if h.span <= time.Minute {
+		t.Errorf("what is short is asked for within %v: the export took longer", h.span)
+	}
+}
+
 func TestExport(t *testing.T) {
 	const count = 5000
 	h := newHolder(t, count)
 	f := func(parts []byte, lost int, wantItems func(part uint64) bool, wantComplete byte) {
 		t.Helper()
-		s, ok := h.source().Export(parts)
+		s, ok := h.source().Export(parts, 0)
 		if !ok {
 			t.Fatalf("%x: refused", parts)
 		}
@@ -128,7 +159,7 @@ func TestExport(t *testing.T) {
 	h.held[5] = 0
 	f(nil, -1, func(part uint64) bool { return part != 5 }, 0xff&^32)
 	for _, parts := range [][]byte{{1, 2}, make([]byte, 100)} {
-		if _, ok := h.source().Export(parts); ok {
+		if _, ok := h.source().Export(parts, 0); ok {
 			t.Errorf("%x: taken for partitions", parts)
 		}
 	}

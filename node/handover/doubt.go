@@ -23,8 +23,11 @@ func (h *Handover) Doubt() {
 	for part := range h.parts {
 		p := &h.parts[part]
 		switch state, _ := p.load(); {
-		case state == held, state == arriving && h.orphanedLocked(part):
+		case state == held:
 			h.coming.Store(part, nil)
+		case state == arriving && h.orphanedLocked(part):
+			h.coming.Store(part, nil)
+			h.shortLocked(uint32(part))
 		case state != arriving:
 			continue
 		}
@@ -65,7 +68,7 @@ func (h *Handover) confirm(a *arrival, number uint64) {
 		return
 	}
 	if gone {
-		h.end(a, true)
+		h.giveUp(a)
 		return
 	}
 	req := protocol.Request{Op: protocol.Pull, Delta: a.move, Value: append(piece.AppendCursor(nil, storage.Cursor{}), a.lacks...)}
@@ -74,7 +77,7 @@ func (h *Handover) confirm(a *arrival, number uint64) {
 		case resp.Status.FromPeer() && resp.Status != protocol.PeerMoved:
 			h.cfg.After(retryAfter, func() { h.confirm(a, number) })
 		case resp.Status != protocol.OK:
-			h.end(a, true)
+			h.giveUp(a)
 		default:
 			h.resume(a, number)
 		}

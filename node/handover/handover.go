@@ -104,6 +104,7 @@ type Handover struct {
 	coming *piece.Each[arrival] // by partition that is arriving: what it is part of
 	gate   gate
 	stats  Stats
+	born   time.Time
 
 	pieceBytes int // as the constant has it, and less in tests
 
@@ -119,6 +120,7 @@ type Handover struct {
 	round      *round               // under way; nil: none
 	unsure     map[Member]piece.Set // what members were asked for and have not answered: perhaps they have given it
 	empty      []uint8              // by partition: how many rounds in a row found nobody who has it
+	short      []time.Duration      // by partition: when it began here, or went on, with less than there was of it, since born; 0: never
 	pause      time.Duration        // before the next round
 	arrivals   []*arrival           // under way
 	rests      []*arrival           // that wait for others of the same partitions
@@ -179,6 +181,7 @@ func New(cfg Config) *Handover {
 	}
 	h := &Handover{
 		cfg: cfg, parts: make([]partition, partitions), coming: piece.NewEach[arrival](partitions), empty: make([]uint8, partitions), self: -1,
+		born: time.Now(), short: make([]time.Duration, partitions),
 		moves: map[uint64]*move{}, unsure: map[Member]piece.Set{},
 		moved: cfg.Self.Boot, heard: map[Member]uint64{}, keepers: piece.NewEach[string](partitions), salvors: map[uint32]string{}, ghosts: map[string]bool{},
 	}
@@ -386,7 +389,7 @@ func (h *Handover) has(key []byte) bool {
 // resolve notes that nothing older of a key is to arrive any more.
 func (h *Handover) resolve(a *arrival, hash uint64) {
 	if a.claims.Claim(hash); a.claims.Full() {
-		h.cfg.Go(func() { h.end(a, true) })
+		h.cfg.Go(func() { h.giveUp(a) })
 	}
 }
 

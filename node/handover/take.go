@@ -134,7 +134,7 @@ func (h *Handover) goneLocked(m Member) bool {
 func (h *Handover) forgetGoneLocked() {
 	for _, a := range h.arrivals {
 		if h.goneLocked(a.from) && h.table.Copies() < 2 { // else the next round asks who has copies
-			h.cfg.Go(func() { h.end(a, true) })
+			h.cfg.Go(func() { h.giveUp(a) })
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(h.moves)) {
@@ -176,6 +176,7 @@ func (h *Handover) wantLocked() {
 		ours := h.ownsLocked(uint32(part))
 		switch {
 		case state == foreign && ours && len(h.members) == 0 && h.cfg.Copies.Clean(uint32(part)):
+			h.shortLocked(uint32(part))
 			h.holdLocked(p)
 		case state == foreign && ours:
 			p.store(wanted, 0)
@@ -498,7 +499,7 @@ func (h *Handover) finish(r *round) {
 	pause := h.pause
 	h.mu.Unlock()
 	for _, a := range lost {
-		h.end(a, true)
+		h.giveUp(a)
 	}
 	next := func() { // it finds what has become wanted meanwhile, too; usually nothing
 		h.mu.Lock()
@@ -548,6 +549,9 @@ func (h *Handover) salvageableLocked(r *round, part uint32) bool {
 		for _, id := range ids {
 			if r.copied[id] != nil && r.copied[id].Has(int(part)) && r.halves[id].Has(int(part)) == half && !(half && usable) {
 				h.salvors[part] = id
+				if half {
+					h.shortLocked(part)
+				}
 				return true
 			}
 		}
@@ -557,10 +561,13 @@ func (h *Handover) salvageableLocked(r *round, part uint32) bool {
 
 // beginHoldingLocked holds partitions that nobody has: with the copies that are here, if they may be used, or empty. It lets go of mu meanwhile.
 func (h *Handover) beginHoldingLocked(due piece.Set) {
-	fresh, sure := piece.NewSet(len(h.parts)), 0
+	fresh, whole, sure := piece.NewSet(len(h.parts)), piece.NewSet(len(h.parts)), 0
 	for part := range due.All() {
 		if state, _ := h.parts[part].load(); state == wanted {
 			fresh.Add(part)
+		}
+		if _, all := h.cfg.Copies.Copied(uint32(part)); all {
+			whole.Add(part)
 		}
 	}
 	h.mu.Unlock()
@@ -580,8 +587,12 @@ func (h *Handover) beginHoldingLocked(due piece.Set) {
 		case kept.Has(part):
 			copied++
 			kept.Remove(part)
+			if !whole.Has(part) {
+				h.shortLocked(uint32(part))
+			}
 		default:
 			begun++
+			h.shortLocked(uint32(part))
 		}
 		h.holdLocked(p)
 	}
@@ -612,11 +623,11 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 	case a.over.Load():
 		return
 	case resp.Status == protocol.PeerMoved: // it has nothing for us any more
-		h.end(a, true)
+		h.giveUp(a)
 		return
 	case resp.Status != protocol.OK && !resp.Status.FromPeer():
 		h.cfg.Log.Error("a piece of a hand-over is refused", "from", a.from.ID, "why", string(resp.Value))
-		h.end(a, true)
+		h.giveUp(a)
 		return
 	case resp.Status != protocol.OK:
 		a.silent.Store(true)
@@ -627,7 +638,7 @@ func (h *Handover) took(a *arrival, resp *protocol.Response) {
 	p, ok := piece.Cut(resp.Value)
 	if !ok {
 		h.cfg.Log.Error("a piece of a hand-over cannot be read", "from", a.from.ID)
-		h.end(a, true)
+		h.giveUp(a)
 		return
 	}
 	began, some := h.cfg.Duty.Begin(), false

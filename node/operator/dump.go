@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/memring/memring/protocol"
 )
@@ -46,12 +47,12 @@ func (o *Operator) dump(d dump, classes string, resp *protocol.Response) {
 }
 
 // export begins to give the items of partitions whose items are all here, for a backup.
-func (o *Operator) export(parts []byte, resp *protocol.Response) {
+func (o *Operator) export(req *protocol.Request, resp *protocol.Response) {
 	if o.cfg.NoDump {
 		answer(resp, "ERROR export not allowed")
 		return
 	}
-	stream, ok := o.cfg.Export(parts)
+	stream, ok := o.cfg.Export(req.Value, time.Duration(req.Delta)*time.Millisecond)
 	if !ok {
 		resp.Status = protocol.BadFormat
 		return

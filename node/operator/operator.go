@@ -7,6 +7,8 @@
 package operator
 
 import (
+	"time"
+
 	"github.com/memring/memring/node/watch"
 	"github.com/memring/memring/protocol"
 )
@@ -38,8 +40,9 @@ type Config struct {
 	NoDump bool
 	// Dump begins to list the items whose owner this node is, written by write and ended by end.
 	Dump func(write func(dst []byte, item Item) []byte, end string) protocol.Stream
-	// Export begins to give the items themselves, of some partitions, a bit each, or of all if none are said; false for bytes that are no partitions.
-	Export func(parts []byte) (protocol.Stream, bool)
+	// Export begins to give the items themselves, of some partitions, a bit each, or of all if none are said, and with a span above 0 tells what has become of partitions within that; false for
+	// bytes that are no partitions.
+	Export func(parts []byte, span time.Duration) (protocol.Stream, bool)
 	// Some lists the first of them, limit at most unless that is 0; no more than fit in maxBytes.
 	Some func(limit, maxBytes int) []Item
 
@@ -98,7 +101,7 @@ func (o *Operator) Handle(req *protocol.Request, resp *protocol.Response) *proto
 	case protocol.Operate:
 		o.operate(string(req.Key), words(req.Value), resp)
 	case protocol.Export:
-		o.export(req.Value, resp)
+		o.export(req, resp)
 	case protocol.Configuration:
 		if string(req.Key) == "cluster" {
 			o.nodes(resp)

@@ -36,20 +36,27 @@ func (c *Codec) parseInstall(buf, rest []byte, used int, req *protocol.Request) 
 	return whole
 }
 
-// parseExport reads "LENGTH" and a data block of partitions: ours, for "memring backup".
+// maxSpan is the longest that an export may look back: a week, in milliseconds.
+const maxSpan = 7 * 24 * 3600 * 1000
+
+// parseExport reads "LENGTH [MILLISECONDS]" and a data block of partitions: ours, for "memring backup". A build that does not know of the time passes over it.
 func (c *Codec) parseExport(buf, rest []byte, used int, req *protocol.Request) int {
-	lengthWord, _ := line.Word(rest)
+	lengthWord, rest := line.Word(rest)
+	spanWord, _ := line.Word(rest)
 	length, ok := line.Uint(lengthWord, line.MaxBlockBytes)
+	span, timed := line.Uint(spanWord, maxSpan)
 	switch {
 	case !ok:
 		reject(req, protocol.BadFormat)
 		return used
+	case !timed && len(spanWord) > 0:
+		return c.refuse(req, protocol.BadFormat, used, int(length))
 	case length > maxPartitionSet:
 		return c.refuse(req, protocol.TooLarge, used, int(length))
 	}
 	whole, data := c.block(buf, used, int(length), req)
 	if data != nil {
-		req.Op, req.Value = protocol.Export, data
+		req.Op, req.Value, req.Delta = protocol.Export, data, span
 	}
 	return whole
 }

@@ -208,6 +208,7 @@ func TestParse(t *testing.T) {
 	f("install 1 3\r\nkits\r\n", reject+reason(protocol.BadChunk), reject+reason(protocol.BadFormat))
 	f("install k\r\n", reject+reason(protocol.BadFormat))
 	f("export 2\r\n\xff\x01\r\n", `export key="" value="\xff\x01"`)
+	f("export 2 1500\r\n\xff\x01\r\nexport 0 soon\r\n\r\n", `export key="" value="\xff\x01" delta=1500`, reject+reason(protocol.BadFormat))
 	f("export 8193\r\n"+strings.Repeat("k", 8193)+"\r\n", reject+reason(protocol.TooLarge))
 	f("export\r\n", reject+reason(protocol.BadFormat))
 	f("bogus\r\n", reject+reason(protocol.UnknownCommand))
