@@ -89,12 +89,17 @@ func (n *Node) moves() bool {
 	return copies.Kept > copies.Whole || copies.Fed > copies.Full || len(n.handover.Moves()) > 0
 }
 
-// placement tells whose places there are. Whom gossip still believes in, and is known to be gone, has just been lost. The run of an id of which a later one has left in order has no place until
-// it shows that it is there.
+// placement tells whose places there are.
 func (n *Node) placement() placement.Placement {
+	here, lost := n.everybody()
+	return placement.Of(here, lost, n.cfg.RebalanceDelay, time.Now())
+}
+
+// everybody gives who is here, and who went without a word. Whom gossip still believes in, and is known to be gone, has just been lost. The run of an id of which a later one has left in order
+// is not here until it shows that it is.
+func (n *Node) everybody() (here []membership.Member, lost []membership.Lost) {
 	alive, lost := n.members.Everybody()
-	now := time.Now()
-	here := alive[:0]
+	here = alive[:0]
 	for _, m := range alive {
 		_, missed := n.members.Believes(m)
 		switch {
@@ -102,10 +107,10 @@ func (n *Node) placement() placement.Placement {
 		case !n.suspicion.Down(m):
 			here = append(here, m)
 		case missed:
-			lost = append(lost, membership.Lost{Member: m, Since: now})
+			lost = append(lost, membership.Lost{Member: m, Since: time.Now()})
 		}
 	}
-	return placement.Of(here, lost, n.cfg.RebalanceDelay, now)
+	return here, lost
 }
 
 // waysOf gives the ways to the members of a table, where nil is this node and who is down cannot be reached; those to all others who are here; and this

@@ -70,7 +70,7 @@ func (n *Node) openDispatch() {
 		Self:      membership.Member{Member: ring.Member{ID: n.cfg.ID}, Boot: uint64(n.started.UnixNano())},
 		Cluster:   n.cfg.Cluster,
 		Placement: n.placement,
-		Lost:      func() []membership.Lost { _, lost := n.members.Everybody(); return lost },
+		Lost:      func() []membership.Lost { _, lost := n.everybody(); return lost },
 		Members:   n.eachMember,
 		Table:     n.router.Table,
 		Send: func(m membership.Member, req *protocol.Request) *protocol.Pending {
