@@ -8,9 +8,11 @@ package backup
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 
 	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/cmd/dial"
+	"github.com/memring/memring/cmd/stamp"
 	"github.com/memring/memring/node/identity"
 )
 
@@ -45,10 +48,13 @@ func (c *command) flags(cmd *cobra.Command, port int) *cobra.Command {
 	return cmd
 }
 
-// keys reads the key file; nil for none.
-func (c *command) keys() ([][]byte, error) {
+// keys reads the key file; nil for none. It warns of one that is no secret.
+func (c *command) keys(warnings io.Writer) ([][]byte, error) {
 	if c.keyFile == "" {
 		return nil, nil
+	}
+	if file, err := stamp.Of(c.keyFile); err == nil && file.Exposed() {
+		fmt.Fprintf(warnings, "warning: every user of this machine may read or change the key: chmod o= %s\n", c.keyFile)
 	}
 	content, err := os.ReadFile(c.keyFile)
 	if err != nil {
@@ -81,6 +87,24 @@ func (c *command) members(asked []string) (addresses map[string]string, err erro
 		return addresses, nil
 	}
 	return nil, err
+}
+
+// lost gives who went without a word and is not back, and how long ago, as the first of some says that answers; nobody if none does.
+func (c *command) lost(asked []string) map[string]time.Duration {
+	for _, address := range asked {
+		lines, err := cluster.Ask(&c.node, address, "cluster status")
+		if err != nil {
+			continue
+		}
+		lost := map[string]time.Duration{}
+		for _, l := range lines {
+			if seconds, err := strconv.ParseInt(l.Get("for"), 10, 32); err == nil && l.Label == "PROBLEM" && l.Get("what") == "down" {
+				lost[l.ID] = time.Duration(seconds) * time.Second
+			}
+		}
+		return lost
+	}
+	return nil
 }
 
 // A patient conversation may go on for however long, while what goes on is items: an answer, some items, or a part of a long one, takes no longer than its patience. Bytes

@@ -43,9 +43,12 @@ func pretend(t *testing.T, answer func(line string, in *bufio.Reader, out net.Co
 					if err != nil {
 						return
 					}
-					if line = strings.TrimRight(line, "\r\n"); line == "cluster members" {
+					switch line = strings.TrimRight(line, "\r\n"); {
+					case line == "cluster members":
 						fmt.Fprintf(conn, "MEMBER n1 client=%s\r\nEND\r\n", port.Addr())
-					} else if !answer(line, in, conn) {
+					case line == "cluster status", line == "stats cluster":
+						fmt.Fprintf(conn, "END\r\n")
+					case !answer(line, in, conn):
 						return
 					}
 				}
@@ -97,6 +100,43 @@ func TestAnInterruptedBackupLeavesNothing(t *testing.T) {
 	if left, err := os.ReadDir(directory); err != nil || len(left) > 0 {
 		t.Errorf("%v is left, %v", left, err)
 	}
+}
+
+// What began during a backup with less than there was of it is told, and what there is has a name that says so.
+func TestABackupThatMayLackItemsSaysSo(t *testing.T) {
+	items := piece.Append(nil, []byte("key"), storage.Item{Value: []byte("value"), CAS: 1})
+	f := func(name, short string, want bool) {
+		t.Helper()
+		to, asked := filepath.Join(t.TempDir(), "items.archive"), 0
+		address := pretend(t, func(line string, in *bufio.Reader, out net.Conn) bool {
+			var length, span int
+			if n, _ := fmt.Sscanf(line, "export %d %d", &length, &span); n != 2 || span < 1 {
+				t.Errorf("%s: asked %q, without how long it has gone on", name, line)
+			}
+			if _, err := io.ReadFull(in, make([]byte, length+len("\r\n"))); err != nil {
+				return false
+			}
+			last := "\x01\x02\x00" // the first is complete, the second goes away
+			if asked++; asked > 1 {
+				last = "\x02\x00" + short // and is back
+			}
+			fmt.Fprintf(out, "EXPORT 2 2 100 3\r\n%s%s\x00\x00\x00\x00%s", binary.LittleEndian.AppendUint32(nil, uint32(len(items))), items, last)
+			return true
+		})
+		printed, err := run("backup", "--to", to, "--addr", address)
+		if (err != nil) != want || err != nil && (output.ExitCode(err) != output.No || !strings.Contains(err.Error(), "1 of 2 partitions")) {
+			t.Errorf("%s: %v: %s", name, err, printed)
+		}
+		if want {
+			to += ".incomplete"
+		}
+		if _, err := os.Stat(to); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f("nothing is short", "\x00", false)
+	f("what came whole before it became short", "\x01", false)
+	f("what came short", "\x03", true)
 }
 
 // A file that comes under its name while a backup is made is not overwritten.
@@ -171,13 +211,17 @@ func TestWhatBringsNoItemsIsGivenUp(t *testing.T) {
 		return true
 	}, "backup", "--to", t.TempDir())
 	items := piece.Append(nil, []byte("key"), storage.Item{Value: []byte("value"), CAS: 1})
+	directory := t.TempDir()
 	f("the same item each time", func(line string, _ *bufio.Reader, out net.Conn) bool {
 		if !strings.HasPrefix(line, "export ") {
 			return true
 		}
 		fmt.Fprintf(out, "EXPORT 1 1 100\r\n%s%s", binary.LittleEndian.AppendUint32(nil, uint32(len(items))), items)
 		return false
-	}, "backup", "--to", t.TempDir())
+	}, "backup", "--to", directory)
+	if names, err := filepath.Glob(filepath.Join(directory, "memring-*")); err != nil || len(names) != 1 || !strings.HasSuffix(names[0], ".archive.incomplete") {
+		t.Errorf("what came is in %q, %v; want it in one that is called incomplete", names, err)
+	}
 
 	path := filepath.Join(t.TempDir(), "items.archive")
 	archived(t, path, "a")

@@ -74,7 +74,7 @@ func restoreCommand(c *command, port int) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.path = args[0]
-			return r.restore(cmd.OutOrStdout())
+			return r.restore(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().BoolVar(&r.wholeOnly, "whole-blocks-only", false, "restore what is whole of an archive that is damaged or cut off; exit code 1 if it was")
@@ -83,10 +83,10 @@ func restoreCommand(c *command, port int) *cobra.Command {
 }
 
 // restore reads the archive twice: nothing of one that is damaged is restored unasked.
-func (r *restoration) restore(w io.Writer) error {
+func (r *restoration) restore(w, warnings io.Writer) error {
 	began := time.Now()
 	var err error
-	if r.keys, err = r.c.keys(); err != nil {
+	if r.keys, err = r.c.keys(warnings); err != nil {
 		return err
 	}
 	file, err := os.Open(r.path)
