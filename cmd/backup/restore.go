@@ -8,11 +8,13 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/memring/memring/cmd/cluster"
 	"github.com/memring/memring/cmd/output"
 	"github.com/memring/memring/node/archive"
 )
@@ -105,20 +107,44 @@ func (r *restoration) restore(w, warnings io.Writer) error {
 		return err
 	}
 	r.addresses = slices.Sorted(maps.Values(known))
+	before, told := r.c.evictions()
 	if err := r.send(file); err != nil {
 		r.progress.GiveUp()
-		return err
+		return fmt.Errorf("%w; until then %s, of %d: to restore it again does no harm", err, r.told.words(), r.items)
+	}
+	after, toldAgain := r.c.evictions()
+	evicted := int64(0)
+	if told && toldAgain {
+		evicted = max(after-before, 0)
 	}
 	took := time.Since(began).Round(100 * time.Millisecond)
 	text := fmt.Sprintf("%s: %s, in %v", r.path, r.told.words(), took)
-	object := map[string]any{"file": r.path, "items": r.items, "result": r.told, "damages": len(r.damages), "seconds": took.Seconds()}
+	if evicted > 0 {
+		text += fmt.Sprintf("; the cluster had to evict %d items meanwhile: it is too small for all of them", evicted)
+	}
+	object := map[string]any{"file": r.path, "items": r.items, "result": r.told, "evicted": evicted, "damages": len(r.damages), "seconds": took.Seconds()}
 	if err := r.progress.Done(text, object); err != nil {
 		return err
 	}
-	if len(r.damages) > 0 {
+	switch {
+	case len(r.damages) > 0:
 		return fmt.Errorf("%s: %d damages, the first %w; what is whole was restored", r.path, len(r.damages), r.damages[0])
+	case r.told.Refused > 0:
+		return fmt.Errorf("%s: %d items were refused: they are larger than this cluster takes (-I), or there is no room and nothing is evicted (-M)", r.path, r.told.Refused)
 	}
 	return nil
+}
+
+// evictions gives how many items the members have had to evict so far, for want of room; ok is false if that is not told.
+func (c *command) evictions() (count int64, ok bool) {
+	lines, _ := cluster.Ask(&c.node, c.node.Address, "stats cluster")
+	for _, l := range lines {
+		if l.Label == "STAT" && l.ID == "evictions" && len(l.Fields) == 1 {
+			count, err := strconv.ParseInt(l.Fields[0][0], 10, 64)
+			return count, err == nil
+		}
+	}
+	return 0, false
 }
 
 // each reads the archive and gives its blocks; with wholeOnly those that are whole, and it notes the damages.
