@@ -127,11 +127,12 @@ var (
 
 // largeRooms may be larger than others, each for a reason.
 var largeRooms = map[string]int{
-	"node":            1755, // it names every setting and every room once, to wire them
+	"node":            1765, // it names every setting and every room once, to wire them
 	"node/membership": 1040, // the only room that knows memberlist, so all that gossip tells is told here
 	"node/handover":   1990, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1850, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1680, // every flag and word that memcached has, a line or two each
+	"cmd/backup":      945,  // there and back: what a cluster gave, and what of it may be missing
 	"node/peer":       1040, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
 	"node/server":     1210, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":         2940, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)
