@@ -43,7 +43,11 @@ type flood struct {
 	again     bool  // it hangs up each time, and connects anew
 	refused   bool  // hanging up on it is what it deserves
 	allowance int64 // of memory, beyond that of its connections: also for what it stores
+	perSecond int   // the bytes a second that come from all of them; 0: as many as this machine moves. Who is attacked through a link of its own has the machine to itself: peace is its own
 }
+
+// gigabit is what a link of 1 Gbit/s carries in a second.
+const gigabit = 1e9 / 8
 
 const largest = 1<<20 - 512
 
@@ -60,6 +64,7 @@ func floods() []flood {
 	return []flood{
 		{name: "10,000 half-open requests", conns: 10_000, short: 1000, begin: "set half-{n} 0 0 10000\r\nsome", then: "x", pause: 5 * time.Second},
 		{name: "1,000 connections set values of the largest size", conns: 1000, short: 100, then: large, reads: true, refused: true, allowance: uploadBytes + memoryMB<<20}, // a store keeps what was stored over until it has filled -m
+		{name: "as many, through a link of 1 Gbit/s", conns: 1000, short: 100, then: large, reads: true, refused: true, allowance: uploadBytes + memoryMB<<20, perSecond: gigabit},
 		{name: "many large answers that nobody reads", conns: 500, short: 100, begin: "get" + line.String() + "\r\n", then: "get" + line.String() + "\r\n", refused: true, allowance: answerBytes},
 		{name: "many large answers for a short line", conns: 20, short: 5, then: "get" + line.String() + "\r\n", reads: true, allowance: answerBytes},
 		{name: "a million tiny keys in a line", conns: 4, short: 2, then: "get" + keys.String() + "\r\n", reads: true, allowance: uploadBytes},
@@ -134,7 +139,11 @@ func withstand(t *testing.T, node *process, p, beside *probes, number int, befor
 	quiet := max(before, peace)
 	allowed := rest + f.allowance + int64(f.size())*connBytes + slackBytes
 	t.Logf("p99 %v, in peace %v, a neighbour's %v, %d failed; %d MB, of %d MB before and %d MB allowed", under, quiet, there, failed, most.Load()>>20, rest>>20, allowed>>20)
-	if !testing.Short() && under > 3*max(quiet, there)+floodFloor {
+	most99 := 3*max(quiet, there) + floodFloor
+	if f.perSecond > 0 {
+		most99 = 3 * quiet
+	}
+	if !testing.Short() && under > most99 {
 		broken = fmt.Errorf("others' p99 was %v, in peace %v, a neighbour's %v", under, quiet, there)
 	}
 	if failed > 0 {
@@ -370,6 +379,7 @@ func TestAttacker(t *testing.T) {
 	}
 	f := floods()[number]
 	var begun, attacking sync.WaitGroup
+	through := &link{perSecond: f.perSecond}
 	seats := make(chan struct{}, 64) // who dial at a time: the system's queue is as long as -b
 	for n := range f.size() {
 		begun.Add(1)
@@ -377,7 +387,7 @@ func TestAttacker(t *testing.T) {
 			seats <- struct{}{}
 			begin := sync.OnceFunc(func() { <-seats; begun.Done() })
 			defer begin()
-			f.attack(t, address, n, begin)
+			f.attack(t, address, through, n, begin)
 		})
 	}
 	begun.Wait()
@@ -386,7 +396,7 @@ func TestAttacker(t *testing.T) {
 }
 
 // attack is one client of a flood; it goes on until it is killed, or hung up on for what it does.
-func (f *flood) attack(t *testing.T, address string, number int, begun func()) {
+func (f *flood) attack(t *testing.T, address string, through *link, number int, begun func()) {
 	numbered := func(text string) []byte { return []byte(strings.ReplaceAll(text, "{n}", strconv.Itoa(number%100))) }
 	begin, then, answers := numbered(f.begin), numbered(f.then), make([]byte, 64<<10)
 	for {
@@ -400,8 +410,7 @@ func (f *flood) attack(t *testing.T, address string, number int, begun func()) {
 			<-time.After(f.pause)
 			written := make(chan error, 1)
 			go func() {
-				_, err := c.Write(then)
-				written <- err
+				written <- through.send(c, then)
 			}()
 			if f.reads {
 				_, err = c.Read(answers)
@@ -416,4 +425,39 @@ func (f *flood) attack(t *testing.T, address string, number int, begun func()) {
 		}
 		<-time.After(10 * time.Millisecond)
 	}
+}
+
+// A link carries what all attackers send, so many bytes a second, or any number for 0.
+type link struct {
+	perSecond int
+
+	mu   sync.Mutex // guards free
+	free time.Time  // when what was sent is through
+}
+
+// send writes in pieces, so that all have their share.
+func (l *link) send(w io.Writer, bytes []byte) error {
+	const piece = 16 << 10
+	for len(bytes) > 0 {
+		n := min(piece, len(bytes))
+		if l.perSecond > 0 {
+			<-time.After(l.take(n))
+		}
+		if _, err := w.Write(bytes[:n]); err != nil {
+			return err
+		}
+		bytes = bytes[n:]
+	}
+	return nil
+}
+
+// take tells after what time so many bytes more are through.
+func (l *link) take(bytes int) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); l.free.Before(now) {
+		l.free = now
+	}
+	l.free = l.free.Add(time.Duration(bytes) * time.Second / time.Duration(l.perSecond))
+	return time.Until(l.free)
 }
