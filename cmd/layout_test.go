@@ -132,7 +132,7 @@ var largeRooms = map[string]int{
 	"node/handover":   1990, // taking, giving and what is said between are one lock's states: a rule of one is a duty of the other
 	"node/replicator": 1850, // what a holder promises its replicas, what they keep of it and who may read that are sides of one number
 	"cmd/memring":     1680, // every flag and word that memcached has, a line or two each
-	"cmd/backup":      945,  // there and back: what a cluster gave, and what of it may be missing
+	"cmd/backup":      950,  // there and back: what a cluster gave, and what of it may be missing
 	"node/peer":       1040, // one lane's seats, deadlines, parts and loss are states of one lock; who receives stands apart (node/reception, node/parcel)
 	"node/server":     1210, // what a connection promises holds for sockets, TLS and datagrams, so it is told once for all
 	"storage":         2940, // one lock guards logs, index and ghost of a stripe: rooms between them would share it (storage/DESIGN.md)

@@ -23,7 +23,8 @@ import (
 //	       short, gone  -> it may lack items that there were when the collection began
 //	next   the members of now are asked for what is missing still
 //
-// A member that went without a word before the collection began, and is not back, may have items that nobody else has, or be taken for dead by mistake. So what has become short since then counts as well.
+// A member that went without a word shortly before the collection began, and is not back, may have items that nobody else has, or be taken for dead by mistake. So what has become short since then counts as well. Who
+// is missed for longer has died long ago, and what it alone had is no part of the cluster: only a warning tells of it.
 type collection struct {
 	c        *command
 	out      *archive.Writer
@@ -47,6 +48,9 @@ type collection struct {
 
 // lostBefore is how much earlier others may have begun without a lost member than the one who tells us has missed it: gossip needs four seconds at most, and is slower on a machine that is too busy.
 const lostBefore = 10 * time.Second
+
+// missedFor is how long a lost member is believed to come back with what it had.
+const missedFor = 30 * time.Minute
 
 // collect asks all members for what they hold, until each partition has come whole from somebody. Of one that moves meanwhile something may have come before: it is in the archive
 // twice, and of two versions of an item the newer is restored. lacks says what may be missing of what came; nil if nothing is.
@@ -89,12 +93,14 @@ func (b *collection) shortOf() error {
 	if count == 0 {
 		return nil
 	}
-	who := []string{"a member may have crashed, or have left before it had handed over all it had"}
-	if len(b.lost) > 0 {
-		who = nil
-	}
+	var who []string
 	for _, id := range slices.Sorted(maps.Keys(b.lost)) {
-		who = append(who, fmt.Sprintf("%s went without a word %v ago", id, b.lost[id].Round(time.Second)))
+		if ago := b.lost[id]; ago <= missedFor {
+			who = append(who, fmt.Sprintf("%s went without a word %v ago", id, ago))
+		}
+	}
+	if who == nil {
+		who = append(who, "a member may have crashed, or have left before it had handed over all it had")
 	}
 	return fmt.Errorf("%d of %d partitions began with less than there was of them: %s. Of these only what the cluster has still, or has anew, is in it (`memring cluster forget MEMBER` says that a member is not to come back)",
 		count, b.partitions, strings.Join(who, ", "))
@@ -110,7 +116,7 @@ func (b *collection) round(ctx context.Context) error {
 	b.lost = b.c.lost(b.addresses())
 	since := b.start
 	for _, ago := range b.lost {
-		if before := time.Now().Add(-ago - lostBefore); before.Before(since) {
+		if before := time.Now().Add(-ago - lostBefore); ago <= missedFor && before.Before(since) {
 			since = before
 		}
 	}

@@ -24,6 +24,12 @@ import (
 // pretend is a cluster of one member that does what a test says, once it has told who it is: with each line that it hears, until answer is false.
 func pretend(t *testing.T, answer func(line string, in *bufio.Reader, out net.Conn) (goOn bool)) (address string) {
 	t.Helper()
+	return pretendMissing(t, "", answer)
+}
+
+// pretendMissing is one whose status tells of problems, a line each.
+func pretendMissing(t *testing.T, problems string, answer func(line string, in *bufio.Reader, out net.Conn) (goOn bool)) (address string) {
+	t.Helper()
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +53,7 @@ func pretend(t *testing.T, answer func(line string, in *bufio.Reader, out net.Co
 					case line == "cluster members":
 						fmt.Fprintf(conn, "MEMBER n1 client=%s\r\nEND\r\n", port.Addr())
 					case line == "cluster status", line == "stats cluster":
-						fmt.Fprintf(conn, "END\r\n")
+						fmt.Fprintf(conn, "%sEND\r\n", problems)
 					case !answer(line, in, conn):
 						return
 					}
@@ -137,6 +143,40 @@ func TestABackupThatMayLackItemsSaysSo(t *testing.T) {
 	f("nothing is short", "\x00", false)
 	f("what came whole before it became short", "\x01", false)
 	f("what came short", "\x03", true)
+}
+
+// Who crashed a minute ago may be alive on the other side of a cut, and the backup looks back as far as that. Who crashed an hour ago is only warned of, and spoils no backup.
+func TestWhoCrashedLongAgoSpoilsNoBackup(t *testing.T) {
+	items := piece.Append(nil, []byte("key"), storage.Item{Value: []byte("value"), CAS: 1})
+	f := func(ago time.Duration, spoilt bool) {
+		t.Helper()
+		problems := fmt.Sprintf("PROBLEM n2 what=down for=%d\r\n", int(ago.Seconds()))
+		address := pretendMissing(t, problems, func(line string, in *bufio.Reader, out net.Conn) bool {
+			var length, span int
+			if n, _ := fmt.Sscanf(line, "export %d %d", &length, &span); n != 2 {
+				t.Errorf("asked %q", line)
+			}
+			if _, err := io.ReadFull(in, make([]byte, length+len("\r\n"))); err != nil {
+				return false
+			}
+			last := "\x01\x00\x00"
+			if time.Duration(span)*time.Millisecond >= ago { // its partition began empty then
+				last = "\x01\x00\x01"
+			}
+			fmt.Fprintf(out, "EXPORT 1 1 100 3\r\n%s%s\x00\x00\x00\x00%s", binary.LittleEndian.AppendUint32(nil, uint32(len(items))), items, last)
+			return true
+		})
+		printed, err := run("backup", "--to", t.TempDir(), "--addr", address)
+		told := printed
+		if err != nil {
+			told += err.Error()
+		}
+		if (err != nil) != spoilt || !strings.Contains(told, "n2 went without a word "+ago.String()+" ago") {
+			t.Errorf("%v: %v: %s", ago, err, printed)
+		}
+	}
+	f(time.Minute, true)
+	f(time.Hour, false)
 }
 
 // A file that comes under its name while a backup is made is not overwritten.

@@ -71,6 +71,11 @@ func (c *command) backup(ctx context.Context, to string, w, warnings io.Writer) 
 	defer t.discard()
 	b := &collection{c: c, out: t.archived, start: began, known: addresses, progress: output.NewProgress(w, "backup", c.asJSON), moved: time.Now()}
 	lacks, err := b.collect(ctx)
+	for id, ago := range b.lost {
+		if ago > missedFor {
+			fmt.Fprintf(warnings, "warning: %s went without a word %v ago, and is not back: what it alone had is not in the backup\n", id, ago)
+		}
+	}
 	items, _ := t.archived.Written()
 	if err == nil && items == 0 {
 		err = lacks
