@@ -370,4 +370,5 @@ func TestSimFull(t *testing.T) {
 		return
 	}
 	simulate(t, fullPlan, seedsOf(6))
+	report(t, play(fullPlan(3137))) // the next run of who has crashed is written to, and crashes as well
 }

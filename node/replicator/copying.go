@@ -455,7 +455,7 @@ func (r *Replicator) Take(parts piece.Set) (kept piece.Set) {
 }
 
 // Receive prepares partitions that a member has given to us. Of whole, he says, we have a copy that is all he had: so we have, unless anything had to be evicted
-// since. Those that are salvaged he has only a copy of himself, and ours may be as good. What else is here of the partitions is dropped.
+// since. Those that are salvaged he has only a copy of himself, and ours may be as good, unless its holder's next run has been here since. What else is here of the partitions is dropped.
 func (r *Replicator) Receive(parts, whole, salvaged piece.Set, from piece.Member) (base piece.Base) {
 	evictions := r.evictions()
 	base.Whole = piece.NewSet(r.copies.Len())
@@ -468,7 +468,7 @@ func (r *Replicator) Receive(parts, whole, salvaged piece.Set, from piece.Member
 	}
 	r.mu.Lock()
 	base.Some = r.yieldLocked(parts, func(c *copying, part int) bool {
-		good := c.from == from && c.whole.Load() && whole.Has(part) || salvaged.Has(part) && !r.aliveLocked(c.from)
+		good := c.from == from && c.whole.Load() && whole.Has(part) || salvaged.Has(part) && !r.aliveLocked(c.from) && !r.supersededLocked(c.from)
 		switch {
 		case !good:
 		case all(c, part):

@@ -88,6 +88,7 @@ type Replicator struct {
 	table      *ring.Table
 	self       int                     // our place in the table; -1: none
 	members    map[string]uint64       // the others that are alive: their boots by id
+	runs       map[string]uint64       // the latest boot that was seen of each of the others, also of those that are gone
 	fed        map[feedKey]*feed       // all feeds
 	heard      map[piece.Member]uint64 // the latest number that each has asked to follow under
 	partings   map[uint64]func()       // partitions that are given, and whose last copies are on their way; by number
@@ -142,7 +143,7 @@ func New(cfg Config) *Replicator {
 	r := &Replicator{
 		cfg: cfg, self: -1,
 		feeds: piece.NewEach[[]*feed](partitions), copies: piece.NewEach[copying](partitions), taken: piece.NewEach[uint64](partitions),
-		fed: map[feedKey]*feed{}, lapsed: map[piece.Member]bool{}, partings: map[uint64]func(){}, heard: map[piece.Member]uint64{}, sessions: map[uint64]*copying{},
+		runs: map[string]uint64{}, fed: map[feedKey]*feed{}, lapsed: map[piece.Member]bool{}, partings: map[uint64]func(){}, heard: map[piece.Member]uint64{}, sessions: map[uint64]*copying{},
 		numbered: cfg.Self.Boot,
 	}
 	r.dirt = sweep.New(sweep.Config{
@@ -163,7 +164,7 @@ func (r *Replicator) Adopt(table *ring.Table, self int, others []piece.Member) {
 	r.table, r.self = table, self
 	r.members = make(map[string]uint64, len(others))
 	for _, m := range others {
-		r.members[m.ID] = m.Boot
+		r.members[m.ID], r.runs[m.ID] = m.Boot, max(r.runs[m.ID], m.Boot)
 	}
 	r.reviewFeedsLocked()
 	r.reviewCopiesLocked()
@@ -177,6 +178,9 @@ func (r *Replicator) aliveLocked(m piece.Member) bool {
 	boot, known := r.members[m.ID]
 	return known && boot == m.Boot
 }
+
+// supersededLocked reports whether a later run of a member has been seen. It may have taken over what the former one held, with copies that others had, and have been written to since.
+func (r *Replicator) supersededLocked(m piece.Member) bool { return r.runs[m.ID] > m.Boot }
 
 // Stop ends what goes on by itself; who waits for a replica is answered.
 func (r *Replicator) Stop() {
